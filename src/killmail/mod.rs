@@ -2,6 +2,8 @@
 
 pub mod ids;
 pub mod model;
+pub mod sample;
+pub mod wire;
 
 use std::sync::Arc;
 

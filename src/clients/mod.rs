@@ -1,0 +1,3 @@
+//! clients
+
+pub mod wanderer;

@@ -1,0 +1,20 @@
+//! What components share: built once, at start.
+
+use std::sync::Arc;
+
+use crate::store::Store;
+
+/// Handed to every component when it is built.
+#[derive(Debug, Clone)]
+pub struct Resources {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Live topics.
+    pub hub: Arc<crate::hub::Hub>,
+    /// Kills seen of late, shared by `deduplicate` (reads, marks as pending) and the `database` sink (marks as stored).
+    pub recent: Arc<crate::stages::deduplicate::RecentKills>,
+    /// An address for the User-Agent.
+    pub contact: Option<String>,
+    /// Whether killfeed events are written (a backfill writes none unless asked).
+    pub events: bool,
+}

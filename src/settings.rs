@@ -1,0 +1,1 @@
+//! Settings that are not a pipeline's.

@@ -1,0 +1,5 @@
+//! sinks
+
+pub mod blackhole;
+pub mod database;
+pub mod pubsub;

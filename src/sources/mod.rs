@@ -1,0 +1,5 @@
+//! sources
+
+pub mod file;
+pub mod generator;
+pub mod wanderer;

@@ -1,0 +1,5 @@
+//! deduplicate
+
+/// Ids of kills seen of late.
+#[derive(Debug, Default)]
+pub struct RecentKills {}

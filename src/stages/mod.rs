@@ -1,0 +1,4 @@
+//! stages
+
+pub mod decode;
+pub mod deduplicate;
