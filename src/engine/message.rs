@@ -56,8 +56,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the ledger.
-    pub const ALL: [Outcome; 5] =
-        [Self::Successful, Self::Failed, Self::DeadLettered, Self::Filtered, Self::Abandoned];
+    pub const ALL: [Outcome; 5] = [Self::Successful, Self::Failed, Self::DeadLettered, Self::Filtered, Self::Abandoned];
 
     /// The label value used in metrics and JSON.
     #[must_use]
@@ -140,9 +139,8 @@ impl<T> Message<T> {
     }
 
     fn extra(&mut self) -> &mut Extra<T> {
-        self.extra.get_or_insert_with(|| {
-            Box::new(Extra { metadata: BTreeMap::new(), batcher: None, acknowledger: None })
-        })
+        self.extra
+            .get_or_insert_with(|| Box::new(Extra { metadata: BTreeMap::new(), batcher: None, acknowledger: None }))
     }
 
     /// The group of acknowledgements that this message belongs to.

@@ -230,8 +230,7 @@ impl Topology {
     #[must_use]
     pub fn worst_case_in_flight(&self) -> usize {
         let processors: usize = self.processors.iter().map(|p| p.capacity + p.concurrency * p.max_demand).sum();
-        let batchers: usize =
-            self.batchers.iter().map(|b| 2 * b.capacity + (1 + b.concurrency) * b.batch_size).sum();
+        let batchers: usize = self.batchers.iter().map(|b| 2 * b.capacity + (1 + b.concurrency) * b.batch_size).sum();
         processors + batchers
     }
 
