@@ -4,6 +4,7 @@ pub mod cli;
 pub mod clients;
 pub mod dead_letter;
 pub mod definition;
+pub mod duration;
 pub mod http;
 pub mod hub;
 pub mod killmail;
