@@ -6,7 +6,6 @@
 //! Whatever a log line quotes may be made by players: control characters in it are escaped, so that it can neither steer a terminal nor
 //! pose as a line of its own. (The library does this for messages and `?` fields only.)
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -338,7 +337,8 @@ mod tests {
             assert_eq!(m.unit == Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             for label in m.labels {
-                let bounded = ["pipeline", "source", "outcome", "group", "stage", "batcher", "trigger", "state", "cache"];
+                let bounded =
+                    ["pipeline", "source", "outcome", "group", "stage", "batcher", "trigger", "state", "cache"];
                 let outside = ["service", "status", "region", "market"];
                 assert!(bounded.contains(label) || outside.contains(label), "{}: {label}", m.name);
             }

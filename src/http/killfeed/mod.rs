@@ -122,9 +122,11 @@ pub(super) async fn recent(Extract(state): Extract<State>, query: Pairs) -> Resu
     let pairs = pairs(query)?;
     let limit = match pairs.iter().find(|(name, _)| name == "limit") {
         None => 100,
-        Some((_, text)) => text.parse().ok().filter(|limit| (1..=RECENT_MAX).contains(limit)).ok_or_else(|| {
-            ApiError::bad_request(format!("limit is a number from 1 to {RECENT_MAX}"))
-        })?,
+        Some((_, text)) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=RECENT_MAX).contains(limit))
+            .ok_or_else(|| ApiError::bad_request(format!("limit is a number from 1 to {RECENT_MAX}")))?,
     };
     let events = newest(&*state.store, limit).await?;
     let events: Vec<String> = events.into_iter().map(|event| Entry::of(event).data).collect();

@@ -147,16 +147,27 @@ mod tests {
     /// What may happen, in any order.
     #[derive(Debug, Clone)]
     enum Step {
-        Commit { events: usize, system: i64 },
+        Commit {
+            events: usize,
+            system: i64,
+        },
         /// The tail reads once.
         Tail,
         /// The tail rested: it has lost its place.
         Rest,
         /// The oldest events are collected.
-        Collect { keep: usize },
-        Connect { after: Option<i64>, system: Option<i64> },
+        Collect {
+            keep: usize,
+        },
+        Connect {
+            after: Option<i64>,
+            system: Option<i64>,
+        },
         /// A stream takes a few items, if they are there.
-        Read { stream: usize, items: usize },
+        Read {
+            stream: usize,
+            items: usize,
+        },
     }
 
     fn step() -> impl Strategy<Value = Step> {
