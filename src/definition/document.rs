@@ -35,14 +35,8 @@ impl<'t> Document<'t> {
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             Problem { place: Some(Place::of(text, &span)), ..Problem::whole(file, message) }
         })?;
-        let mut document = Self {
-            file,
-            text,
-            root: DeTable::new(),
-            places: HashMap::new(),
-            filled: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut document =
+            Self { file, text, root: DeTable::new(), places: HashMap::new(), filled: Vec::new(), problems: Vec::new() };
         let mut root = root.into_inner();
         document.walk_table("", &mut root, lookup);
         document.root = root;
@@ -141,7 +135,11 @@ impl<'t> Document<'t> {
         loop {
             if let Some((key, value)) = self.places.get(path) {
                 // A table's header says more than its whole extent.
-                return if self.text.get(value.clone()).is_some_and(|t| t.contains('\n')) { key.clone() } else { value.clone() };
+                return if self.text.get(value.clone()).is_some_and(|t| t.contains('\n')) {
+                    key.clone()
+                } else {
+                    value.clone()
+                };
             }
             match path.rfind(['.', '[']) {
                 Some(cut) => path = &path[..cut],
@@ -152,7 +150,12 @@ impl<'t> Document<'t> {
 
     /// Refuses every key of the root that is not `known`.
     pub(super) fn only(&mut self, known: &[&str]) {
-        let unknown: Vec<String> = self.root.keys().map(|key| key.get_ref().to_string()).filter(|key| !known.contains(&key.as_str())).collect();
+        let unknown: Vec<String> = self
+            .root
+            .keys()
+            .map(|key| key.get_ref().to_string())
+            .filter(|key| !known.contains(&key.as_str()))
+            .collect();
         for key in unknown {
             self.problem_with_key(&key, format!("unknown field `{key}`"), Some(suggest(&key, known)));
         }
@@ -174,7 +177,11 @@ impl<'t> Document<'t> {
             }
             other => {
                 let hint = format!("write [[{key}]], in double brackets: there may be several");
-                self.problem_with_key(key, format!("`{key}` is {}, not a list of tables", article(other.type_str())), Some(hint));
+                self.problem_with_key(
+                    key,
+                    format!("`{key}` is {}, not a list of tables", article(other.type_str())),
+                    Some(hint),
+                );
                 Vec::new()
             }
         }
@@ -213,7 +220,8 @@ impl<'t> Document<'t> {
     }
 
     fn redact(&self, span: &Span, message: &str) -> String {
-        let Some((place, value)) = self.filled.iter().find(|(place, _)| place.start <= span.start && span.end <= place.end)
+        let Some((place, value)) =
+            self.filled.iter().find(|(place, _)| place.start <= span.start && span.end <= place.end)
         else {
             return message.to_owned();
         };

@@ -42,7 +42,8 @@ impl Place {
         let before = text[line_start..start].chars().count();
         let length = text[start..end.min(line_end).max(start)].chars().count().max(1);
         let skipped = if before > WIDTH_MAX / 2 { before - WIDTH_MAX / 2 } else { 0 };
-        let snippet = text[line_start..line_end].trim_end().chars().skip(skipped).take(WIDTH_MAX).map(printable).collect();
+        let snippet =
+            text[line_start..line_end].trim_end().chars().skip(skipped).take(WIDTH_MAX).map(printable).collect();
         Self {
             line: 1 + text[..line_start].matches('\n').count(),
             column: 1 + before,

@@ -45,10 +45,16 @@ impl<T: Send + 'static> Processor<T> {
     pub(crate) async fn run(self: Arc<Self>, mut place: Place) -> End {
         let mut worker = self.meter.worker();
         loop {
-            let taken = tokio::select! {
-                biased;
-                () = place.dismissed() => return End::Dismissed,
-                taken = self.queue.take() => taken,
+            if place.is_dismissed() {
+                return End::Dismissed;
+            }
+            let taken = match self.queue.try_take() {
+                Some(taken) => Some(taken),
+                None => tokio::select! {
+                    biased;
+                    () = place.dismissed() => return End::Dismissed,
+                    taken = self.queue.take() => taken,
+                },
             };
             let Some(mut taken) = taken else { return End::Drained };
             let mut group = taken.group();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::book::{Book, Group, take_up_to};
+use crate::book::{Book, Group, take_up_to, try_take_up_to};
 use crate::components::PartitionBy;
 use crate::message::Message;
 use crate::pure::partition::Lanes;
@@ -83,6 +83,11 @@ impl<T> Queue<T> {
         take_up_to(&self.room, wanted).await
     }
 
+    /// The same without waiting: 0 when there is none.
+    pub(crate) fn try_reserve(&self, wanted: usize) -> usize {
+        try_take_up_to(&self.room, wanted)
+    }
+
     /// Returns room that was reserved and not used.
     pub(crate) fn release(&self, room: usize) {
         self.room.add_permits(room);
@@ -143,7 +148,8 @@ impl<T> Queue<T> {
         }
     }
 
-    fn try_take(&self) -> Option<Taken<'_, T>> {
+    /// What waits now.
+    pub(crate) fn try_take(&self) -> Option<Taken<'_, T>> {
         let mut waiting = self.waiting();
         let (messages, partition, more) = match &mut *waiting {
             Waiting::Line { groups, len } => {
