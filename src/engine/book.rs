@@ -201,6 +201,13 @@ impl<T> Group<T> {
         self.messages.append(&mut other.messages);
     }
 
+    /// Puts back what [`extract`](Self::extract) took, each in its place: `places` says for every message of both whether it is one of `others`.
+    pub(crate) fn weave(&mut self, others: Self, places: &[bool]) {
+        let (mut ours, mut others) =
+            (std::mem::take(&mut self.messages).into_iter(), others.into_messages().into_iter());
+        self.messages.extend(places.iter().filter_map(|other| if *other { others.next() } else { ours.next() }));
+    }
+
     /// Settles every message by its present outcome: the end of all of them.
     pub(crate) fn settle(mut self) {
         let mut outcomes = [0; 5];

@@ -125,7 +125,7 @@ impl<T: Send + 'static> Batcher<T> {
     async fn wait(&self, batches: &mut Accumulator<Message<T>>, busy: &HashSet<u64>, open: bool) -> Wake<T> {
         let has_batch = batches.has_batch(|p| busy.contains(&p));
         let deadline = batches.deadline();
-        let room = batches.len() < self.queue.capacity();
+        let room = self.queue.capacity().saturating_sub(batches.len());
         tokio::select! {
             biased;
             done = self.hatch.finished.recv(), if !busy.is_empty() => Wake::Done(done.unwrap_or_default()),
@@ -136,7 +136,7 @@ impl<T: Send + 'static> Batcher<T> {
                 }
                 Wake::Idle
             }
-            taken = self.queue.take(), if open && room => Wake::Input(taken.map(|mut taken| taken.group())),
+            taken = self.queue.take_at_most(room), if open && room > 0 => Wake::Input(taken.map(|mut taken| taken.group())),
             () = sleep_until(deadline), if deadline.is_some() => Wake::Deadline,
         }
     }

@@ -132,11 +132,16 @@ impl<T> Queue<T> {
 
     /// Waits for messages and takes up to the worker group's demand; `None` once closed and empty. Dropping it while it waits loses nothing.
     pub(crate) async fn take(&self) -> Option<Taken<'_, T>> {
+        self.take_at_most(self.max).await
+    }
+
+    /// As [`take`](Self::take), for a worker with room for no more than `limit`.
+    pub(crate) async fn take_at_most(&self, limit: usize) -> Option<Taken<'_, T>> {
         loop {
             let ready = self.ready.notified();
             tokio::pin!(ready);
             ready.as_mut().enable();
-            if let Some(taken) = self.try_take() {
+            if let Some(taken) = self.try_take(limit.min(self.max)) {
                 return Some(taken);
             }
             if self.closed.load(Ordering::Acquire) && self.len() == 0 {
@@ -148,17 +153,17 @@ impl<T> Queue<T> {
         }
     }
 
-    /// What waits now.
-    pub(crate) fn try_take(&self) -> Option<Taken<'_, T>> {
+    /// What waits now, up to `max`.
+    pub(crate) fn try_take(&self, max: usize) -> Option<Taken<'_, T>> {
         let mut waiting = self.waiting();
         let (messages, partition, more) = match &mut *waiting {
             Waiting::Line { groups, len } => {
-                let messages = take_line(groups, self.max)?;
+                let messages = take_line(groups, max)?;
                 *len -= messages.len();
                 (messages, None, *len > 0)
             }
             Waiting::Lanes(lanes) => {
-                let (partition, messages) = lanes.take(self.max)?;
+                let (partition, messages) = lanes.take(max)?;
                 (messages, Some(partition), lanes.has_ready())
             }
         };
