@@ -15,6 +15,8 @@ pub enum Trigger {
     Timeout,
     /// A message in flush mode.
     Flush,
+    /// The batcher held `capacity` messages in open batches alone.
+    Capacity,
     /// A sink worker was idle (eager batchers).
     Eager,
     /// The pipeline drains.
@@ -22,6 +24,10 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Trigger; 7] =
+        [Self::Size, Self::Bytes, Self::Timeout, Self::Flush, Self::Capacity, Self::Eager, Self::Drain];
+
     /// The label value used in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +36,7 @@ impl Trigger {
             Self::Bytes => "bytes",
             Self::Timeout => "timeout",
             Self::Flush => "flush",
+            Self::Capacity => "capacity",
             Self::Eager => "eager",
             Self::Drain => "drain",
         }
