@@ -41,9 +41,11 @@ pub(super) fn each(document: &mut Document<'_>, sections: &Sections, pipeline: &
     }
     check_dead_letters(document, &sections.dead_letters);
     check_limits(document, &sections.limits);
-    if let Some(source) = &sections.source
-        && let Err(problem) = source.validate(pipeline)
-    {
+}
+
+/// Checks what the source alone can tell.
+pub(super) fn source(document: &mut Document<'_>, source: &sources::Config, pipeline: &str) {
+    if let Err(problem) = source.validate(pipeline) {
         document.problem_with_key(&format!("source.{}", source.name()), format!("failed to {problem}"), None);
     }
 }
@@ -55,7 +57,11 @@ fn name(document: &mut Document<'_>, path: &str, name: &str) {
     if name.is_empty() {
         document.problem(&path, format!("{what} is empty"), None);
     } else if name.len() > NAME_MAX {
-        document.problem(&path, format!("{what} is {} characters long", name.len()), Some(format!("at most {NAME_MAX}")));
+        document.problem(
+            &path,
+            format!("{what} is {} characters long", name.len()),
+            Some(format!("at most {NAME_MAX}")),
+        );
     } else if !name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-')) {
         let hint = "it becomes a label in metrics: use a-z, 0-9, _ and -".to_owned();
         document.problem(&path, format!("{what} {name:?} has characters that it may not have"), Some(hint));
@@ -100,14 +106,30 @@ fn check_batcher(document: &mut Document<'_>, path: &str, batcher: &Batcher) {
     let capacity = batcher.capacity.unwrap_or(1);
     at_most(document, &at("capacity"), capacity, CAPACITY_MAX, "a queue that long only hides that the sink is slow");
     at_most(document, &at("batch_bytes"), batcher.batch_bytes.unwrap_or(1), BYTES_MAX, "a batch is held in memory");
-    no_longer(document, &at("batch_timeout"), batcher.batch_timeout.0, HOUR, "messages would wait that long in an open batch");
+    no_longer(
+        document,
+        &at("batch_timeout"),
+        batcher.batch_timeout.0,
+        HOUR,
+        "messages would wait that long in an open batch",
+    );
 }
 
 fn check_dead_letters(document: &mut Document<'_>, letters: &DeadLetters) {
     if letters.attempts_max == 0 {
-        document.problem("dead_letters.attempts_max", "attempts_max must be at least 1", Some("the first attempt counts".into()));
+        document.problem(
+            "dead_letters.attempts_max",
+            "attempts_max must be at least 1",
+            Some("the first attempt counts".into()),
+        );
     }
-    at_most(document, "dead_letters.attempts_max", letters.attempts_max as usize, 1000, "what failed so often will fail again");
+    at_most(
+        document,
+        "dead_letters.attempts_max",
+        letters.attempts_max as usize,
+        1000,
+        "what failed so often will fail again",
+    );
     if letters.alert_above.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
         let hint = "a share: 0.01 is one in a hundred".to_owned();
         document.problem("dead_letters.alert_above", "alert_above must be from 0 to 1", Some(hint));
@@ -125,10 +147,20 @@ fn check_limits(document: &mut Document<'_>, limits: &Limits) {
         at_most(document, "limits.rate_limit.messages", limit.messages as usize, RATE_MAX as usize, none);
         no_longer(document, "limits.rate_limit.per", limit.per.0, DAY, "the pipeline would stand still for most of it");
     }
-    no_longer(document, "limits.drain_deadline", limits.drain_deadline.0, HOUR, "whoever stops the worker will not wait");
+    no_longer(
+        document,
+        "limits.drain_deadline",
+        limits.drain_deadline.0,
+        HOUR,
+        "whoever stops the worker will not wait",
+    );
     if limits.drain_deadline.0.is_zero() {
         let hint = Some("30s is the default".to_owned());
-        document.problem("limits.drain_deadline", "drain_deadline must be more than 0s: every drain would abandon messages", hint);
+        document.problem(
+            "limits.drain_deadline",
+            "drain_deadline must be more than 0s: every drain would abandon messages",
+            hint,
+        );
     }
 }
 
@@ -142,7 +174,8 @@ pub(super) fn together(document: &mut Document<'_>, definition: &Definition) {
     unfed_batchers(document, definition);
     if !definition.dead_letters.enabled && !definition.source.redelivers() {
         let source = definition.source.name();
-        let message = format!("dead letters are off, and `{source}` cannot hand out a message again: what fails would be lost");
+        let message =
+            format!("dead letters are off, and `{source}` cannot hand out a message again: what fails would be lost");
         document.problem("dead_letters.enabled", message, Some("leave dead letters on".into()));
     }
 }
@@ -164,7 +197,9 @@ fn note(document: &mut Document<'_>, definition: &Definition, invalid: &Invalid)
             let hint = "add [[processor]] with name = \"parse\" and stages = [\"decode\"]".to_owned();
             document.problem("", message, Some(hint));
         }
-        Invalid::TooMany { what: "batchers", .. } => document.problem(&format!("batcher[{BATCHERS_MAX}]"), message, None),
+        Invalid::TooMany { what: "batchers", .. } => {
+            document.problem(&format!("batcher[{BATCHERS_MAX}]"), message, None)
+        }
         // Noted for each group, with its place.
         Invalid::TooMany { .. } => {}
         Invalid::Duplicate(name) => duplicate(document, definition, name, message),
@@ -176,7 +211,11 @@ fn note(document: &mut Document<'_>, definition: &Definition, invalid: &Invalid)
         Invalid::UnknownAfter { batcher, after } => {
             let names: Vec<&str> = definition.topology.batchers.iter().map(|b| b.name.as_str()).collect();
             let others: Vec<&str> = names.into_iter().filter(|name| name != batcher).collect();
-            let hint = if others.is_empty() { "it is the only batcher: leave `after` out".to_owned() } else { suggest(after, &others) };
+            let hint = if others.is_empty() {
+                "it is the only batcher: leave `after` out".to_owned()
+            } else {
+                suggest(after, &others)
+            };
             document.problem(&at(batcher, "after"), message, Some(hint));
         }
         Invalid::Circle(batcher) => {
@@ -185,8 +224,16 @@ fn note(document: &mut Document<'_>, definition: &Definition, invalid: &Invalid)
         }
         Invalid::Fork { second, .. } => document.problem(&at(second, "after"), message, None),
         Invalid::InFlight { batcher, needed, .. } => {
-            let path = if document.has("limits.in_flight_max") { "limits.in_flight_max".to_owned() } else { at(batcher, "batch_size") };
-            document.problem(&path, message, Some(format!("in_flight_max = {} or more, or smaller batches", needed.saturating_mul(2))));
+            let path = if document.has("limits.in_flight_max") {
+                "limits.in_flight_max".to_owned()
+            } else {
+                at(batcher, "batch_size")
+            };
+            document.problem(
+                &path,
+                message,
+                Some(format!("in_flight_max = {} or more, or smaller batches", needed.saturating_mul(2))),
+            );
         }
     }
 }
@@ -219,8 +266,16 @@ fn order_of_stages(document: &mut Document<'_>, definition: &Definition) {
         for (position, stage) in stages.by_ref().take(processor.stages.len()).enumerate() {
             let path = format!("processor[{index}].stages[{position}]");
             for need in stage.needs().iter().filter(|need| !seen.contains(*need)) {
-                let hint = if later.contains(need) { format!("move `{need}` before it") } else { format!("add `{need}` before it") };
-                document.problem(&path, format!("stage `{}` stands before `{need}`, which it needs", stage.name()), Some(hint));
+                let hint = if later.contains(need) {
+                    format!("move `{need}` before it")
+                } else {
+                    format!("add `{need}` before it")
+                };
+                document.problem(
+                    &path,
+                    format!("stage `{}` stands before `{need}`, which it needs", stage.name()),
+                    Some(hint),
+                );
             }
             if !seen.insert(stage.name()) {
                 document.problem(&path, format!("stage `{}` stands in the pipeline twice", stage.name()), None);
@@ -239,9 +294,12 @@ fn partition_before_decode(document: &mut Document<'_>, definition: &Definition,
 }
 
 fn needs_of_batchers(document: &mut Document<'_>, definition: &Definition) {
+    if definition.stages.is_empty() {
+        return;
+    }
     let done: HashSet<&str> = definition.stages.iter().map(crate::stages::Config::name).collect();
     for (index, batcher) in definition.topology.batchers.iter().enumerate() {
-        let Some(sink) = super::resolve::sink_of(definition, &batcher.name) else { continue };
+        let Some(sink) = definition.sinks.get(&batcher.name) else { continue };
         for need in sink.needs().iter().filter(|need| !done.contains(*need)) {
             let message = format!("sink `{}` needs `{need}`, and no processor has that stage", sink.name());
             document.problem(&format!("batcher[{index}].sink"), message, Some(format!("stages = [\"{need}\", …]")));
@@ -260,7 +318,8 @@ fn unfed_batchers(document: &mut Document<'_>, definition: &Definition) {
     let Some((_, first)) = roots.next() else { return };
     let last = topology.chain(&first.name).last().copied().unwrap_or(&first.name);
     for (index, batcher) in roots {
-        let message = format!("nothing feeds `{}`: messages go to `{}`, and from there only `after`", batcher.name, first.name);
+        let message =
+            format!("nothing feeds `{}`: messages go to `{}`, and from there only `after`", batcher.name, first.name);
         document.problem_with_key(&format!("batcher[{index}].name"), message, Some(format!("after = \"{last}\"")));
     }
 }

@@ -70,7 +70,8 @@ fn value(reference: &str, lookup: Lookup<'_>) -> Result<String, Error> {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
     };
-    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let is_name =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
     if name.is_empty() || !is_name {
         return Err(Error::Name(name.to_owned()));
     }

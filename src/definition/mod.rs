@@ -83,7 +83,7 @@ impl Definition {
             source,
             stages: self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(resources))).collect(),
             sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
-            failure_handler: self.failure_handler(resources),
+            failure_handler: Arc::new(broadside_engine::components::LeaveFailed),
             partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),
             size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
         }

@@ -42,7 +42,8 @@ impl Place {
         let before = text[line_start..start].chars().count();
         let length = text[start..end.min(line_end).max(start)].chars().count().max(1);
         let skipped = if before > WIDTH_MAX / 2 { before - WIDTH_MAX / 2 } else { 0 };
-        let snippet = text[line_start..line_end].trim_end().chars().skip(skipped).take(WIDTH_MAX).map(printable).collect();
+        let snippet =
+            text[line_start..line_end].trim_end().chars().skip(skipped).take(WIDTH_MAX).map(printable).collect();
         Self {
             line: 1 + text[..line_start].matches('\n').count(),
             column: 1 + before,
@@ -123,7 +124,7 @@ impl From<Problem> for Problems {
 
 /// The known name that someone who wrote `wrong` most likely meant.
 #[must_use]
-pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
     known
         .into_iter()
@@ -135,7 +136,7 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 
 /// "did you mean …", or all the names there are.
 #[must_use]
-pub fn suggest(wrong: &str, known: &[&str]) -> String {
+pub(super) fn suggest(wrong: &str, known: &[&str]) -> String {
     match closest(wrong, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "nothing can be set here".to_owned(),

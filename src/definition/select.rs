@@ -108,7 +108,8 @@ fn one(wanted: &str, folder: &Path, shipped: bool, lookup: Lookup<'_>) -> Result
     if !known.iter().any(|name| name == wanted) {
         let problem = Problem::whole(folder.display().to_string(), format!("there is no pipeline `{wanted}`"));
         let near = closest(wanted, known.iter().map(String::as_str));
-        let hint = near.map_or_else(|| format!("there are: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        let hint =
+            near.map_or_else(|| format!("there are: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
         return Err(problem.hint(hint).into());
     }
     match SHIPPED.iter().find(|(name, _)| shipped && *name == wanted) {
@@ -138,7 +139,10 @@ fn all_in(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
 fn refuse_twins(definitions: &[Definition], problems: &mut Vec<Problem>) {
     for (index, definition) in definitions.iter().enumerate() {
         if definitions[..index].iter().any(|other| other.name == definition.name) {
-            problems.push(Problem::whole(&definition.file, format!("another pipeline is called `{}` too", definition.name)));
+            problems.push(Problem::whole(
+                &definition.file,
+                format!("another pipeline is called `{}` too", definition.name),
+            ));
         }
     }
 }
