@@ -155,9 +155,7 @@ impl<T: Send + 'static> Producer<T> {
             };
             self.valve.restarts.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(pipeline = %self.shared.pipeline, source = %self.name, %failure, ?wait, "source restarts");
-            if self.or_drain(tokio::time::sleep(wait)).await.is_none() {
-                return None;
-            }
+            self.or_drain(tokio::time::sleep(wait)).await?;
         }
     }
 
