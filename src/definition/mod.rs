@@ -76,7 +76,15 @@ impl Definition {
         Ok(self.build_with_source(resources, source))
     }
 
-    /// The same with another source: a file for a backfill, dead letters for a replay.
+    /// Whether the source has what it needs from its surroundings, without opening anything.
+    ///
+    /// # Errors
+    /// An address or a contact is missing.
+    pub fn check_source(&self, contact: Option<&str>) -> Result<(), Problem> {
+        self.source.check(&self.name, contact).map_err(|error| self.source_problem(&error))
+    }
+
+    /// [`build`](Self::build) with another source: a file for a backfill, dead letters for a replay.
     #[must_use]
     pub fn build_with_source(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
         Components {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use broadside::definition::{load, parse, select};
+use broadside::definition::{Selection, load, parse, select};
 use proptest::prelude::*;
 
 use super::unset;
@@ -51,7 +51,8 @@ fn a_file_name_that_cannot_be_a_label_is_refused() {
 
 fn selected(wanted: &[&str], folder: &Path) -> Result<Vec<String>, String> {
     let wanted: Vec<String> = wanted.iter().map(|w| (*w).to_owned()).collect();
-    let selection = select(&wanted, Some(folder), &unset).map_err(|problems| problems.to_string())?;
+    let selection = select(&wanted, Some(folder), &unset).and_then(Selection::enabled);
+    let selection = selection.map_err(|problems| problems.to_string())?;
     Ok(selection.definitions.into_iter().map(|definition| definition.name).collect())
 }
 
