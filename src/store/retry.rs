@@ -74,11 +74,8 @@ where
         .with_max_delay(DELAY_MAX)
         .without_max_times()
         .with_jitter();
-    let answer = call
-        .retry(backoff)
-        .when(Error::is_transient)
-        .notify(|error, delay| health.failed(what, error, delay))
-        .await;
+    let answer =
+        call.retry(backoff).when(Error::is_transient).notify(|error, delay| health.failed(what, error, delay)).await;
     health.answered();
     answer
 }

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_message_names_its_column_or_constraint() {
-        let both = |column: Option<&str>, constraint: Option<&str>| (column.map(Into::into), constraint.map(Into::into));
+        let both =
+            |column: Option<&str>, constraint: Option<&str>| (column.map(Into::into), constraint.map(Into::into));
         assert_eq!(place("NOT NULL constraint failed: killmails_raw.source"), both(Some("source"), None));
         assert_eq!(place("cannot store TEXT value in INTEGER column a.npc"), both(Some("npc"), None));
         assert_eq!(place("CHECK constraint failed: state_known"), both(None, Some("state_known")));

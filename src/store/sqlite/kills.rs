@@ -65,19 +65,13 @@ fn changes(plan: &Plan, ranks: &[(i64, i64)], events: &HashMap<i64, i64>) -> Vec
     plan.steps.iter().zip(ranks).map(change).collect()
 }
 
-async fn stored_ranks(
-    connection: &mut SqliteConnection,
-    ranks: &[(i64, i64)],
-) -> Result<HashMap<i64, i64>, Error> {
+async fn stored_ranks(connection: &mut SqliteConnection, ranks: &[(i64, i64)]) -> Result<HashMap<i64, i64>, Error> {
     let ids = id_list(ranks.iter().map(|(id, _)| *id));
     let sql = "SELECT killmail_id, form FROM killmails_raw WHERE killmail_id IN (SELECT value FROM json_each(?))";
     Ok(sqlx::query_as(sql).bind(ids).fetch_all(connection).await?.into_iter().collect())
 }
 
-async fn delete_participants(
-    connection: &mut SqliteConnection,
-    ids: impl Iterator<Item = i64>,
-) -> Result<(), Error> {
+async fn delete_participants(connection: &mut SqliteConnection, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
     let sql = "DELETE FROM killmail_participants WHERE killmail_id IN (SELECT value FROM json_each(?))";
     sqlx::query(sql).bind(id_list(ids)).execute(connection).await?;
     Ok(())

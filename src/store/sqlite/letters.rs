@@ -69,7 +69,8 @@ pub(super) async fn select(pool: &SqlitePool, filter: &DeadLetterFilter) -> Resu
 pub(super) async fn counts(pool: &SqlitePool) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
     let sql = "SELECT pipeline, state, count(*) FROM dead_letters GROUP BY state, pipeline ORDER BY pipeline, state";
     let rows: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(pool).await?;
-    let known = |(pipeline, state, count): (String, String, i64)| Some((pipeline, DeadLetterState::parse(&state)?, count));
+    let known =
+        |(pipeline, state, count): (String, String, i64)| Some((pipeline, DeadLetterState::parse(&state)?, count));
     Ok(rows.into_iter().filter_map(known).collect())
 }
 
@@ -81,11 +82,8 @@ pub(super) async fn set_state(
     note: Option<&str>,
 ) -> Result<Vec<i64>, Error> {
     let from: Vec<_> = from.iter().map(|state| state.as_str()).collect();
-    let query = sqlx::query_scalar(MOVE)
-        .bind(to.as_str())
-        .bind(note)
-        .bind(id_list(ids.iter().copied()))
-        .bind(names(&from));
+    let query =
+        sqlx::query_scalar(MOVE).bind(to.as_str()).bind(note).bind(id_list(ids.iter().copied())).bind(names(&from));
     let mut moved: Vec<i64> = query.fetch_all(pool).await?;
     moved.sort_unstable();
     Ok(moved)

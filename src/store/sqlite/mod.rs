@@ -73,11 +73,13 @@ impl Sqlite {
         let path = address.strip_prefix("//").unwrap_or(address);
         check(path)?;
         let file = base.filename(path).pragma("cache_size", WRITER_CACHE);
-        let writing = file.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
+        let writing =
+            file.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
         let writing = writing.pragma("wal_autocheckpoint", CHECKPOINT_PAGES).pragma("journal_size_limit", LOG_BYTES);
         let writer = one.connect_with(writing).await.map_err(|error| opening(path, error))?;
         let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
-        let readers = pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
+        let readers =
+            pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
         Ok(Self::new(writer, readers, options))
     }
 
@@ -200,7 +202,8 @@ impl Store for Sqlite {
         };
         let systems = id_list(systems.iter().map(|id| id.get()));
         let query = sqlx::query_as(sql).bind(after).bind(systems).bind(limit);
-        let rows: Vec<(i64, i64, i64, String)> = self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
+        let rows: Vec<(i64, i64, i64, String)> =
+            self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         let event = |(event_id, system, killmail, payload)| {
             let (system_id, killmail_id) = (SystemId::new(system)?, KillmailId::new(killmail)?);
             Some(Event { event_id, system_id, killmail_id, payload })

@@ -75,10 +75,7 @@ pub(super) async fn execute(connection: &mut SqliteConnection, prepared: Vec<Pre
 }
 
 /// Runs them one after the other and collects what they return.
-pub(super) async fn fetch(
-    connection: &mut SqliteConnection,
-    prepared: Vec<Prepared>,
-) -> Result<Vec<SqliteRow>, Error> {
+pub(super) async fn fetch(connection: &mut SqliteConnection, prepared: Vec<Prepared>) -> Result<Vec<SqliteRow>, Error> {
     let mut rows = Vec::new();
     for Prepared { sql, arguments } in prepared {
         rows.extend(sqlx::query_with(sql, arguments).fetch_all(&mut *connection).await?);
