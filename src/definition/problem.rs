@@ -114,6 +114,8 @@ impl fmt::Display for Problems {
     }
 }
 
+impl std::error::Error for Problem {}
+
 impl std::error::Error for Problems {}
 
 impl From<Problem> for Problems {
