@@ -13,10 +13,10 @@ use indicatif::HumanCount;
 use tokio::net::TcpListener;
 
 use super::ending::{self, Ended};
+use super::print;
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
 use super::worker::{Worker, ledgers, open_store, resources};
-use super::print;
 use crate::definition::{environment, select};
 use crate::duration::Span;
 use crate::settings::{LISTEN, Settings};
@@ -55,6 +55,9 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
 }
+
+/// Kept by the engine: from received to settled.
+const END_TO_END: &str = "broadside_end_to_end_seconds";
 
 /// Runs the demonstration.
 ///
@@ -205,7 +208,7 @@ fn code(ended: &[Ended]) -> ExitCode {
 /// The upper bounds of the buckets that hold the median and the 99th percentile, over all pipelines.
 fn latency(rendered: &str) -> Option<(f64, f64)> {
     let mut buckets: Vec<(f64, f64)> = Vec::new();
-    for line in rendered.lines().filter(|line| line.starts_with("broadside_end_to_end_seconds_bucket")) {
+    for line in rendered.lines().filter(|line| line.starts_with(END_TO_END) && line.contains("le=\"")) {
         let bound = line.split("le=\"").nth(1)?.split('"').next()?;
         let bound: f64 = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
         let count: f64 = line.rsplit(' ').next()?.parse().ok()?;

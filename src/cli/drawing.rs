@@ -89,9 +89,17 @@ pub(super) fn limits(definition: &Definition) -> String {
     } else {
         "Dead letters are off: what fails is counted, logged and left to the source to hand out again."
     };
-    let drain = format!("A stop has {} to finish what is in flight; the rest is abandoned, with exit code 3.", Span(topology.drain_deadline));
+    let drain = format!(
+        "A stop has {} to finish what is in flight; the rest is abandoned, with exit code 3.",
+        Span(topology.drain_deadline)
+    );
     let sentences = [format!("At most {} messages in flight: {reached}", count(most)), letters.to_owned(), drain];
-    sentences.iter().map(|sentence| wrap(sentence, INNER + 2).join("\n  ")).map(|text| format!("  {text}")).collect::<Vec<_>>().join("\n")
+    sentences
+        .iter()
+        .map(|sentence| wrap(sentence, INNER + 2).join("\n  "))
+        .map(|text| format!("  {text}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn boxed(kind: &str, name: &str, content: &[String]) -> Vec<String> {

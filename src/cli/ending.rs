@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use broadside_engine::pipeline::{Ledger, Report};
 use broadside_engine::Outcome;
+use broadside_engine::pipeline::{Ledger, Report};
 use indicatif::HumanCount;
 
 /// How a pipeline ended.
@@ -44,8 +44,12 @@ impl Ended {
         let abandoned = HumanCount(report.ledger.outcome(Outcome::Abandoned));
         match self.ending() {
             Ending::Done => None,
-            Ending::Failed => Some(format!("{name}: the source gave up: {}", report.source_failure.as_deref().unwrap_or_default())),
-            Ending::DeadlinePassed => Some(format!("{name}: the drain deadline passed: {abandoned} messages abandoned")),
+            Ending::Failed => {
+                Some(format!("{name}: the source gave up: {}", report.source_failure.as_deref().unwrap_or_default()))
+            }
+            Ending::DeadlinePassed => {
+                Some(format!("{name}: the drain deadline passed: {abandoned} messages abandoned"))
+            }
             Ending::Imbalance => Some(format!("{name}: the ledger does not balance: {}", ledger(&report.ledger))),
         }
     }
@@ -71,8 +75,14 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
         .filter(|(outcome, count)| *count > 0 || *outcome == Outcome::Successful)
         .map(|(outcome, count)| format!("{} {}", outcome.as_str().replace('_', "-"), HumanCount(count)))
         .collect();
-    let in_flight = if ledger.in_flight > 0 { format!(" + in flight {}", HumanCount(ledger.in_flight)) } else { String::new() };
-    format!("received {} = {}{in_flight}; imbalance {}", HumanCount(ledger.received), settled.join(" + "), ledger.imbalance())
+    let in_flight =
+        if ledger.in_flight > 0 { format!(" + in flight {}", HumanCount(ledger.in_flight)) } else { String::new() };
+    format!(
+        "received {} = {}{in_flight}; imbalance {}",
+        HumanCount(ledger.received),
+        settled.join(" + "),
+        ledger.imbalance()
+    )
 }
 
 #[cfg(test)]

@@ -144,7 +144,12 @@ impl Worker {
                     .map(|group| format!("{} {}", group.name, group.queue_depth))
                     .collect();
                 let pipeline = &running.pipeline.topology().name;
-                tracing::info!(pipeline, in_flight = status.ledger.in_flight, queues = queues.join(", "), "still draining");
+                tracing::info!(
+                    pipeline,
+                    in_flight = status.ledger.in_flight,
+                    queues = queues.join(", "),
+                    "still draining"
+                );
             }
         }
     }

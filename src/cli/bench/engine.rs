@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use broadside_engine::pipeline::Pipeline;
 use broadside_engine::topology::{Batcher, Processor};
 use broadside_engine::{
-    Acknowledger, Batch, Components, Demand, Factory, Failure, Flow, Message, Sink, Source, Stage, Topology, ack, topology,
+    Acknowledger, Batch, Components, Demand, Factory, Failure, Flow, Message, Sink, Source, Stage, Topology, ack,
+    topology,
 };
 use bytes::Bytes;
 
 use super::super::ending::{self, Ended};
+use super::super::print;
 use super::super::progress::rate;
 use super::super::worker::ledgers;
-use super::super::print;
 use super::Latencies;
 use super::usage::Used;
 use crate::killmail::{Killmail, wire};
@@ -201,7 +202,7 @@ fn kill() -> Bytes {
     Bytes::from(format!(
         r#"{{"attackers":[{}],"killmail_id":123456789,"killmail_time":"2026-01-02T03:04:05Z","solar_system_id":30000142,"victim":{{"alliance_id":99000001,"character_id":92000001,"corporation_id":98000001,"damage_taken":6015,"items":[{}],"position":{{"x":1.5,"y":-2.5,"z":3.5}},"ship_type_id":587}}}}"#,
         list(6, &attacker),
-        list(16, &item)
+        list(18, &item)
     ))
 }
 
@@ -212,8 +213,8 @@ mod tests {
     #[test]
     fn the_sample_is_a_kill_of_an_ordinary_size() {
         let raw = kill();
-        assert!((2400..2800).contains(&raw.len()), "{}", raw.len());
+        assert!((2500..2750).contains(&raw.len()), "{}", raw.len());
         let mail = wire::decode(&raw).expect("a kill");
-        assert_eq!((mail.attackers.len(), mail.victim.items.len()), (6, 16));
+        assert_eq!((mail.attackers.len(), mail.victim.items.len()), (6, 18));
     }
 }

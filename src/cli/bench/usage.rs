@@ -25,7 +25,8 @@ impl Used {
             }
             _ => "cpu unknown".to_owned(),
         };
-        let memory = |name: &str| memory(name).map_or("unknown".to_owned(), |kb| format!("{:.1} MB", kb as f64 / 1024.0));
+        let memory =
+            |name: &str| memory(name).map_or("unknown".to_owned(), |kb| format!("{:.1} MB", kb as f64 / 1024.0));
         format!("{cpu}; resident {}, at its peak {}", memory("VmRSS:"), memory("VmHWM:"))
     }
 }
