@@ -138,12 +138,13 @@ impl Table {
         let id = columns.iter().position(|column| column == "killmail_id").expect("every table has it");
         let ids: Vec<i64> = found.iter().map(|row| row.get(id)).collect();
         let ends = (1..=ids.len()).filter(|end| ids.get(*end) != Some(&ids[end - 1])).collect();
-        let cell = |row: &sqlx::sqlite::SqliteRow, index| match row.try_get_raw(index).expect("in range").type_info().name() {
-            "NULL" => Cell::Null,
-            "REAL" => Cell::Real(row.get(index)),
-            "TEXT" => Cell::Text(row.get(index)),
-            _ => Cell::Int(row.get(index)),
-        };
+        let cell =
+            |row: &sqlx::sqlite::SqliteRow, index| match row.try_get_raw(index).expect("in range").type_info().name() {
+                "NULL" => Cell::Null,
+                "REAL" => Cell::Real(row.get(index)),
+                "TEXT" => Cell::Text(row.get(index)),
+                _ => Cell::Int(row.get(index)),
+            };
         let rows = found.iter().map(|row| (0..columns.len()).map(|index| cell(row, index)).collect()).collect();
         Ok(Self { columns, rows, ends })
     }

@@ -76,14 +76,22 @@ impl Definition {
         Ok(self.build_with_source(resources, source))
     }
 
-    /// The same with another source: a file for a backfill, dead letters for a replay.
+    /// Whether the source has what it needs from its surroundings, without opening anything.
+    ///
+    /// # Errors
+    /// An address or a contact is missing.
+    pub fn check_source(&self, contact: Option<&str>) -> Result<(), Problem> {
+        self.source.check(&self.name, contact).map_err(|error| self.source_problem(&error))
+    }
+
+    /// [`build`](Self::build) with another source: a file for a backfill, dead letters for a replay.
     #[must_use]
     pub fn build_with_source(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
         Components {
             source,
             stages: self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(resources))).collect(),
             sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
-            failure_handler: self.failure_handler(resources),
+            failure_handler: Arc::new(broadside_engine::components::LeaveFailed),
             partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),
             size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
         }

@@ -114,6 +114,8 @@ impl fmt::Display for Problems {
     }
 }
 
+impl std::error::Error for Problem {}
+
 impl std::error::Error for Problems {}
 
 impl From<Problem> for Problems {
@@ -124,7 +126,7 @@ impl From<Problem> for Problems {
 
 /// The known name that someone who wrote `wrong` most likely meant.
 #[must_use]
-pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
     known
         .into_iter()
@@ -136,7 +138,7 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 
 /// "did you mean …", or all the names there are.
 #[must_use]
-pub fn suggest(wrong: &str, known: &[&str]) -> String {
+pub(super) fn suggest(wrong: &str, known: &[&str]) -> String {
     match closest(wrong, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "nothing can be set here".to_owned(),

@@ -61,20 +61,28 @@ impl Config {
         }
     }
 
-    /// What is wrong with its settings whatever the surroundings are. An address that is not set yet is not.
+    /// Whether it has what it needs from its surroundings, without opening anything.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn check(&self, pipeline: &str, contact: Option<&str>) -> Result<(), String> {
+        match self {
+            Self::Wanderer(config) => config.factory(pipeline, contact).map(drop),
+            Self::File(_) | Self::Generator(_) => Ok(()),
+        }
+    }
+
+    /// What is wrong with its settings whatever the surroundings are: an address that is not set yet is not.
     ///
     /// # Errors
     /// A sentence that names the setting.
     pub fn validate(&self, pipeline: &str) -> Result<(), String> {
         match self {
-            Self::Wanderer(config) => {
-                let mut config = config.clone();
-                if config.url.trim().is_empty() {
-                    config.url = "http://localhost".to_owned();
-                }
-                config.factory(pipeline, Some("check")).map(drop)
+            Self::Wanderer(config) if config.url.trim().is_empty() => {
+                let config = wanderer::Config { url: "http://localhost".to_owned(), ..config.clone() };
+                config.factory(pipeline, None).map(drop)
             }
-            Self::File(_) | Self::Generator(_) => Ok(()),
+            _ => self.check(pipeline, Some("check")),
         }
     }
 }

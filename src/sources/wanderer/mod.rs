@@ -106,9 +106,8 @@ impl Config {
             idle_timeout: self.idle_timeout.0,
             contact: contact.map(str::to_owned),
         };
-        let wanderer = Wanderer { subscription, gauges: gauges(pipeline) };
-        wanderer.feed().map_err(|error| error.to_string())?;
-        Ok(wanderer)
+        subscription.check().map_err(|error| error.to_string())?;
+        Ok(Wanderer { subscription, gauges: gauges(pipeline) })
     }
 }
 
@@ -129,16 +128,11 @@ pub struct Wanderer {
     gauges: Gauges,
 }
 
-impl Wanderer {
-    fn feed(&self) -> Result<Feed, crate::clients::wanderer::Error> {
-        Feed::new(&self.subscription, self.gauges.clone())
-    }
-}
-
 #[async_trait]
 impl Factory<Kill> for Wanderer {
     async fn build(&self, _index: usize) -> Result<Box<dyn Source<Kill>>, Failure> {
-        let feed = self.feed().map_err(|error| Failure::permanent(error.to_string()))?;
+        let feed = Feed::new(&self.subscription, self.gauges.clone());
+        let feed = feed.map_err(|error| Failure::permanent(error.to_string()))?;
         Ok(Box::new(Reader { feed: Some(feed), ready: VecDeque::new() }))
     }
 
