@@ -15,6 +15,8 @@ pub enum Trigger {
     Timeout,
     /// A message in flush mode.
     Flush,
+    /// The batcher held `capacity` messages in open batches alone.
+    Capacity,
     /// A sink worker was idle (eager batchers).
     Eager,
     /// The pipeline drains.
@@ -30,6 +32,7 @@ impl Trigger {
             Self::Bytes => "bytes",
             Self::Timeout => "timeout",
             Self::Flush => "flush",
+            Self::Capacity => "capacity",
             Self::Eager => "eager",
             Self::Drain => "drain",
         }

@@ -1,10 +1,20 @@
 //! A topology with its components, running.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::book::Book;
 use crate::components::Components;
 use crate::message::Outcome;
+use crate::shared::AckCounts;
+use crate::start::{self, GroupHandle};
+use crate::telemetry::{self, Meter};
 use crate::topology::{Invalid, RateLimit, Topology};
+use crate::worker::producer::Valve;
 
 /// Why a pipeline cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +78,19 @@ pub enum State {
     Stopped,
 }
 
+impl State {
+    /// The word used in metrics and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// One worker group's figures since start. Times are summed over workers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupStatus {
@@ -99,6 +122,10 @@ pub struct Status {
     pub source_restarts: u64,
     /// Why the source gave up, if it did.
     pub source_failure: Option<String>,
+    /// Calls of acknowledgers that returned.
+    pub acknowledgements: u64,
+    /// Calls of acknowledgers that panicked.
+    pub acknowledgements_panicked: u64,
     pub in_flight_max: usize,
     pub rate_limit: Option<RateLimit>,
 }
@@ -117,19 +144,27 @@ pub struct Report {
 }
 
 /// A running pipeline: the handle that watches and steers it. Dropping the handle does not stop it: [`Pipeline::drain`] does.
-#[derive(Debug)]
 pub struct Pipeline {
-    topology: Topology,
+    pub(crate) topology: Topology,
+    pub(crate) book: Arc<Book>,
+    pub(crate) acks: Arc<AckCounts>,
+    pub(crate) producers: Arc<Meter>,
+    pub(crate) groups: Vec<GroupHandle>,
+    pub(crate) valve: Arc<Valve>,
+    pub(crate) rate_limit: Mutex<Option<RateLimit>>,
+    pub(crate) state: Arc<AtomicU8>,
+    pub(crate) reported: watch::Receiver<Option<Report>>,
+    /// Sees the pipeline to its end, whether or not anyone holds this handle.
+    pub(crate) _end: JoinHandle<()>,
 }
 
-#[allow(clippy::unimplemented, unused_variables)]
 impl Pipeline {
     /// Starts every worker. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The topology is invalid, or names what the components lack.
     pub fn start<T: Send + 'static>(topology: Topology, components: Components<T>) -> Result<Self, StartError> {
-        unimplemented!()
+        start::start(topology, components)
     }
 
     /// The shape it was started with.
@@ -138,41 +173,76 @@ impl Pipeline {
         &self.topology
     }
 
-    /// Where it stands.
+    fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            s if s == State::Draining as u8 => State::Draining,
+            s if s == State::Stopped as u8 => State::Stopped,
+            _ if self.valve.drain.is_cancelled() => State::Draining,
+            _ if self.valve.is_paused() => State::Paused,
+            _ => State::Running,
+        }
+    }
+
+    /// Where it stands: producers first, then the worker groups in the order in which messages pass them.
     #[must_use]
     pub fn status(&self) -> Status {
-        unimplemented!()
+        let groups = self.groups.iter().map(|group| group.meter.status((group.depth)(), group.capacity));
+        Status {
+            state: self.state(),
+            ledger: self.book.ledger(),
+            groups: std::iter::once(self.producers.status(0, 0)).chain(groups).collect(),
+            source_restarts: self.valve.restarts.load(Ordering::Relaxed),
+            source_failure: self.valve.failure(),
+            acknowledgements: self.acks.ok.load(Ordering::Relaxed),
+            acknowledgements_panicked: self.acks.panicked.load(Ordering::Relaxed),
+            in_flight_max: self.book.limit(),
+            rate_limit: *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     /// Writes counters and gauges to the `metrics` recorder: to be called before each scrape. Histograms are recorded as things happen.
     pub fn publish(&self) {
-        unimplemented!()
+        telemetry::publish(&self.topology.name, &self.topology.source.name, &self.status());
     }
 
     /// Stops pulling; what is in flight goes on.
     pub fn pause(&self) {
-        unimplemented!()
+        self.valve.pause();
     }
 
     /// Pulls again.
     pub fn resume(&self) {
-        unimplemented!()
+        self.valve.resume();
     }
 
-    /// Changes the number of workers of a processor or batcher.
+    /// Changes the number of workers of a processor, or of sink workers of a batcher. Those too many leave after their present group.
     ///
     /// # Errors
     /// No such group, or zero workers.
     pub fn set_concurrency(&self, group: &str, workers: usize) -> Result<(), ControlError> {
-        unimplemented!()
+        if workers == 0 {
+            return Err(ControlError::Zero("concurrency"));
+        }
+        let found = self.groups.iter().find(|g| &*g.meter.name == group);
+        let found = found.ok_or_else(|| ControlError::UnknownGroup(group.to_owned()))?;
+        found.crew.resize(workers.min(crate::topology::WORKERS_MAX));
+        Ok(())
     }
 
-    /// Changes, sets or lifts the rate limit, from now on.
+    /// Changes, sets or lifts the rate limit, from now on, with a fresh allowance.
     ///
     /// # Errors
     /// Zero messages or no time.
     pub fn set_rate_limit(&self, limit: Option<RateLimit>) -> Result<(), ControlError> {
-        unimplemented!()
+        if limit.is_some_and(|limit| limit.messages == 0) {
+            return Err(ControlError::Zero("rate_limit messages"));
+        }
+        if limit.is_some_and(|limit| limit.per.is_zero()) {
+            return Err(ControlError::Zero("rate_limit per"));
+        }
+        *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner) = limit;
+        self.valve.set_limit(limit);
+        Ok(())
     }
 
     /// Changes the in-flight limit. A lower one takes hold as messages settle.
@@ -180,16 +250,37 @@ impl Pipeline {
     /// # Errors
     /// Zero.
     pub fn set_in_flight_max(&self, limit: usize) -> Result<(), ControlError> {
-        unimplemented!()
+        if limit == 0 {
+            return Err(ControlError::Zero("in_flight_max"));
+        }
+        self.book.set_limit(limit);
+        Ok(())
     }
 
     /// Begins the drain: no further pull, everything in flight is finished, within the topology's deadline. Returns at once; safe to repeat.
     pub fn drain(&self) {
-        unimplemented!()
+        self.valve.drain.cancel();
     }
 
     /// Waits until the pipeline has ended: by a drain, because a finite source finished, or because its source gave up.
     pub async fn finished(&self) -> Report {
-        unimplemented!()
+        let mut reported = self.reported.clone();
+        loop {
+            if let Some(report) = &*reported.borrow_and_update() {
+                return report.clone();
+            }
+            if reported.changed().await.is_err() {
+                // the runtime ends before the pipeline does
+                let source_failure = self.valve.failure();
+                let ledger = self.book.ledger();
+                return Report { ledger, took: Duration::ZERO, deadline_passed: true, source_failure };
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").field("topology", &self.topology).field("status", &self.status()).finish()
     }
 }

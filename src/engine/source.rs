@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::ack::Acknowledger;
 use crate::failure::Failure;
@@ -63,8 +63,8 @@ impl<T> Demand<T> {
     }
 
     /// Ready when the pipeline is paused or drains: return soon, with what there is.
-    pub async fn interrupted(&self) {
-        self.interrupt.cancelled().await;
+    pub fn interrupted(&self) -> WaitForCancellationFutureOwned {
+        self.interrupt.clone().cancelled_owned()
     }
 
     /// Whether [`interrupted`](Self::interrupted) is ready.

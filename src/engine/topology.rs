@@ -169,7 +169,7 @@ pub enum Invalid {
 
 /// Batchers of one pipeline: bits of [`Delivered`](crate::message::Delivered).
 pub const BATCHERS_MAX: usize = 64;
-const WORKERS_MAX: usize = 1024;
+pub(crate) const WORKERS_MAX: usize = 1024;
 
 impl Topology {
     /// A pipeline without processors yet: 5,000 in flight, 30 s to drain.

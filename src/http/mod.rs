@@ -1,1 +1,111 @@
-//! http
+//! What the worker serves over HTTP: metrics, health, the pipelines' state, the live killfeed, and the page at `/`.
+//!
+//! | file | routes |
+//! |---|---|
+//! | `metrics` | `/metrics` |
+//! | `health` | `/livez`, `/readyz` |
+//! | `pipelines` | `/api/pipelines` |
+//! | `killfeed` | `/api/killfeed/stream`, `/api/kills/recent` |
+//! | `dashboard` | `/`, `/assets/…` |
+//! | `error` | the shape of every refusal |
+//! | `guard` | what every answer goes through: time limit, security headers |
+//! | `server` | connections and tasks, their bounds and their end |
+//!
+//! Nothing here changes anything yet, so nothing asks for the API token. Everything that runs is owned by [`serve`]: when it
+//! returns, no task is left.
+
+mod dashboard;
+mod error;
+mod guard;
+mod health;
+mod killfeed;
+mod metrics;
+mod pipelines;
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::hub::Hub;
+use crate::store::Store;
+
+pub use pipelines::{PipelineView, Pipelines, Running};
+pub use server::serve;
+
+/// What the routes work on. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct State {
+    pipelines: Arc<dyn Pipelines>,
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+    metrics: PrometheusHandle,
+    readiness: Arc<Readiness>,
+    health: Arc<health::Probe>,
+    tail: Arc<killfeed::Tail>,
+    streams: Arc<killfeed::Streams>,
+}
+
+impl State {
+    /// Ready to serve these pipelines. `readiness` is kept by the program too: what blocks it makes `/readyz` say no.
+    #[must_use]
+    pub fn new(
+        pipelines: Arc<dyn Pipelines>,
+        store: Arc<dyn Store>,
+        hub: Arc<Hub>,
+        metrics: PrometheusHandle,
+        readiness: Arc<Readiness>,
+    ) -> Self {
+        let health = Arc::new(health::Probe::new(store.clone()));
+        let tail = Arc::new(killfeed::Tail::new(store.clone()));
+        let streams = Arc::new(killfeed::Streams::new(killfeed::CONNECTIONS_MAX));
+        Self { pipelines, store, hub, metrics, readiness, health, tail, streams }
+    }
+
+    /// Allows another number of live streams at once.
+    #[must_use]
+    pub fn with_streams_max(mut self, streams_max: usize) -> Self {
+        self.streams = Arc::new(killfeed::Streams::new(streams_max));
+        self
+    }
+}
+
+/// What the program itself says against being ready, by name: `starting`, `draining`.
+#[derive(Debug, Default)]
+pub struct Readiness(Mutex<BTreeMap<&'static str, String>>);
+
+impl Readiness {
+    /// Not ready until [`clear`](Self::clear)ed: `what` is the name of the reason, `why` a sentence.
+    pub fn block(&self, what: &'static str, why: impl Into<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what, why.into());
+    }
+
+    /// This reason is over.
+    pub fn clear(&self, what: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+    }
+
+    fn reasons(&self) -> BTreeMap<&'static str, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Every route. Live streams also need [`serve`], which runs what feeds them.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(dashboard::page))
+        .route("/assets/{name}", get(dashboard::asset))
+        .route("/metrics", get(metrics::render))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/api/pipelines", get(pipelines::list))
+        .route("/api/kills/recent", get(killfeed::recent))
+        .route("/api/killfeed/stream", get(killfeed::stream))
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(axum::middleware::from_fn(guard::guard))
+        .with_state(state)
+}

@@ -82,6 +82,13 @@ async fn a_kill_says_where_it_comes_from_and_that_it_cannot_come_again() {
 }
 
 #[tokio::test]
+async fn an_interrupted_pull_returns() {
+    let server = Server::start(vec![stream([""; 0])]).await;
+    let factory = config(&server.url()).factory("test", None).expect("a definition that works");
+    broadside_engine::testing::contract::source_is_interruptible(&factory).await;
+}
+
+#[tokio::test]
 async fn a_closed_source_is_finished() {
     let server = Server::start(vec![stream(["data: 1\n\n"])]).await;
     let mut source = source(&config(&server.url())).await;

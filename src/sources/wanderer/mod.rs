@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::clients::wanderer::{Event, Feed, Gauges, Subscription};
 use crate::duration::Span;
 use crate::killmail::Kill;
-use crate::resources::Resources;
 
 use events::Content;
 
@@ -77,18 +76,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The source of a pipeline.
+    /// The source of this pipeline (its name goes into the metrics).
     ///
     /// # Errors
     /// A sentence for the operator: no address, a filter beyond what the service takes, no contact for a foreign host.
-    pub fn build(&self, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
-        Ok(Arc::new(self.factory("kills", resources.contact.as_deref())?))
-    }
-
-    /// Like [`build`](Self::build), with the pipeline's name for the metrics.
-    ///
-    /// # Errors
-    /// As there.
     pub fn factory(&self, pipeline: &str, contact: Option<&str>) -> Result<Wanderer, String> {
         if self.idle_timeout.0 < Duration::from_secs(1) {
             return Err(format!(

@@ -1,0 +1,215 @@
+//! The ledger and the in-flight permits: every message is entered once and settled once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::message::{Message, Outcome};
+use crate::pipeline::Ledger;
+
+/// Counts what came in and how it was settled, and lends in-flight permits. One lock, so that a reader always sees it balanced.
+#[derive(Debug)]
+pub(crate) struct Book {
+    entries: Mutex<Entries>,
+    permits: Semaphore,
+}
+
+#[derive(Debug)]
+struct Entries {
+    ledger: Ledger,
+    limit: usize,
+    /// Permits to withhold as they come back, after the limit was lowered.
+    debt: usize,
+    /// After the deadline: what is dropped late is already counted as abandoned.
+    closed: bool,
+}
+
+impl Book {
+    pub(crate) fn new(limit: usize) -> Self {
+        let entries = Entries { ledger: Ledger::default(), limit, debt: 0, closed: false };
+        Self { entries: Mutex::new(entries), permits: Semaphore::new(limit) }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.entries().ledger
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.entries().limit
+    }
+
+    /// Changes the in-flight limit.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        let mut entries = self.entries();
+        let before = std::mem::replace(&mut entries.limit, limit);
+        if limit >= before {
+            let paid = entries.debt.min(limit - before);
+            entries.debt -= paid;
+            self.permits.add_permits(limit - before - paid);
+        } else {
+            entries.debt += before - limit - self.permits.forget_permits(before - limit);
+        }
+    }
+
+    /// Waits for a permit, then takes as many as there are, up to `wanted`.
+    pub(crate) async fn acquire(&self, wanted: usize) -> usize {
+        take_up_to(&self.permits, wanted).await
+    }
+
+    /// Takes exactly `wanted`, however long it takes.
+    pub(crate) async fn acquire_all(&self, wanted: usize) {
+        for _ in 0..wanted {
+            if let Ok(permit) = self.permits.acquire().await {
+                permit.forget();
+            }
+        }
+    }
+
+    /// Returns permits that were not used.
+    pub(crate) fn release(&self, permits: usize) {
+        let mut entries = self.entries();
+        self.give_back(&mut entries, permits);
+    }
+
+    fn give_back(&self, entries: &mut Entries, permits: usize) {
+        let withheld = entries.debt.min(permits);
+        entries.debt -= withheld;
+        self.permits.add_permits(permits - withheld);
+    }
+
+    /// Enters received messages, whose permits the caller holds.
+    fn receive(&self, messages: usize) {
+        let mut entries = self.entries();
+        entries.ledger.received += messages as u64;
+        entries.ledger.in_flight += messages as u64;
+    }
+
+    /// Settles messages, by outcome, and returns their permits.
+    fn settle(&self, outcomes: [u64; 5]) {
+        let mut entries = self.entries();
+        if entries.closed {
+            return;
+        }
+        let mut messages = 0;
+        for (settled, count) in entries.ledger.settled.iter_mut().zip(outcomes) {
+            *settled += count;
+            messages += count;
+        }
+        entries.ledger.in_flight -= messages;
+        self.give_back(&mut entries, usize::try_from(messages).unwrap_or(usize::MAX));
+    }
+
+    /// The deadline passed: all that is in flight counts as abandoned, wherever it still is.
+    pub(crate) fn abandon_rest(&self) {
+        let mut entries = self.entries();
+        let left = std::mem::take(&mut entries.ledger.in_flight);
+        entries.ledger.settled[Outcome::Abandoned as usize] += left;
+        entries.closed = true;
+    }
+}
+
+/// Waits for one permit, takes up to `wanted`, and keeps them.
+pub(crate) async fn take_up_to(permits: &Semaphore, wanted: usize) -> usize {
+    let Ok(first) = permits.acquire().await else { return 0 };
+    first.forget();
+    let mut taken = 1;
+    while taken < wanted {
+        let more = permits.available_permits().min(wanted - taken);
+        if more == 0 {
+            break;
+        }
+        match permits.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)) {
+            Ok(permit) => {
+                permit.forget();
+                taken += more;
+            }
+            Err(_) => break,
+        }
+    }
+    taken
+}
+
+/// Messages that the engine holds. Dropped with messages inside, it counts them as abandoned: whatever happens to a worker, the ledger knows.
+#[derive(Debug)]
+pub(crate) struct Group<T> {
+    messages: Vec<Message<T>>,
+    book: Arc<Book>,
+}
+
+impl<T> Group<T> {
+    /// Enters freshly received messages.
+    pub(crate) fn received(messages: Vec<Message<T>>, book: &Arc<Book>) -> Self {
+        book.receive(messages.len());
+        Self { messages, book: book.clone() }
+    }
+
+    /// Takes over messages that are entered already.
+    pub(crate) fn of(messages: Vec<Message<T>>, book: &Arc<Book>) -> Self {
+        Self { messages, book: book.clone() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn messages(&mut self) -> &mut [Message<T>] {
+        &mut self.messages
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Message<T>> {
+        self.messages.iter()
+    }
+
+    /// Takes the messages out; the caller answers for them from now on.
+    pub(crate) fn into_messages(mut self) -> Vec<Message<T>> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// The first `count` messages; the rest stays.
+    pub(crate) fn split_front(&mut self, count: usize) -> Self {
+        let rest = self.messages.split_off(count);
+        Self { messages: std::mem::replace(&mut self.messages, rest), book: self.book.clone() }
+    }
+
+    /// Moves out those for which `pick` holds, in order.
+    pub(crate) fn extract(&mut self, pick: impl Fn(&Message<T>) -> bool) -> Self {
+        let mut picked = Vec::new();
+        if self.messages.iter().any(&pick) {
+            let (out, kept) = std::mem::take(&mut self.messages).into_iter().partition(|m| pick(m));
+            (picked, self.messages) = (out, kept);
+        }
+        Self { messages: picked, book: self.book.clone() }
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.messages.append(&mut other.messages);
+    }
+
+    /// Settles every message by its present outcome: the end of all of them.
+    pub(crate) fn settle(mut self) {
+        let mut outcomes = [0; 5];
+        for message in &self.messages {
+            outcomes[message.outcome() as usize] += 1;
+        }
+        self.messages.clear();
+        self.book.settle(outcomes);
+    }
+}
+
+impl<T> Drop for Group<T> {
+    fn drop(&mut self) {
+        if !self.messages.is_empty() {
+            let mut outcomes = [0; 5];
+            outcomes[Outcome::Abandoned as usize] = self.messages.len() as u64;
+            self.book.settle(outcomes);
+        }
+    }
+}

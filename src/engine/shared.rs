@@ -1,0 +1,128 @@
+//! What all workers of a pipeline share, and the one way in which messages are settled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::Histogram;
+use tokio::time::Instant;
+
+use crate::ack::Acknowledger;
+use crate::book::{Book, Group};
+use crate::components::FailureHandler;
+use crate::message::{Message, Status};
+use crate::worker::fence;
+
+pub(crate) struct Shared<T> {
+    pub(crate) pipeline: Arc<str>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) acknowledger: Arc<dyn Acknowledger<T>>,
+    pub(crate) failure_handler: Arc<dyn FailureHandler<T>>,
+    pub(crate) acks: Arc<AckCounts>,
+    pub(crate) end_to_end: Histogram,
+}
+
+/// Calls of acknowledgers.
+#[derive(Debug, Default)]
+pub(crate) struct AckCounts {
+    pub(crate) ok: AtomicU64,
+    pub(crate) panicked: AtomicU64,
+}
+
+impl<T: Send> Shared<T> {
+    /// The end of these messages: the failure handler sees what failed, the acknowledgers hear of all, the ledger is written.
+    pub(crate) async fn settle(&self, mut group: Group<T>) {
+        if group.is_empty() {
+            return;
+        }
+        let mut failed = group.extract(|m| m.status() == Status::Failed);
+        if !failed.is_empty() {
+            if let Err(failure) = fence::guard(self.failure_handler.handle(failed.messages())).await {
+                tracing::error!(pipeline = %self.pipeline, messages = failed.len(), %failure, "failure handler");
+            }
+            group.append(failed);
+        }
+        self.acknowledge(group.messages()).await;
+        self.record_latency(&group);
+        group.settle();
+    }
+
+    /// Acknowledges messages that asked for it before their end.
+    pub(crate) async fn acknowledge_early(&self, group: &mut Group<T>) {
+        let mut asked = Vec::new();
+        for (index, message) in group.messages().iter_mut().enumerate() {
+            if message.take_acknowledge_now() {
+                asked.push(index);
+            }
+        }
+        for index in asked {
+            self.acknowledge(&mut group.messages()[index..=index]).await;
+            group.messages()[index].set_acknowledged();
+        }
+    }
+
+    /// One call for each acknowledger and reference, in the order of their first messages.
+    async fn acknowledge(&self, messages: &mut [Message<T>]) {
+        let Some(first) = messages.first() else { return };
+        let reference = first.reference();
+        let is_plain = |m: &Message<T>| m.acknowledger().is_none() && !m.is_acknowledged();
+        if messages.iter().all(|m| is_plain(m) && m.reference() == reference) {
+            return self.call(&self.acknowledger, reference, messages).await;
+        }
+        sort_by_recipient(messages);
+        for group in messages.chunk_by_mut(|a, b| recipient(a) == recipient(b)) {
+            if group[0].is_acknowledged() {
+                continue;
+            }
+            let acknowledger = group[0].acknowledger().unwrap_or(&self.acknowledger).clone();
+            self.call(&acknowledger, group[0].reference(), group).await;
+        }
+    }
+
+    async fn call(&self, acknowledger: &Arc<dyn Acknowledger<T>>, reference: u64, messages: &mut [Message<T>]) {
+        match fence::guard(acknowledger.acknowledge(reference, messages)).await {
+            Ok(()) => self.acks.ok.fetch_add(1, Ordering::Relaxed),
+            Err(failure) => {
+                tracing::error!(pipeline = %self.pipeline, messages = messages.len(), %failure, "acknowledger");
+                self.acks.panicked.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+
+    /// Messages received together have waited equally long.
+    fn record_latency(&self, group: &Group<T>) {
+        let now = Instant::now();
+        let mut run: Option<(Instant, usize)> = None;
+        for message in group.iter() {
+            let Some(at) = message.received_at() else { continue };
+            match &mut run {
+                Some((start, count)) if *start == at => *count += 1,
+                _ => {
+                    if let Some((start, count)) = run.replace((at, 1)) {
+                        self.end_to_end.record_many(now.saturating_duration_since(start), count);
+                    }
+                }
+            }
+        }
+        if let Some((start, count)) = run {
+            self.end_to_end.record_many(now.saturating_duration_since(start), count);
+        }
+    }
+}
+
+/// Who hears of a message: whether anyone still does, whose acknowledger, which reference.
+fn recipient<T>(message: &Message<T>) -> (bool, Option<usize>, u64) {
+    let acknowledger = message.acknowledger().map(|a| Arc::as_ptr(a).cast::<()>().addr());
+    (message.is_acknowledged(), acknowledger, message.reference())
+}
+
+/// Brings messages of one recipient together, in the order in which recipients first appear; otherwise the order stays.
+fn sort_by_recipient<T>(messages: &mut [Message<T>]) {
+    let mut seen = Vec::new();
+    messages.sort_by_cached_key(|message| {
+        let recipient = recipient(message);
+        seen.iter().position(|s| *s == recipient).unwrap_or_else(|| {
+            seen.push(recipient);
+            seen.len() - 1
+        })
+    });
+}

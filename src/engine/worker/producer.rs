@@ -1,0 +1,251 @@
+//! A producer: pulls from its source when there is demand, and builds the source again when it crashes.
+//!
+//! Demand is the least of four: a worker's demand, room in the first queue, in-flight permits, the rate limit. All are held
+//! before the source is asked, so that what it hands over never waits outside a bound.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::book::Group;
+use crate::failure::Failure;
+use crate::pure::rate_limiter::RateLimiter;
+use crate::pure::restart_budget::Restarts;
+use crate::shared::Shared;
+use crate::source::{Demand, Factory, Flow, Source};
+use crate::telemetry::{Activity, Meter, Worker};
+use crate::topology::{RateLimit, RestartBudget};
+use crate::worker::fence;
+use crate::worker::queue::Queue;
+
+/// How the pipeline's producers are steered, all together.
+#[derive(Debug)]
+pub(crate) struct Valve {
+    paused: watch::Sender<bool>,
+    /// Cancelled once, at the start of the drain.
+    pub(crate) drain: CancellationToken,
+    /// Cancelled at each pause and at the drain; a new one at each resume.
+    interrupt: Mutex<CancellationToken>,
+    limiter: Mutex<Option<RateLimiter>>,
+    limit_changed: tokio::sync::Notify,
+    pub(crate) restarts: AtomicU64,
+    failure: Mutex<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Valve {
+    pub(crate) fn new(limit: Option<RateLimit>) -> Self {
+        let drain = CancellationToken::new();
+        Self {
+            paused: watch::Sender::new(false),
+            interrupt: Mutex::new(drain.child_token()),
+            drain,
+            limiter: Mutex::new(limit.map(|limit| RateLimiter::new(limit, Instant::now()))),
+            limit_changed: tokio::sync::Notify::new(),
+            restarts: AtomicU64::new(0),
+            failure: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn pause(&self) {
+        self.paused.send_replace(true);
+        lock(&self.interrupt).cancel();
+    }
+
+    pub(crate) fn resume(&self) {
+        *lock(&self.interrupt) = self.drain.child_token();
+        self.paused.send_replace(false);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    pub(crate) fn set_limit(&self, limit: Option<RateLimit>) {
+        *lock(&self.limiter) = limit.map(|limit| RateLimiter::new(limit, Instant::now()));
+        self.limit_changed.notify_waiters();
+    }
+
+    pub(crate) fn failure(&self) -> Option<String> {
+        lock(&self.failure).clone()
+    }
+
+    async fn wait_while_paused(&self) {
+        let mut paused = self.paused.subscribe();
+        let _ = paused.wait_for(|paused| !paused).await;
+    }
+
+    /// Takes up to `wanted` messages' worth of the rate limit.
+    async fn take_rate(&self, wanted: usize) -> usize {
+        loop {
+            let changed = self.limit_changed.notified();
+            let wait = {
+                let mut limiter = lock(&self.limiter);
+                let Some(limiter) = limiter.as_mut() else { return wanted };
+                match limiter.available(wanted, Instant::now()) {
+                    Ok(available) => {
+                        limiter.spend(available);
+                        return available;
+                    }
+                    Err(wait) => wait,
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    fn correct_rate(&self, taken: usize, used: usize) {
+        if let Some(limiter) = lock(&self.limiter).as_mut() {
+            limiter.correct(taken, used);
+        }
+    }
+}
+
+pub(crate) struct Producer<T> {
+    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) shared: Arc<Shared<T>>,
+    pub(crate) factory: Arc<dyn Factory<T>>,
+    pub(crate) queue: Arc<Queue<T>>,
+    pub(crate) valve: Arc<Valve>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) restart: RestartBudget,
+}
+
+/// Demand that is held: to be used or returned.
+struct Reserved {
+    permits: usize,
+    room: usize,
+    rate: usize,
+}
+
+impl<T: Send + 'static> Producer<T> {
+    /// Pulls until the drain, the source's end, or the end of its restart budget; gives back the source, to be closed when everything is settled.
+    pub(crate) async fn run(self) -> Option<Box<dyn Source<T>>> {
+        let mut restarts = Restarts::new(self.restart);
+        let mut worker = self.meter.worker();
+        let mut source = None;
+        loop {
+            let ended = match &mut source {
+                None => self.build(&mut source).await,
+                Some(source) => self.pull_until_end(source.as_mut(), &mut worker).await,
+            };
+            let failure = match ended {
+                Ok(true) => return source,
+                Ok(false) => continue,
+                Err(failure) => failure,
+            };
+            source = None;
+            let Some(wait) = restarts.crashed(Instant::now()) else {
+                tracing::error!(pipeline = %self.shared.pipeline, source = %self.name, %failure, "source gave up");
+                *lock(&self.valve.failure) = Some(failure.to_string());
+                self.valve.drain.cancel();
+                return None;
+            };
+            self.valve.restarts.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(pipeline = %self.shared.pipeline, source = %self.name, %failure, ?wait, "source restarts");
+            self.or_drain(tokio::time::sleep(wait)).await?;
+        }
+    }
+
+    /// `Ok(false)`: built. `Ok(true)`: the drain came first.
+    async fn build(&self, source: &mut Option<Box<dyn Source<T>>>) -> Result<bool, Failure> {
+        match self.or_drain(fence::guard(self.factory.build(self.index))).await {
+            None => Ok(true),
+            Some(built) => {
+                *source = Some(built??);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits for something that may be given up when the drain comes.
+    async fn or_drain<R>(&self, wait: impl Future<Output = R>) -> Option<R> {
+        self.valve.drain.run_until_cancelled(wait).await
+    }
+
+    async fn pull_until_end(&self, source: &mut dyn Source<T>, worker: &mut Worker) -> Result<bool, Failure> {
+        loop {
+            worker.enter(Activity::Blocked);
+            let Some(reserved) = self.reserve().await else { return Ok(true) };
+            worker.enter(Activity::Starved);
+            let interrupt = lock(&self.valve.interrupt).clone();
+            let mut demand = Demand::new(reserved.rate, interrupt);
+            let pulled = fence::guard(source.pull(&mut demand)).await;
+            worker.enter(Activity::Busy);
+            let messages = demand.take();
+            if !messages.is_empty() {
+                worker.enter_with(Activity::Blocked, messages.len());
+            }
+            self.accept(messages, reserved).await;
+            match pulled?? {
+                Flow::Finished => return Ok(true),
+                // a source that returns at once with nothing must not keep a thread to itself
+                Flow::More => tokio::task::consume_budget().await,
+            }
+        }
+    }
+
+    /// Waits until at least one message may be pulled; `None` when the drain comes first.
+    async fn reserve(&self) -> Option<Reserved> {
+        let book = &self.shared.book;
+        self.or_drain(self.valve.wait_while_paused()).await?;
+        let room = self.or_drain(self.queue.reserve(self.queue.max())).await?;
+        let Some(permits) = self.or_drain(book.acquire(room)).await else {
+            self.queue.release(room);
+            return None;
+        };
+        let Some(rate) = self.or_drain(self.valve.take_rate(permits)).await else {
+            self.queue.release(room);
+            book.release(permits);
+            return None;
+        };
+        Some(Reserved { permits, room, rate })
+    }
+
+    /// Enters what was pulled in the ledger and sends it on; returns what was reserved for more.
+    async fn accept(&self, mut messages: Vec<crate::message::Message<T>>, reserved: Reserved) {
+        let pulled = messages.len();
+        let Reserved { permits, room, rate } = reserved;
+        self.valve.correct_rate(rate, pulled);
+        let now = Instant::now();
+        messages.iter_mut().for_each(|message| message.stamp(now));
+        let mut group = Group::received(messages, &self.shared.book);
+        let beyond = pulled.saturating_sub(permits);
+        if beyond > 0 {
+            tracing::warn!(source = %self.name, beyond, "the source pushed more than was asked for");
+            self.shared.book.acquire_all(beyond).await;
+        }
+        self.shared.book.release(permits - pulled.min(permits));
+        let fits = pulled.min(room);
+        self.queue.release(room - fits);
+        let front = group.split_front(fits);
+        self.queue.push_reserved(front);
+        if !group.is_empty() {
+            self.queue.push(group).await;
+        }
+    }
+}
+
+/// How long a source may take to say goodbye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Closes a source after everything is settled.
+pub(crate) async fn close<T>(name: &str, mut source: Box<dyn Source<T>>) {
+    match tokio::time::timeout(CLOSE_TIMEOUT, fence::guard(source.close())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => tracing::error!(source = name, %failure, "closing the source"),
+        Err(_) => tracing::error!(source = name, timeout = ?CLOSE_TIMEOUT, "closing the source takes too long"),
+    }
+}

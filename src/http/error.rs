@@ -1,0 +1,62 @@
+//! The shape of every refusal: `{"error":{"code","message"}}` with the right status.
+
+use axum::Json;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: message.into() }
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "not_found", message: message.into() }
+    }
+
+    pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code, message: message.into() }
+    }
+
+    pub(super) fn timeout() -> Self {
+        Self::unavailable("timeout", "the answer took too long")
+    }
+}
+
+impl From<crate::store::Error> for ApiError {
+    /// The cause goes to the log: it may name hosts and paths.
+    fn from(error: crate::store::Error) -> Self {
+        tracing::warn!(%error, "failed to answer from the store");
+        Self::unavailable("store", "the store did not answer")
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({"error": {"code": self.code, "message": self.message}});
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("2"));
+        }
+        response
+    }
+}
+
+/// For paths that are not there.
+pub(super) async fn no_route() -> ApiError {
+    ApiError::not_found("there is nothing at this path")
+}
+
+/// For paths that are there, asked with the wrong method.
+pub(super) async fn no_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take {method}", uri.path());
+    ApiError { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message }
+}

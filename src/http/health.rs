@@ -1,0 +1,129 @@
+//! `GET /livez` and `GET /readyz`.
+//!
+//! Alive: the process answers. Ready: every pipeline runs, its source has not given up, its ledger balances, and the store has answered
+//! within the last second. What is asked of the store is asked once for all callers and kept for a moment, so that
+//! probes and pages cannot load it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use broadside_engine::pipeline::State as PipelineState;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::pipelines::state_name;
+use super::{PipelineView, State};
+use crate::store::{DeadLetterState, Store};
+
+const KEPT: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Dead letters by pipeline and state.
+pub(super) type DeadLetters = Arc<BTreeMap<(String, &'static str), i64>>;
+
+/// Asks the store how it is, at most once a second.
+#[derive(Debug)]
+pub(super) struct Probe {
+    store: Arc<dyn Store>,
+    ping: Mutex<Option<(Instant, Result<(), String>)>>,
+    letters: Mutex<Option<(Instant, DeadLetters)>>,
+}
+
+impl Probe {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, ping: Mutex::default(), letters: Mutex::default() }
+    }
+
+    /// Why the store is not well, if it is not.
+    async fn store(&self) -> Result<(), String> {
+        let mut kept = self.ping.lock().await;
+        if let Some((at, answer)) = &*kept
+            && at.elapsed() < KEPT
+        {
+            return answer.clone();
+        }
+        let answer = match tokio::time::timeout(ANSWER_MAX, self.store.ping()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "failed to ping the store");
+                Err("the store answers with an error".to_owned())
+            }
+            Err(_) => Err(format!("the store has not answered for {} s", ANSWER_MAX.as_secs())),
+        };
+        *kept = Some((Instant::now(), answer.clone()));
+        answer
+    }
+
+    /// Dead letters: the last figures known when the store does not answer.
+    pub(super) async fn dead_letters(&self) -> DeadLetters {
+        let mut kept = self.letters.lock().await;
+        if let Some((at, counts)) = &*kept
+            && at.elapsed() < KEPT
+        {
+            return counts.clone();
+        }
+        let mut counts = kept.as_ref().map(|(_, counts)| counts.clone()).unwrap_or_default();
+        if let Ok(Ok(fresh)) = tokio::time::timeout(ANSWER_MAX, self.store.dead_letter_counts()).await {
+            // A state that has emptied since goes to 0: a gauge would otherwise stay where it was.
+            let mut next: BTreeMap<_, _> = counts.keys().map(|key| (key.clone(), 0)).collect();
+            next.extend(fresh.into_iter().map(|(pipeline, state, count)| ((pipeline, letter_state(state)), count)));
+            counts = Arc::new(next);
+        }
+        *kept = Some((Instant::now(), counts.clone()));
+        counts
+    }
+}
+
+fn letter_state(state: DeadLetterState) -> &'static str {
+    match state {
+        DeadLetterState::Open => "open",
+        DeadLetterState::Retrying => "retrying",
+        DeadLetterState::Replayed => "replayed",
+        DeadLetterState::Discarded => "discarded",
+    }
+}
+
+pub(super) async fn live() -> Json<Value> {
+    Json(json!({"alive": true}))
+}
+
+pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+    let mut reasons: Vec<Value> =
+        state.readiness.reasons().iter().map(|(what, why)| json!({"what": what, "why": why})).collect();
+    let mut views = state.pipelines.views();
+    if views.iter().any(|view| view.status.ledger.imbalance() != 0) {
+        // Figures read while messages move may be torn: a fault is still there at a second look.
+        views = state.pipelines.views();
+    }
+    for view in &views {
+        let against = against(view);
+        let what = format!("pipeline {}", view.topology.name);
+        reasons.extend(against.into_iter().map(|why| json!({"what": what, "why": why})));
+    }
+    if let Err(why) = state.health.store().await {
+        reasons.push(json!({"what": "store", "why": why}));
+    }
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({"ready": reasons.is_empty(), "not_ready": reasons}))).into_response()
+}
+
+fn against(view: &PipelineView) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(failure) = &view.status.source_failure {
+        found.push(format!("its source gave up: {failure}"));
+    }
+    if view.status.state != PipelineState::Running {
+        found.push(format!("it is {}", state_name(view.status.state)));
+    }
+    match view.status.ledger.imbalance() {
+        0 => {}
+        off => found.push(format!("its ledger is off by {off}")),
+    }
+    found
+}

@@ -1,0 +1,21 @@
+//! `GET /metrics`: the state of everything at this moment, as Prometheus text.
+
+use axum::extract::State as Extract;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use super::State;
+use crate::telemetry;
+
+pub(super) async fn render(Extract(state): Extract<State>) -> Response {
+    state.pipelines.publish();
+    metrics::gauge!("broadside_stream_connections").set(state.streams.open() as f64);
+    if let Some(bytes) = telemetry::resident_memory() {
+        metrics::gauge!("broadside_memory_bytes").set(bytes as f64);
+    }
+    for ((pipeline, letter_state), count) in state.health.dead_letters().await.iter() {
+        metrics::gauge!("broadside_dead_letters", "pipeline" => pipeline.clone(), "state" => *letter_state)
+            .set(*count as f64);
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render()).into_response()
+}

@@ -1,0 +1,89 @@
+//! Connections and tasks: their bounds, and their end.
+//!
+//! HTTP/1.1 only: behind it every connection is one task, owned here. A head that does not arrive, or an idle connection, is closed after
+//! [`HEAD_MAX`]; beyond [`CONNECTIONS_MAX`] connections new ones wait in the system's queue.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{State, router};
+use crate::telemetry;
+
+const CONNECTIONS_MAX: usize = 4096;
+const HEAD_MAX: Duration = Duration::from_secs(30);
+/// How long answers under way have after `shutdown`.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves until `shutdown`, then lets what is under way finish for a few seconds. Live streams end at once.
+///
+/// Runs what the routes need too: the tail of the killfeed, the upkeep of the metrics. When it returns, nothing of it is left running;
+/// dropping it ends everything as well.
+pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
+    let mut background = JoinSet::new();
+    background.spawn(telemetry::upkeep(state.metrics.clone(), shutdown.clone()));
+    background.spawn(state.tail.clone().run(state.hub.clone(), shutdown.clone()));
+    let streams = state.streams.clone();
+    let service = TowerToHyperService::new(router(state));
+    let mut connections = JoinSet::new();
+    while let Some(stream) = accept(&listener, &mut connections, &shutdown).await {
+        connections.spawn(connection(stream, service.clone(), shutdown.clone()));
+    }
+    drop(listener);
+    streams.close();
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        tracing::info!(connections = connections.len(), "cut connections that did not end");
+    }
+    connections.shutdown().await;
+    background.shutdown().await;
+}
+
+/// The next connection; `None` when it is time to stop.
+async fn accept(
+    listener: &TcpListener,
+    connections: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> Option<TcpStream> {
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return None,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) => {
+                    // Out of file descriptors, most likely: no use in trying again at once.
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, service: TowerToHyperService<axum::Router>, shutdown: CancellationToken) {
+    // Events are small and should leave at once.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set nodelay");
+    }
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

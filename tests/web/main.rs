@@ -1,0 +1,13 @@
+//! What is served over HTTP, through real sockets.
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod health;
+mod hub;
+mod memory_store;
+mod metrics;
+mod pages;
+mod sinks;
+mod streams;
+mod world;

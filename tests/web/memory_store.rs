@@ -1,0 +1,123 @@
+//! A store in memory that knows events, checkpoints and dead-letter counts: enough for what is served over HTTP.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use broadside::killmail::{Kill, KillmailId, SystemId};
+use broadside::store::{Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, NewDeadLetter, Store};
+
+#[derive(Debug, Default)]
+pub(crate) struct MemoryStore {
+    events: Mutex<(i64, Vec<Event>)>,
+    away: AtomicBool,
+    letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
+}
+
+#[allow(dead_code, reason = "each of the two that share this file uses its own part")]
+impl MemoryStore {
+    /// Adds an event, and answers its id.
+    pub(crate) fn commit(&self, system_id: SystemId, killmail_id: KillmailId, payload: String) -> i64 {
+        let mut events = self.events.lock().expect("no panic while held");
+        events.0 += 1;
+        let event_id = events.0;
+        events.1.push(Event { event_id, system_id, killmail_id, payload });
+        event_id
+    }
+
+    /// Leaves a hole in the ids.
+    pub(crate) fn skip_ids(&self, count: i64) {
+        self.events.lock().expect("no panic while held").0 += count;
+    }
+
+    /// Drops all but the newest events.
+    pub(crate) fn collect(&self, keep: usize) {
+        let mut events = self.events.lock().expect("no panic while held");
+        let surplus = events.1.len().saturating_sub(keep.max(1));
+        events.1.drain(..surplus);
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().expect("no panic while held").1.clone()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<i64> {
+        self.events().iter().map(|event| event.event_id).collect()
+    }
+
+    /// From now on every call fails, or none does.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_letters(&self, letters: Vec<(String, DeadLetterState, i64)>) {
+        *self.letters.lock().expect("no panic while held") = letters;
+    }
+
+    fn answer<R>(&self, result: R) -> Result<R, Error> {
+        if self.away.load(Ordering::SeqCst) { Err(Error::Transient("the store is away".into())) } else { Ok(result) }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn insert_kills(&self, kills: &[&Kill], _events: bool) -> Result<Vec<Change>, Error> {
+        self.answer(kills.iter().map(|_| Change::Same).collect())
+    }
+
+    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
+        let events = self.events.lock().expect("no panic while held");
+        let from = events.1.partition_point(|event| event.event_id <= after);
+        let wanted = events.1[from..].iter().filter(|e| systems.is_empty() || systems.contains(&e.system_id));
+        self.answer(wanted.take(limit as usize).cloned().collect())
+    }
+
+    async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {
+        let events = self.events.lock().expect("no panic while held");
+        self.answer(events.1.first().zip(events.1.last()).map(|(first, last)| (first.event_id, last.event_id)))
+    }
+
+    async fn count_kills(&self) -> Result<i64, Error> {
+        self.answer(0)
+    }
+
+    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
+        self.answer((0..).take(letters.len()).collect())
+    }
+
+    async fn dead_letters(&self, _filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {
+        self.answer(Vec::new())
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
+        self.answer(self.letters.lock().expect("no panic while held").clone())
+    }
+
+    async fn set_dead_letter_state(
+        &self,
+        _ids: &[i64],
+        _from: &[DeadLetterState],
+        _to: DeadLetterState,
+        _note: Option<&str>,
+    ) -> Result<Vec<i64>, Error> {
+        self.answer(Vec::new())
+    }
+
+    async fn dead_letter_failed_again(&self, _id: i64, _letter: &NewDeadLetter) -> Result<(), Error> {
+        self.answer(())
+    }
+
+    async fn checkpoint(&self, _name: &str) -> Result<Option<String>, Error> {
+        self.answer(None)
+    }
+
+    async fn set_checkpoint(&self, _name: &str, _value: Option<&str>) -> Result<(), Error> {
+        self.answer(())
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.answer(())
+    }
+
+    async fn close(&self) {}
+}

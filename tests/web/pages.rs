@@ -1,0 +1,98 @@
+//! The page, its assets, refusals, and the headers that everything has.
+
+use serde_json::json;
+
+use crate::client::request;
+use crate::world::World;
+
+#[tokio::test]
+async fn every_answer_has_the_security_headers() {
+    let world = World::new().await;
+    world.readiness.block("starting", "not yet");
+    for path in ["/", "/assets/page.js", "/nothing", "/readyz", "/metrics", "/api/killfeed/stream?systems=x"] {
+        let answer = world.get(path).await;
+        let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("{path}"));
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert!(answer.header("cache-control").is_some(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_keeps_to_its_own_policy() {
+    let world = World::new().await;
+    let page = world.get("/").await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    for inline in ["style=", "onclick=", "<style", "javascript:", "http://", "src=\"https:"] {
+        assert!(!page.body.contains(inline), "{inline}");
+    }
+    let script = world.get("/assets/page.js").await;
+    for unsafe_sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+        assert!(!script.body.contains(unsafe_sink), "{unsafe_sink}");
+    }
+    for asset in ["page.js", "page.css"] {
+        assert!(page.body.contains(&format!("assets/{asset}")), "{asset}");
+    }
+}
+
+#[tokio::test]
+async fn an_asset_the_browser_has_is_not_sent_again() {
+    let world = World::new().await;
+    for path in ["/", "/assets/page.js", "/assets/page.css"] {
+        let first = world.get(path).await;
+        let tag = first.header("etag").unwrap();
+        let again = request(world.address, "GET", path, &[("if-none-match", tag)]).await;
+        assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, Some(tag)), "{path}");
+        let other = request(world.address, "GET", path, &[("if-none-match", "\"0\"")]).await;
+        assert_eq!(other.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_json() {
+    let world = World::new().await;
+    for (method, path, status, code) in [
+        ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/assets/../page.js", 404, "not_found"),
+        ("POST", "/api/pipelines", 405, "method_not_allowed"),
+        ("DELETE", "/", 405, "method_not_allowed"),
+        ("GET", "/api/kills/recent?limit=0", 400, "bad_request"),
+        ("GET", "/api/kills/recent?limit=501", 400, "bad_request"),
+        ("GET", "/api/kills/recent?limit=%ff%zz", 400, "bad_request"),
+    ] {
+        let answer = request(world.address, method, path, &[]).await;
+        let body = answer.json();
+        assert_eq!((answer.status, &body["error"]["code"]), (status, &json!(code)), "{method} {path}");
+        assert!(body["error"]["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn recent_kills_are_the_newest_oldest_first_also_across_holes() {
+    let world = World::new().await;
+    assert_eq!(world.get("/api/kills/recent").await.json(), json!({"events": []}));
+    (1..=300).for_each(|id| world.kill(id, 1));
+    world.store.skip_ids(5000);
+    (301..=310).for_each(|id| world.kill(id, 1));
+    for (query, count) in [("", 100), ("?limit=3", 3), ("?limit=150", 150), ("?limit=500", 310)] {
+        let body = world.get(&format!("/api/kills/recent{query}")).await.json();
+        let events = body["events"].as_array().unwrap();
+        let kills: Vec<i64> = events.iter().map(|e| e["killmail"]["killmail_id"].as_i64().unwrap()).collect();
+        assert_eq!(kills, (311 - count..=310).collect::<Vec<_>>(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_http_ends_only_its_own_connection() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let world = World::new().await;
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"\x16\x03\x01 not http\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400") || answer.is_empty());
+    assert_eq!(world.get("/livez").await.status, 200);
+}

@@ -1,0 +1,165 @@
+//! A server on a port of its own, over a store in memory and pipelines made by hand.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use broadside::http::{self, PipelineView, Pipelines, Readiness, State};
+use broadside::hub::{Event, Hub};
+use broadside::killmail::{Form, Killmail, KillmailId, SystemId, Victim};
+use broadside::telemetry;
+use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
+use broadside_engine::topology::{Batcher, Processor, RateLimit, Source, Topology};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client;
+use crate::memory_store::MemoryStore;
+
+pub(crate) struct World {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) pipelines: Arc<HandMade>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) address: SocketAddr,
+    shutdown: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with_streams_max(100).await
+    }
+
+    pub(crate) async fn with_streams_max(streams_max: usize) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let (hub, readiness) = (Arc::new(Hub::default()), Arc::new(Readiness::default()));
+        let pipelines = Arc::new(HandMade::default());
+        let state = State::new(pipelines.clone(), store.clone(), hub.clone(), recorder(), readiness.clone())
+            .with_streams_max(streams_max);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(http::serve(listener, state, shutdown.clone()));
+        Self { store, hub, pipelines, readiness, address, shutdown, server }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> client::Answer {
+        client::request(self.address, "GET", path, &[]).await
+    }
+
+    /// A kill as the pipeline would bring it: stored, then published.
+    pub(crate) fn kill(&self, id: i64, system: i64) {
+        let mail = mail(id, system);
+        let payload = serde_json::to_string(&mail).unwrap();
+        let event_id = self.store.commit(mail.solar_system_id, mail.killmail_id, payload);
+        self.hub.publish(Event::new(Some(event_id), mail));
+    }
+
+    /// Ends the server; it has to end by itself.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(10), self.server).await.expect("the server ends").unwrap();
+    }
+}
+
+/// Pipelines whose figures the test sets.
+#[derive(Debug)]
+pub(crate) struct HandMade {
+    pub(crate) views: Mutex<Vec<PipelineView>>,
+    pub(crate) published: AtomicUsize,
+}
+
+impl Default for HandMade {
+    fn default() -> Self {
+        Self { views: Mutex::new(vec![kills_pipeline()]), published: AtomicUsize::new(0) }
+    }
+}
+
+impl HandMade {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.views.lock().unwrap()[0].status);
+    }
+}
+
+impl Pipelines for HandMade {
+    fn views(&self) -> Vec<PipelineView> {
+        self.views.lock().unwrap().clone()
+    }
+
+    fn publish(&self) {
+        self.published.fetch_add(1, Ordering::SeqCst);
+        for view in self.views() {
+            let pipeline = view.topology.name.clone();
+            metrics::gauge!("broadside_in_flight", "pipeline" => pipeline.clone())
+                .set(view.status.ledger.in_flight as f64);
+            for group in &view.status.groups {
+                metrics::gauge!("broadside_queue_depth", "pipeline" => pipeline.clone(), "group" => group.name.clone())
+                    .set(group.queue_depth as f64);
+            }
+        }
+    }
+}
+
+pub(crate) fn kills_pipeline() -> PipelineView {
+    let parse = Processor { stages: vec!["decode".into(), "deduplicate".into()], ..Processor::new("parse") };
+    let topology = Topology::new("kills", Source::new("wanderer"))
+        .processor(parse)
+        .processor(Processor { stages: vec!["match".into()], ..Processor::new("match") })
+        .batcher(Batcher { eager: true, batch_timeout: Duration::from_millis(200), ..Batcher::new("db_insert") })
+        .batcher(Batcher { after: Some("db_insert".into()), batch_size: 1, ..Batcher::new("pubsub") });
+    let group = |name: &str, kind, queue_depth| GroupStatus {
+        name: name.into(),
+        kind,
+        workers: 2,
+        queue_depth,
+        queue_capacity: 1000,
+        busy: Duration::from_millis(1500),
+        starved: Duration::from_secs(7),
+        blocked: Duration::from_secs(2),
+        messages: 1234,
+        failed: 3,
+    };
+    let status = Status {
+        state: PipelineState::Running,
+        ledger: Ledger { received: 1250, settled: [1000, 3, 7, 200, 0], in_flight: 40 },
+        groups: vec![
+            group("wanderer", "producer", 0),
+            group("parse", "processor", 120),
+            group("match", "processor", 900),
+            group("db_insert", "batcher", 14),
+            group("pubsub", "batcher", 0),
+        ],
+        source_restarts: 1,
+        source_failure: None,
+        in_flight_max: 5000,
+        rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
+    };
+    let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
+    PipelineView { topology, status, sinks }
+}
+
+pub(crate) fn mail(id: i64, system: i64) -> Arc<Killmail> {
+    Arc::new(Killmail {
+        killmail_id: KillmailId::new(id).unwrap(),
+        killmail_hash: None,
+        killmail_time: "2026-11-20T10:00:00Z".parse().unwrap(),
+        solar_system_id: SystemId::new(system).unwrap(),
+        moon_id: None,
+        war_id: None,
+        victim: Victim::default(),
+        attackers: Vec::new(),
+        zkb: None,
+        form: Form::Esi,
+    })
+}
+
+/// The process has one recorder, whichever test comes first.
+fn recorder() -> PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| telemetry::install_metrics().unwrap()).clone()
+}
