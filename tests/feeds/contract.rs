@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broadside::sources::wanderer::Config;
-use broadside_engine::{Demand, Source};
+use broadside_engine::Demand;
 
 use crate::server::{HEAD, Server, Step, stream};
 use crate::{PATIENCE, bodies, body, config, pull, source};
@@ -19,6 +19,20 @@ async fn a_pull_gives_what_is_there_and_never_more_than_asked_for() {
         found.extend(messages.iter().map(body));
     }
     assert_eq!(found, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn kills_that_came_one_by_one_are_taken_together() {
+    let chunks: String = (0..100).map(|n| format!("c\r\ndata: {n:04}\n\n\r\n")).collect();
+    let script = vec![Step::Raw(HEAD.into()), Step::Raw(chunks.into()), Step::Hold];
+    let server = Server::start(vec![script]).await;
+    let mut source = source(&config(&server.url())).await;
+    let (mut pulls, mut found) = (0, 0);
+    while found < 100 {
+        found += pull(&mut *source, 1000).await.len();
+        pulls += 1;
+    }
+    assert!(pulls < 50, "{pulls} pulls for 100 kills that were there");
 }
 
 #[tokio::test]

@@ -155,8 +155,7 @@ impl Source<Kill> for Reader {
                     event = feed.next() => Some(event),
                 }
             } else {
-                // Something has been pushed: what is not there yet must not hold it up.
-                feed.next().now_or_never()
+                already_there(feed).await
             };
             match event {
                 Some(event) => self.ready.extend(bodies(event)),
@@ -168,6 +167,16 @@ impl Source<Kill> for Reader {
     async fn close(&mut self) {
         self.feed = None;
     }
+}
+
+/// The next event if it has arrived: what has not must not hold up what was pushed.
+async fn already_there(feed: &mut Feed) -> Option<Event> {
+    if let Some(event) = feed.next().now_or_never() {
+        return Some(event);
+    }
+    // The connection is a task of its own, and hands over one piece at a time: let it run, or every pull would end at one kill.
+    tokio::task::yield_now().await;
+    feed.next().now_or_never()
 }
 
 fn hand_over(ready: &mut VecDeque<Bytes>, demand: &mut Demand<Kill>) {
