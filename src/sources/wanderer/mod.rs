@@ -104,8 +104,6 @@ impl Config {
 
 fn gauges(pipeline: &str) -> Gauges {
     let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
-    metrics::describe_gauge!("broadside_source_connected", "1 while the source is connected");
-    metrics::describe_counter!("broadside_source_cut_frames_total", "Frames of which only a part came: lost");
     Gauges {
         connected: metrics::gauge!("broadside_source_connected", &labels),
         cut_frames: metrics::counter!("broadside_source_cut_frames_total", &labels),
