@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broadside::sources::wanderer::Config;
-use broadside_engine::{Demand, Source};
+use broadside_engine::Demand;
 
 use crate::server::{HEAD, Server, Step, stream};
 use crate::{PATIENCE, bodies, body, config, pull, source};
@@ -19,6 +19,20 @@ async fn a_pull_gives_what_is_there_and_never_more_than_asked_for() {
         found.extend(messages.iter().map(body));
     }
     assert_eq!(found, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn kills_that_came_one_by_one_are_taken_together() {
+    let chunks: String = (0..100).map(|n| format!("c\r\ndata: {n:04}\n\n\r\n")).collect();
+    let script = vec![Step::Raw(HEAD.into()), Step::Raw(chunks.into()), Step::Hold];
+    let server = Server::start(vec![script]).await;
+    let mut source = source(&config(&server.url())).await;
+    let (mut pulls, mut found) = (0, 0);
+    while found < 100 {
+        found += pull(&mut *source, 1000).await.len();
+        pulls += 1;
+    }
+    assert!(pulls < 50, "{pulls} pulls for 100 kills that were there");
 }
 
 #[tokio::test]
@@ -58,15 +72,7 @@ async fn without_demand_the_server_cannot_send() {
     let server = Server::start(vec![vec![Step::Raw(HEAD.into()), Step::Flood(kill.into())]]).await;
     let mut source = source(&config(&server.url())).await;
     pull(&mut *source, 1).await;
-    let written = async {
-        loop {
-            if let Some(written) = server.flooded() {
-                return written;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let written = tokio::time::timeout(PATIENCE, written).await.expect("the server is held up");
+    let written = tokio::time::timeout(PATIENCE, server.flooded()).await.expect("the server is held up");
     // What lies between: the two sockets' buffers and one read.
     assert!(written < 16 * 1024 * 1024, "{written} bytes went out");
 }
@@ -79,6 +85,13 @@ async fn a_kill_says_where_it_comes_from_and_that_it_cannot_come_again() {
     let kill = &pull(&mut *source, 1).await[0].payload;
     assert_eq!((kill.source, kill.redelivers), ("wanderer", false));
     assert!(kill.received_at >= before && kill.mail.is_none());
+}
+
+#[tokio::test]
+async fn an_interrupted_pull_returns() {
+    let server = Server::start(vec![stream([""; 0])]).await;
+    let factory = config(&server.url()).factory("test", None).expect("a definition that works");
+    broadside_engine::testing::contract::source_is_interruptible(&factory).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use broadside::simulator::{Config as Feed, Faults, Simulator};
 use broadside::sources::wanderer::Config;
-use broadside_engine::{Demand, Source};
+use broadside_engine::Demand;
 
 use crate::{PATIENCE, body, config, enhanced, source};
 

@@ -95,8 +95,8 @@ async fn a_comment_or_a_piece_of_a_frame_is_a_sign_of_life() {
 async fn the_request_says_who_asks_for_what() {
     let server = Server::start(vec![stream([KILL])]).await;
     let config = Config { system_ids: vec![30_000_142, 31_000_005], ..enhanced(&format!("{}/base/", server.url())) };
-    let mut source = config.factory("test", Some("ops@example.com")).expect("a definition");
-    let mut source = broadside_engine::Factory::build(&mut source, 0).await.expect("a source");
+    let factory = config.factory("test", Some("ops@example.com")).expect("a definition");
+    let mut source = broadside_engine::Factory::build(&factory, 0).await.expect("a source");
     bodies(&mut *source, 1).await;
     let head = server.requests()[0].head.to_ascii_lowercase();
     let first = "get /base/api/v1/kills/stream/enhanced?system_ids=30000142,31000005 http/1.1\r\n";

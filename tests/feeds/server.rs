@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) const HEAD: &str =
@@ -54,16 +55,16 @@ pub(crate) struct Request {
     pub(crate) head: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
-    requests: Vec<Request>,
-    flooded: Option<usize>,
+    requests: Mutex<Vec<Request>>,
+    flooded: watch::Sender<Option<usize>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Seen>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -72,7 +73,7 @@ impl Server {
     pub(crate) async fn start(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Seen { requests: Mutex::default(), flooded: watch::Sender::new(None) });
         let task = tokio::spawn(serve(listener, scripts, seen.clone()));
         Self { address, seen, _task: AbortOnDropHandle::new(task) }
     }
@@ -82,7 +83,7 @@ impl Server {
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.seen.lock().expect("no panic").requests.clone()
+        self.seen.requests.lock().expect("no panic").clone()
     }
 
     /// The time between two requests.
@@ -91,12 +92,15 @@ impl Server {
         requests[second].at - requests[second - 1].at
     }
 
-    pub(crate) fn flooded(&self) -> Option<usize> {
-        self.seen.lock().expect("no panic").flooded
+    /// How many bytes went out before the client stopped reading.
+    pub(crate) async fn flooded(&self) -> usize {
+        let mut flooded = self.seen.flooded.subscribe();
+        let written = flooded.wait_for(Option::is_some).await.expect("the server runs");
+        written.expect("waited for")
     }
 }
 
-async fn serve(listener: TcpListener, scripts: Vec<Script>, seen: Arc<Mutex<Seen>>) {
+async fn serve(listener: TcpListener, scripts: Vec<Script>, seen: Arc<Seen>) {
     let mut connections = tokio::task::JoinSet::new();
     for number in 0.. {
         let Ok((socket, _)) = listener.accept().await else { return };
@@ -109,26 +113,26 @@ async fn serve(listener: TcpListener, scripts: Vec<Script>, seen: Arc<Mutex<Seen
     }
 }
 
-async fn play(mut socket: TcpStream, script: Script, seen: &Mutex<Seen>) -> std::io::Result<()> {
+async fn play(mut socket: TcpStream, script: Script, seen: &Seen) -> std::io::Result<()> {
     let at = Instant::now();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await?);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    seen.lock().expect("no panic").requests.push(Request { at, head });
+    seen.requests.lock().expect("no panic").push(Request { at, head });
     for step in script {
         match step {
             Step::Raw(bytes) => socket.write_all(&bytes).await?,
             Step::Chunk(bytes) => socket.write_all(&chunk(&bytes)).await?,
-            Step::Pause(pause) => tokio::time::sleep(pause).await,
+            Step::Pause(pause) => tokio::time::sleep_until(tokio::time::Instant::now() + pause).await,
             Step::Flood(bytes) => {
                 let (chunk, mut written) = (chunk(&bytes), 0);
                 while let Ok(done) = tokio::time::timeout(Duration::from_millis(500), socket.write_all(&chunk)).await {
                     done?;
                     written += chunk.len();
                 }
-                seen.lock().expect("no panic").flooded = Some(written);
+                seen.flooded.send_replace(Some(written));
                 std::future::pending::<()>().await;
             }
             Step::Hold => while socket.read(&mut [0; 64]).await? > 0 {},
