@@ -1,4 +1,37 @@
 //! Broadside: a stream-processing pipeline worker for EVE Online's killmails and markets.
+//!
+//! ```text
+//!  simulator ─┐                                                          ┌─► http (page, metrics, health, killfeed)
+//!  outside ◄─ clients ◄─ sources ──► stages ──► sinks ──► store (SQL) ◄──┤
+//!                          └───── broadside-engine runs them ─────┘      └── dead_letter (what failed, kept)
+//! ```
+//!
+//! A pipeline file (`definition`) names a source, processors with stages, and batchers with sinks; `definition` turns it into a topology and components, and
+//! the engine (`src/engine`, a crate of its own that knows no EVE, no HTTP, no SQL) runs it.
+//!
+//! # Where things are
+//!
+//! | room | what | to add one more |
+//! |---|---|---|
+//! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
+//! | [`sources`] | what reads from outside | a file, a line in `sources/mod.rs` |
+//! | [`stages`] | steps on a kill | a file, a line in `stages/mod.rs` |
+//! | [`sinks`] | what delivers batches | a file, a line in `sinks/mod.rs` |
+//! | [`clients`] | all outgoing HTTP | a file per service |
+//! | [`store`] | all SQL, one trait | a migration, a method |
+//! | [`dead_letter`] | keeps what failed, hands it out again | |
+//! | [`hub`] | in-process topics | |
+//! | [`resources`] | what components share | a field |
+//! | [`definition`] | pipeline files → topology and components | |
+//! | [`http`] | what the worker serves | a file per route |
+//! | [`simulator`] | the feeds' stand-in | |
+//! | [`cli`] | the commands | a file per command |
+//! | [`settings`], [`telemetry`] | settings that are not a pipeline's; logs and metrics | |
+//!
+//! # What is absent, on purpose
+//!
+//! The engine never retries. No component spawns tasks: the engine does. No queue is without a bound. No SQL stands outside `store`, no outgoing HTTP
+//! outside `clients`. Nothing but the engine's `fence` catches panics. Nothing is acknowledged before it is safe. `tests/tidy` holds what of this can be read off the source.
 
 pub mod cli;
 pub mod clients;
@@ -16,10 +49,3 @@ pub mod sources;
 pub mod stages;
 pub mod store;
 pub mod telemetry;
-
-#[cfg(test)]
-extern crate self as broadside;
-/// Shared with `tests/web`.
-#[cfg(test)]
-#[path = "../tests/web/memory_store.rs"]
-mod memory_store;

@@ -24,6 +24,10 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Trigger; 7] =
+        [Self::Size, Self::Bytes, Self::Timeout, Self::Flush, Self::Capacity, Self::Eager, Self::Drain];
+
     /// The label value used in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -60,6 +60,11 @@ impl Book {
         take_up_to(&self.permits, wanted).await
     }
 
+    /// The same without waiting: 0 when there is none.
+    pub(crate) fn try_acquire(&self, wanted: usize) -> usize {
+        try_take_up_to(&self.permits, wanted)
+    }
+
     /// Takes exactly `wanted`, however long it takes.
     pub(crate) async fn acquire_all(&self, wanted: usize) {
         for _ in 0..wanted {
@@ -116,18 +121,21 @@ impl Book {
 pub(crate) async fn take_up_to(permits: &Semaphore, wanted: usize) -> usize {
     let Ok(first) = permits.acquire().await else { return 0 };
     first.forget();
-    let mut taken = 1;
+    1 + try_take_up_to(permits, wanted - 1)
+}
+
+/// Takes up to `wanted` permits and keeps them: what is there now.
+pub(crate) fn try_take_up_to(permits: &Semaphore, wanted: usize) -> usize {
+    let mut taken = 0;
     while taken < wanted {
         let more = permits.available_permits().min(wanted - taken);
         if more == 0 {
             break;
         }
-        match permits.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)) {
-            Ok(permit) => {
-                permit.forget();
-                taken += more;
-            }
-            Err(_) => break,
+        // another may have been faster: look again
+        if let Ok(permit) = permits.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)) {
+            permit.forget();
+            taken += more;
         }
     }
     taken
@@ -191,6 +199,13 @@ impl<T> Group<T> {
 
     pub(crate) fn append(&mut self, mut other: Self) {
         self.messages.append(&mut other.messages);
+    }
+
+    /// Puts back what [`extract`](Self::extract) took, each in its place: `places` says for every message of both whether it is one of `others`.
+    pub(crate) fn weave(&mut self, others: Self, places: &[bool]) {
+        let (mut ours, mut others) =
+            (std::mem::take(&mut self.messages).into_iter(), others.into_messages().into_iter());
+        self.messages.extend(places.iter().filter_map(|other| if *other { others.next() } else { ours.next() }));
     }
 
     /// Settles every message by its present outcome: the end of all of them.

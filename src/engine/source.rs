@@ -25,18 +25,18 @@ pub enum Flow {
 pub struct Demand<T> {
     room: usize,
     messages: Vec<Message<T>>,
-    interrupt: CancellationToken,
+    interrupt: Arc<CancellationToken>,
 }
 
 impl<T> Demand<T> {
-    pub(crate) fn new(room: usize, interrupt: CancellationToken) -> Self {
+    pub(crate) fn new(room: usize, interrupt: Arc<CancellationToken>) -> Self {
         Self { room, messages: Vec::new(), interrupt }
     }
 
     /// A demand outside a pipeline, to try a source by hand.
     #[must_use]
     pub fn of(room: usize) -> Self {
-        Self::new(room, CancellationToken::new())
+        Self::new(room, Arc::new(CancellationToken::new()))
     }
 
     /// How many more messages may be pushed.
@@ -64,7 +64,7 @@ impl<T> Demand<T> {
 
     /// Ready when the pipeline is paused or drains: return soon, with what there is.
     pub fn interrupted(&self) -> WaitForCancellationFutureOwned {
-        self.interrupt.clone().cancelled_owned()
+        CancellationToken::clone(&self.interrupt).cancelled_owned()
     }
 
     /// Whether [`interrupted`](Self::interrupted) is ready.

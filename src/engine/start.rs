@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use metrics::histogram;
+use metrics::{counter, histogram};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::batch::Trigger;
 use crate::book::Book;
 use crate::components::Components;
 use crate::pipeline::{Pipeline, StartError};
@@ -137,6 +138,12 @@ impl<T: Send + 'static> Start<T> {
             // the sink workers' times say more of a batcher than its own
             meter: Meter::new(name.clone(), "batcher"),
             sizes: histogram!("broadside_batch_size", "pipeline" => pipeline.clone(), "batcher" => shape.name.clone()),
+            emitted: Trigger::ALL.map(|trigger| {
+                counter!(
+                    "broadside_batches_total",
+                    "pipeline" => pipeline.clone(), "batcher" => shape.name.clone(), "trigger" => trigger.as_str()
+                )
+            }),
             held: held.clone(),
         });
         let processor = Arc::new(BatchProcessor {

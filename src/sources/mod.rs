@@ -1,5 +1,80 @@
-//! sources
+//! Sources: what reads kills from outside.
+//!
+//! To add one: a file here with `Config` (what `[source.<kind>]` takes: `Deserialize`, `JsonSchema`, unknown fields
+//! refused) and `Config::build`, which answers the engine's factory; then a line in each of the matches below, a row in the README,
+//! and one in `tests/components` to put it through the contract suite. A source neither spawns tasks nor decodes: it hands over raw bytes.
 
 pub mod file;
 pub mod generator;
 pub mod wanderer;
+
+use std::sync::Arc;
+
+use broadside_engine::Factory;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::killmail::Kill;
+use crate::resources::Resources;
+
+/// Exactly one kind of source, as in `[source.wanderer]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Config {
+    /// Live kills from a wanderer-kills service.
+    Wanderer(wanderer::Config),
+    /// Kills from files: finite.
+    File(file::Config),
+    /// Made-up kills from a seed: for trying things out.
+    Generator(generator::Config),
+}
+
+/// Every kind, as it is written in a pipeline file.
+pub const NAMES: &[&str] = &["wanderer", "file", "generator"];
+
+impl Config {
+    /// The kind.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Wanderer(_) => "wanderer",
+            Self::File(_) => "file",
+            Self::Generator(_) => "generator",
+        }
+    }
+
+    /// Whether it can hand out a message again that failed, or that was in flight in a crash.
+    #[must_use]
+    pub fn redelivers(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Builds what builds it.
+    ///
+    /// # Errors
+    /// A sentence for the operator: something that it needs is not set, or cannot be.
+    pub fn build(&self, pipeline: &str, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
+        match self {
+            Self::Wanderer(config) => Ok(Arc::new(config.factory(pipeline, resources.contact.as_deref())?)),
+            Self::File(config) => config.build(resources),
+            Self::Generator(config) => config.build(resources),
+        }
+    }
+
+    /// What is wrong with its settings whatever the surroundings are. An address that is not set yet is not.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn validate(&self, pipeline: &str) -> Result<(), String> {
+        match self {
+            Self::Wanderer(config) => {
+                let mut config = config.clone();
+                if config.url.trim().is_empty() {
+                    config.url = "http://localhost".to_owned();
+                }
+                config.factory(pipeline, Some("check")).map(drop)
+            }
+            Self::File(_) | Self::Generator(_) => Ok(()),
+        }
+    }
+}

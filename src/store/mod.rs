@@ -1,7 +1,22 @@
 //! All SQL, behind one trait. SQLite now; PostgreSQL is a second implementation.
+//!
+//! What every engine shares is outside the engines' folders: the rows of a kill, what a call changes, the classes of
+//! errors, and waiting for a store that is away ([`retry`]).
+
+mod error;
+mod plan;
+pub mod retry;
+mod rows;
+pub mod sqlite;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+
+pub use error::Error;
+pub use retry::Health;
 
 use crate::killmail::{Kill, KillmailId, SystemId};
 
@@ -37,7 +52,7 @@ pub struct NewDeadLetter {
     /// Names of the batchers whose sinks already have it.
     pub sinks_done: Vec<String>,
     /// `invalid`, `permanent`, `transient`, `panic`.
-    pub class: &'static str,
+    pub class: String,
     pub error: String,
     pub sqlstate: Option<String>,
     pub http_status: Option<u16>,
@@ -57,16 +72,44 @@ pub struct DeadLetter {
     pub last_failed_at: Timestamp,
     /// Why it was discarded, if it was.
     pub note: Option<String>,
+    /// Length of the payload, also when it was not asked for.
+    pub payload_bytes: i64,
     pub letter: NewDeadLetter,
 }
 
 /// Where a dead letter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeadLetterState {
+    /// Waits for somebody.
     Open,
+    /// Is on its way through its pipeline again.
     Retrying,
+    /// Went through.
     Replayed,
+    /// Given up, with a reason.
     Discarded,
+}
+
+impl DeadLetterState {
+    /// All of them, in the order of a letter's life.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Retrying, Self::Replayed, Self::Discarded];
+
+    /// The word used in tables, metrics and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Retrying => "retrying",
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// The state of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// Which dead letters.
@@ -74,32 +117,63 @@ pub enum DeadLetterState {
 pub struct DeadLetterFilter {
     pub pipeline: Option<String>,
     pub state: Option<DeadLetterState>,
+    /// Only these; none given: any.
     pub ids: Vec<i64>,
     pub stage: Option<String>,
     /// Ids above this one, ascending: for paging.
     pub after: i64,
     pub limit: Option<u32>,
+    /// With their payloads, which else are left empty: they may be long.
+    pub payload: bool,
 }
 
-/// Why the store could not do it. Transient or permanent is decided here, once.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The store is away or busy: the same call may succeed later.
-    #[error("{0}")]
-    Transient(String),
-    /// The data are refused.
-    #[error("{message}")]
-    Data { message: String, sqlstate: Option<String>, column: Option<String>, constraint: Option<String> },
-    /// Neither: a wrong schema, a broken file.
-    #[error("{0}")]
-    Permanent(String),
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How long a call waits for a lock that another process holds, before it is a transient error.
+    pub busy_timeout: Duration,
+    /// The longest that any call may take, before it is a transient error.
+    pub call_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(5), call_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Opens the database that `url` names, and creates it when it is a file that is not there; its tables are another step
+/// ([`Store::migrate`]).
+///
+/// * `sqlite://broadside.db`: a file, from the working folder; `sqlite:///var/lib/broadside.db`: from the root;
+///   `?synchronous=full`: commits survive a loss of power too (see [`sqlite`]).
+/// * `sqlite::memory:`: gone when closed.
+///
+/// # Errors
+/// The URL is of no known kind, or the file cannot be opened.
+pub async fn connect(url: &str, options: &Options) -> Result<Arc<dyn Store>, Error> {
+    match url.split(':').next() {
+        Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url, options).await?)),
+        Some("postgres" | "postgresql") => {
+            Err(Error::Permanent("open PostgreSQL: this build has SQLite only (sqlite://FILE)".to_owned()))
+        }
+        // The URL may hold a password: it is not repeated.
+        _ => Err(Error::Permanent("open the database: its url must begin with sqlite://".to_owned())),
+    }
 }
 
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Brings the tables up to this build, one step after the other; answers the steps that it took.
+    async fn migrate(&self) -> Result<Vec<String>, Error>;
+    /// The steps that [`migrate`](Self::migrate) would take.
+    async fn pending_migrations(&self) -> Result<Vec<String>, Error>;
+
     /// Stores kills (each decoded) in one transaction: raw, enriched, participants, and events when asked.
     /// One answer a kill, in order. A kill may stand in `kills` more than once.
+    ///
+    /// Safe to repeat: a kill is known by its id. All or nothing: one kill that is refused ([`Error::Data`]) refuses the call.
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error>;
     /// Events above `after`, ascending, of these systems (none given: of all).
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error>;
@@ -121,7 +195,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         to: DeadLetterState,
         note: Option<&str>,
     ) -> Result<Vec<i64>, Error>;
-    /// Another attempt failed: counts it and keeps the new cause.
+    /// Another attempt failed: counts it, keeps the new cause (the payload and the first failure stay), and opens the letter again.
     async fn dead_letter_failed_again(&self, id: i64, letter: &NewDeadLetter) -> Result<(), Error>;
 
     async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error>;
@@ -130,5 +204,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Answers when the store does.
     async fn ping(&self) -> Result<(), Error>;
+    /// What those who wait for the store ([`retry::hold`]) found of late.
+    fn health(&self) -> &Health;
+    /// Finishes calls under way and lets go of the database.
     async fn close(&self);
 }

@@ -53,7 +53,7 @@ pub async fn source_is_interruptible<T: Send, F: Factory<T> + ?Sized>(factory: &
     let mut source = factory.build(0).await.expect("the source builds");
     let interrupt = tokio_util::sync::CancellationToken::new();
     interrupt.cancel();
-    let mut demand = Demand::new(10, interrupt);
+    let mut demand = Demand::new(10, interrupt.into());
     let pulled = tokio::time::timeout(PULL_TIMEOUT, source.pull(&mut demand)).await;
     let _ = pulled.expect("an interrupted pull returns");
     assert!(demand.into_messages().len() <= 10, "more messages than were asked for");

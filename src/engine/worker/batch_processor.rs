@@ -73,19 +73,23 @@ impl<T: Send + 'static> BatchProcessor<T> {
     }
 
     async fn deliver(&self, head: &Batch, group: &mut Group<T>) {
-        let delivered_before = group.extract(|m| m.delivered().contains(self.index));
+        let has_it = |m: &Message<T>| m.delivered().contains(self.index);
+        let places: Vec<bool> = group.iter().map(has_it).collect();
+        let delivered_before = group.extract(has_it);
         if !group.is_empty() {
             let started = Instant::now();
             self.deliver_splitting(head, group.messages()).await;
             self.seconds.record(started.elapsed());
             self.shared.acknowledge_early(group).await;
         }
-        group.append(delivered_before);
+        if !delivered_before.is_empty() {
+            group.weave(delivered_before, &places);
+        }
     }
 
     /// Delivers, and halves what fails for its data until the bad messages stand alone: k bad ones of n cost about k·log₂(n) further deliveries.
     async fn deliver_splitting(&self, head: &Batch, messages: &mut [Message<T>]) {
-        let mut left = vec![0..messages.len()];
+        let mut left = Vec::from_iter([0..messages.len()]);
         while let Some(range) = left.pop() {
             let part = &mut messages[range.clone()];
             let delivered = fence::guard(self.sink.deliver(head, part)).await;

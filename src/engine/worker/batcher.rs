@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use metrics::{Counter, Histogram, counter};
+use metrics::{Counter, Histogram};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -58,6 +58,8 @@ pub(crate) struct Batcher<T> {
     pub(crate) hatch: Arc<Hatch<T>>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) sizes: Histogram,
+    /// Batches emitted, by trigger.
+    pub(crate) emitted: [Counter; Trigger::ALL.len()],
     /// Messages in open and closed batches, for whoever looks.
     pub(crate) held: Arc<AtomicUsize>,
 }
@@ -123,7 +125,7 @@ impl<T: Send + 'static> Batcher<T> {
     async fn wait(&self, batches: &mut Accumulator<Message<T>>, busy: &HashSet<u64>, open: bool) -> Wake<T> {
         let has_batch = batches.has_batch(|p| busy.contains(&p));
         let deadline = batches.deadline();
-        let room = batches.len() < self.queue.capacity();
+        let room = self.queue.capacity().saturating_sub(batches.len());
         tokio::select! {
             biased;
             done = self.hatch.finished.recv(), if !busy.is_empty() => Wake::Done(done.unwrap_or_default()),
@@ -134,7 +136,7 @@ impl<T: Send + 'static> Batcher<T> {
                 }
                 Wake::Idle
             }
-            taken = self.queue.take(), if open && room => Wake::Input(taken.map(|mut taken| taken.group())),
+            taken = self.queue.take_at_most(room), if open && room > 0 => Wake::Input(taken.map(|mut taken| taken.group())),
             () = sleep_until(deadline), if deadline.is_some() => Wake::Deadline,
         }
     }
@@ -147,18 +149,13 @@ impl<T: Send + 'static> Batcher<T> {
         };
         busy.extend(id.partition);
         self.sizes.record(messages.len() as f64);
-        self.counter(trigger).increment(1);
+        self.emitted[trigger as usize].increment(1);
         let head =
             Batch { batcher: self.name.clone(), key: id.key, partition: id.partition, size: messages.len(), trigger };
         let group = Group::of(messages, &self.shared.book);
         if self.hatch.batches.try_send(Handed { head, group }).is_err() {
             tracing::error!(batcher = %self.name, "no room for a batch that a sink worker waits for");
         }
-    }
-
-    fn counter(&self, trigger: Trigger) -> Counter {
-        let (pipeline, batcher) = (self.shared.pipeline.to_string(), self.name.to_string());
-        counter!("broadside_batches_total", "pipeline" => pipeline, "batcher" => batcher, "trigger" => trigger.as_str())
     }
 
     async fn add(&self, batches: &mut Accumulator<Message<T>>, mut group: Group<T>) {

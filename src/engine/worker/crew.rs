@@ -29,6 +29,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether this worker is one too many.
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.index >= *self.wanted.borrow()
+    }
+
     /// Ready when this worker is one too many.
     pub(crate) async fn dismissed(&mut self) {
         let index = self.index;

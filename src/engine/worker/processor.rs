@@ -45,10 +45,16 @@ impl<T: Send + 'static> Processor<T> {
     pub(crate) async fn run(self: Arc<Self>, mut place: Place) -> End {
         let mut worker = self.meter.worker();
         loop {
-            let taken = tokio::select! {
-                biased;
-                () = place.dismissed() => return End::Dismissed,
-                taken = self.queue.take() => taken,
+            if place.is_dismissed() {
+                return End::Dismissed;
+            }
+            let taken = match self.queue.try_take(self.queue.max()) {
+                Some(taken) => Some(taken),
+                None => tokio::select! {
+                    biased;
+                    () = place.dismissed() => return End::Dismissed,
+                    taken = self.queue.take() => taken,
+                },
             };
             let Some(mut taken) = taken else { return End::Drained };
             let mut group = taken.group();
@@ -79,18 +85,24 @@ impl<T: Send + 'static> Processor<T> {
         }
         let each = started.elapsed() / u32::try_from(messages).unwrap_or(u32::MAX).max(1);
         named.seconds.record_many(each, messages);
+        self.place(group, &named.name);
         self.shared.acknowledge_early(group).await;
+    }
+
+    fn place(&self, group: &mut Group<T>, stage: &Arc<str>) {
         for message in group.messages() {
             if let Some(failure) = message.failure_mut() {
-                failure.place(&self.name, &named.name);
+                failure.place(&self.name, stage);
             }
         }
     }
 
     /// Settles what is no longer active.
     async fn settle_inactive(&self, group: &mut Group<T>) {
-        let inactive = group.extract(|m| !m.is_active());
+        let mut inactive = group.extract(|m| !m.is_active());
         if !inactive.is_empty() {
+            // a failure that no stage has caused: `partition_by` panicked
+            self.place(&mut inactive, &self.name);
             self.meter.count_failed(inactive.iter().filter(|m| m.failure().is_some()).count());
             self.shared.settle(inactive).await;
         }
@@ -125,11 +137,7 @@ impl<T: Send + 'static> Processor<T> {
             let name = message.batcher().unwrap_or_default().to_owned();
             message.fail(Failure::permanent(format!("no batcher `{name}` is fed by processors")));
         }
-        for message in misrouted.messages() {
-            if let Some(failure) = message.failure_mut() {
-                failure.place(&self.name, &self.name);
-            }
-        }
+        self.place(&mut misrouted, &self.name);
         self.meter.count_failed(misrouted.len());
         self.shared.settle(misrouted).await;
     }

@@ -30,7 +30,7 @@ pub(crate) struct Valve {
     /// Cancelled once, at the start of the drain.
     pub(crate) drain: CancellationToken,
     /// Cancelled at each pause and at the drain; a new one at each resume.
-    interrupt: Mutex<CancellationToken>,
+    interrupt: Mutex<Arc<CancellationToken>>,
     limiter: Mutex<Option<RateLimiter>>,
     limit_changed: tokio::sync::Notify,
     pub(crate) restarts: AtomicU64,
@@ -46,7 +46,7 @@ impl Valve {
         let drain = CancellationToken::new();
         Self {
             paused: watch::Sender::new(false),
-            interrupt: Mutex::new(drain.child_token()),
+            interrupt: Mutex::new(Arc::new(drain.child_token())),
             drain,
             limiter: Mutex::new(limit.map(|limit| RateLimiter::new(limit, Instant::now()))),
             limit_changed: tokio::sync::Notify::new(),
@@ -61,7 +61,7 @@ impl Valve {
     }
 
     pub(crate) fn resume(&self) {
-        *lock(&self.interrupt) = self.drain.child_token();
+        *lock(&self.interrupt) = Arc::new(self.drain.child_token());
         self.paused.send_replace(false);
     }
 
@@ -87,22 +87,24 @@ impl Valve {
     async fn take_rate(&self, wanted: usize) -> usize {
         loop {
             let changed = self.limit_changed.notified();
-            let wait = {
-                let mut limiter = lock(&self.limiter);
-                let Some(limiter) = limiter.as_mut() else { return wanted };
-                match limiter.available(wanted, Instant::now()) {
-                    Ok(available) => {
-                        limiter.spend(available);
-                        return available;
-                    }
-                    Err(wait) => wait,
-                }
+            let wait = match self.try_take_rate(wanted) {
+                Ok(taken) => return taken,
+                Err(wait) => wait,
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = changed => {}
             }
         }
+    }
+
+    /// The same without waiting; or how long to wait.
+    fn try_take_rate(&self, wanted: usize) -> Result<usize, Duration> {
+        let mut limiter = lock(&self.limiter);
+        let Some(limiter) = limiter.as_mut() else { return Ok(wanted) };
+        let available = limiter.available(wanted, Instant::now())?;
+        limiter.spend(available);
+        Ok(available)
     }
 
     fn correct_rate(&self, taken: usize, used: usize) {
@@ -155,9 +157,7 @@ impl<T: Send + 'static> Producer<T> {
             };
             self.valve.restarts.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(pipeline = %self.shared.pipeline, source = %self.name, %failure, ?wait, "source restarts");
-            if self.or_drain(tokio::time::sleep(wait)).await.is_none() {
-                return None;
-            }
+            self.or_drain(tokio::time::sleep(wait)).await?;
         }
     }
 
@@ -202,13 +202,30 @@ impl<T: Send + 'static> Producer<T> {
     /// Waits until at least one message may be pulled; `None` when the drain comes first.
     async fn reserve(&self) -> Option<Reserved> {
         let book = &self.shared.book;
-        self.or_drain(self.valve.wait_while_paused()).await?;
-        let room = self.or_drain(self.queue.reserve(self.queue.max())).await?;
-        let Some(permits) = self.or_drain(book.acquire(room)).await else {
+        if self.valve.drain.is_cancelled() {
+            return None;
+        }
+        if self.valve.is_paused() {
+            self.or_drain(self.valve.wait_while_paused()).await?;
+        }
+        // each first without waiting: a future that watches for the drain costs more than a message
+        let room = match self.queue.try_reserve(self.queue.max()) {
+            0 => self.or_drain(self.queue.reserve(self.queue.max())).await?,
+            room => room,
+        };
+        let permits = match book.try_acquire(room) {
+            0 => self.or_drain(book.acquire(room)).await,
+            permits => Some(permits),
+        };
+        let Some(permits) = permits else {
             self.queue.release(room);
             return None;
         };
-        let Some(rate) = self.or_drain(self.valve.take_rate(permits)).await else {
+        let rate = match self.valve.try_take_rate(permits) {
+            Ok(rate) => Some(rate),
+            Err(_) => self.or_drain(self.valve.take_rate(permits)).await,
+        };
+        let Some(rate) = rate else {
             self.queue.release(room);
             book.release(permits);
             return None;

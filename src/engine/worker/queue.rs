@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::book::{Book, Group, take_up_to};
+use crate::book::{Book, Group, take_up_to, try_take_up_to};
 use crate::components::PartitionBy;
 use crate::message::Message;
 use crate::pure::partition::Lanes;
@@ -83,6 +83,11 @@ impl<T> Queue<T> {
         take_up_to(&self.room, wanted).await
     }
 
+    /// The same without waiting: 0 when there is none.
+    pub(crate) fn try_reserve(&self, wanted: usize) -> usize {
+        try_take_up_to(&self.room, wanted)
+    }
+
     /// Returns room that was reserved and not used.
     pub(crate) fn release(&self, room: usize) {
         self.room.add_permits(room);
@@ -127,11 +132,16 @@ impl<T> Queue<T> {
 
     /// Waits for messages and takes up to the worker group's demand; `None` once closed and empty. Dropping it while it waits loses nothing.
     pub(crate) async fn take(&self) -> Option<Taken<'_, T>> {
+        self.take_at_most(self.max).await
+    }
+
+    /// As [`take`](Self::take), for a worker with room for no more than `limit`.
+    pub(crate) async fn take_at_most(&self, limit: usize) -> Option<Taken<'_, T>> {
         loop {
             let ready = self.ready.notified();
             tokio::pin!(ready);
             ready.as_mut().enable();
-            if let Some(taken) = self.try_take() {
+            if let Some(taken) = self.try_take(limit.min(self.max)) {
                 return Some(taken);
             }
             if self.closed.load(Ordering::Acquire) && self.len() == 0 {
@@ -143,16 +153,17 @@ impl<T> Queue<T> {
         }
     }
 
-    fn try_take(&self) -> Option<Taken<'_, T>> {
+    /// What waits now, up to `max`.
+    pub(crate) fn try_take(&self, max: usize) -> Option<Taken<'_, T>> {
         let mut waiting = self.waiting();
         let (messages, partition, more) = match &mut *waiting {
             Waiting::Line { groups, len } => {
-                let messages = take_line(groups, self.max)?;
+                let messages = take_line(groups, max)?;
                 *len -= messages.len();
                 (messages, None, *len > 0)
             }
             Waiting::Lanes(lanes) => {
-                let (partition, messages) = lanes.take(self.max)?;
+                let (partition, messages) = lanes.take(max)?;
                 (messages, Some(partition), lanes.has_ready())
             }
         };

@@ -1,0 +1,79 @@
+//! How fast kills are read: `cargo bench --bench decode [FILE.ndjson.gz …]`.
+//!
+//! Prints, for each corpus: kills, bytes a kill, kills/s, MB/s, ns/kill; and sums to check against another reader.
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use broadside::killmail::{Item, wire};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let files: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    for file in &files {
+        let lines = read(file);
+        measure(file, &lines);
+        check(&lines);
+    }
+}
+
+fn read(file: &str) -> Vec<Vec<u8>> {
+    let file = std::fs::File::open(file).expect("a readable file");
+    let lines = BufReader::new(flate2::read::MultiGzDecoder::new(file)).split(b'\n');
+    lines.map(|line| line.expect("gzip of lines")).collect()
+}
+
+fn measure(name: &str, lines: &[Vec<u8>]) {
+    let bytes: usize = lines.iter().map(Vec::len).sum();
+    let mut best = Duration::MAX;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let start = Instant::now();
+        for line in lines {
+            let _ = black_box(wire::decode(black_box(line)));
+        }
+        best = best.min(start.elapsed());
+    }
+    let (count, seconds) = (lines.len() as f64, best.as_secs_f64());
+    println!(
+        "{name}: {count} kills of {:.0} B, {:.0} kills/s, {:.0} MB/s, {:.0} ns/kill",
+        bytes as f64 / count,
+        count / seconds,
+        bytes as f64 / seconds / 1e6,
+        seconds / count * 1e9
+    );
+}
+
+fn check(lines: &[Vec<u8>]) {
+    let (mut ids, mut attackers, mut damage, mut items, mut quantity) = (0, 0, 0, 0, 0);
+    let (mut cents, mut systems, mut failed) = (0, 0, 0);
+    fn count(list: &[Item], items: &mut usize, quantity: &mut i64) {
+        for item in list {
+            *items += 1;
+            *quantity += item.quantity_destroyed.unwrap_or(0) + item.quantity_dropped.unwrap_or(0);
+            count(&item.items, items, quantity);
+        }
+    }
+    for line in lines {
+        match wire::decode(line) {
+            Ok(mail) => {
+                ids += mail.killmail_id.get();
+                attackers += mail.attackers.len();
+                damage += mail.victim.damage_taken + mail.attackers.iter().map(|a| a.damage_done).sum::<i64>();
+                systems += mail.solar_system_id.get() + mail.killmail_time.as_second();
+                cents += mail.zkb.as_ref().and_then(|zkb| zkb.total_value).unwrap_or(0);
+                count(&mail.victim.items, &mut items, &mut quantity);
+            }
+            Err(error) => {
+                failed += 1;
+                println!("  {error}");
+            }
+        }
+    }
+    println!(
+        "  ids {ids} attackers {attackers} damage {damage} items {items} quantity {quantity} cents {cents} systems {systems} failed {failed}"
+    );
+}

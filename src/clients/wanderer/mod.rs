@@ -1,0 +1,177 @@
+//! wanderer-kills over server-sent events, in both dialects.
+//!
+//! The service (default port 4004, no authentication) promises little: every kill comes at least once, usually twice, and
+//! in any order; nothing is replayed, so what is sent while nobody is connected is gone; at 100 connections it answers
+//! 503. The basic stream has `data:` frames and a comment every 10 s; the enhanced one has named events and a heartbeat
+//! every 30 s. A [`Feed`] keeps one connection open and makes a new one, politely, whenever it ends or falls silent.
+
+mod feed;
+mod problem;
+mod transport;
+
+use std::time::Duration;
+
+use reqwest::Url;
+
+pub use feed::{Event, Feed, Gauges};
+
+/// Ids that the service takes in one filter.
+pub const FILTER_IDS_MAX: usize = 100;
+/// Days of history that the service sends at most.
+pub const PRELOAD_DAYS_MAX: u32 = 90;
+
+/// What to ask for, and of whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscription {
+    /// The service's base, with or without a path.
+    pub url: String,
+    /// Named events, and filters by character and value.
+    pub enhanced: bool,
+    pub system_ids: Vec<i64>,
+    pub character_ids: Vec<i64>,
+    /// ISK.
+    pub min_value: Option<f64>,
+    pub preload_days: u32,
+    /// A connection without a single byte for this long is given up.
+    pub idle_timeout: Duration,
+    /// An address for the User-Agent; needed for any host but this one.
+    pub contact: Option<String>,
+}
+
+/// Why a [`Subscription`] cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no url: set WANDERER_URL")]
+    NoUrl,
+    #[error("use the url {url:?}: {reason}")]
+    BadUrl { url: String, reason: String },
+    #[error("greet {host} without a contact: set BROADSIDE_CONTACT to an e-mail address or a page")]
+    NoContact { host: String },
+    #[error("ask for {count} {name}: the service takes {FILTER_IDS_MAX}")]
+    TooManyIds { name: &'static str, count: usize },
+    #[error("ask for a min_value of {0}: it is an amount of ISK, from 0")]
+    MinValue(f64),
+    #[error("ask for {0} preload_days: the service sends {PRELOAD_DAYS_MAX} at most")]
+    PreloadDays(u32),
+    #[error("set up the http client: {0}")]
+    Http(String),
+}
+
+impl Subscription {
+    /// The address of the stream, once everything about it has been checked.
+    fn stream_url(&self) -> Result<Url, Error> {
+        self.check_filters()?;
+        let text = self.url.trim();
+        if text.is_empty() {
+            return Err(Error::NoUrl);
+        }
+        let bad = |reason: String| Error::BadUrl { url: shown(text), reason };
+        let mut url: Url = text.parse().map_err(|error| bad(format!("{error}")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(bad("http:// or https:// and a host are needed".into()));
+        }
+        if !super::is_loopback(&url) && self.contact.as_deref().is_none_or(|contact| contact.trim().is_empty()) {
+            return Err(Error::NoContact { host: url.host_str().unwrap_or_default().to_owned() });
+        }
+        let route = if self.enhanced { "/api/v1/kills/stream/enhanced" } else { "/api/v1/kills/stream" };
+        url.set_path(&format!("{}{route}", url.path().trim_end_matches('/')));
+        url.set_fragment(None);
+        self.add_filters(&mut url);
+        Ok(url)
+    }
+
+    fn check_filters(&self) -> Result<(), Error> {
+        for (name, ids) in [("system_ids", &self.system_ids), ("character_ids", &self.character_ids)] {
+            if ids.len() > FILTER_IDS_MAX {
+                return Err(Error::TooManyIds { name, count: ids.len() });
+            }
+        }
+        match self.min_value {
+            Some(value) if !value.is_finite() || value < 0.0 => return Err(Error::MinValue(value)),
+            _ => {}
+        }
+        if self.preload_days > PRELOAD_DAYS_MAX { Err(Error::PreloadDays(self.preload_days)) } else { Ok(()) }
+    }
+
+    fn add_filters(&self, url: &mut Url) {
+        let ids = |ids: &[i64]| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        let filters = [
+            ("system_ids", ids(&self.system_ids)),
+            ("character_ids", ids(&self.character_ids)),
+            ("min_value", self.min_value.map_or_else(String::new, |value| value.to_string())),
+            ("preload_days", if self.preload_days == 0 { String::new() } else { self.preload_days.to_string() }),
+        ];
+        for (name, value) in filters.iter().filter(|(_, value)| !value.is_empty()) {
+            // The service splits lists at plain commas, so the pair is not percent-encoded: it holds digits only.
+            let query = url.query().map_or_else(String::new, |query| format!("{query}&"));
+            url.set_query(Some(&format!("{query}{name}={value}")));
+        }
+    }
+}
+
+/// A URL fit for logs: without a password or query, bounded.
+fn shown(url: &str) -> String {
+    match url.parse::<Url>() {
+        Ok(url) if url.has_host() => {
+            let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+            format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), super::printable(url.path()))
+        }
+        _ => super::printable(url.rsplit('@').next().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription(url: &str) -> Subscription {
+        Subscription {
+            url: url.into(),
+            enhanced: false,
+            system_ids: Vec::new(),
+            character_ids: Vec::new(),
+            min_value: None,
+            preload_days: 0,
+            idle_timeout: Duration::from_secs(45),
+            contact: None,
+        }
+    }
+
+    #[test]
+    fn routes_and_filters_are_appended_to_the_base() {
+        let mut wanted = subscription(" http://127.0.0.1:4004/wanderer/ ");
+        let url = wanted.stream_url().expect("url");
+        assert_eq!(url.as_str(), "http://127.0.0.1:4004/wanderer/api/v1/kills/stream");
+        (wanted.enhanced, wanted.system_ids, wanted.min_value) = (true, vec![30_000_142, 31_000_005], Some(1e9));
+        let url = wanted.stream_url().expect("url");
+        assert!(url.as_str().ends_with("/stream/enhanced?system_ids=30000142,31000005&min_value=1000000000"), "{url}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_to_do() {
+        let text = |subscription: &Subscription| subscription.stream_url().expect_err("refused").to_string();
+        assert_eq!(text(&subscription("")), "no url: set WANDERER_URL");
+        assert!(text(&subscription("http://kills.example.com")).contains("BROADSIDE_CONTACT"));
+        for url in ["nonsense", "ftp://127.0.0.1/", "http://"] {
+            assert!(text(&subscription(url)).contains("use the url"), "{url}");
+        }
+        let many = Subscription { system_ids: vec![1; 101], ..subscription("http://localhost") };
+        assert!(text(&many).contains("101 system_ids"));
+        assert!(text(&Subscription { min_value: Some(-1.0), ..many.clone() }).contains("101"));
+        let poor = Subscription { min_value: Some(f64::NAN), ..subscription("http://localhost") };
+        assert!(text(&poor).contains("min_value"));
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_not_shown() {
+        assert_eq!(shown("http://me:secret@localhost:80/x?token=y"), "http://localhost/x");
+        assert_eq!(shown("me:secret@nowhere"), "nowhere");
+    }
+
+    #[test]
+    fn a_contact_opens_the_way_to_other_hosts() {
+        let wanted =
+            Subscription { contact: Some("me@example.com".into()), ..subscription("https://kills.example.com") };
+        assert!(wanted.stream_url().is_ok());
+    }
+}

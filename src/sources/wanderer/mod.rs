@@ -1,0 +1,208 @@
+//! Live killmails from a wanderer-kills service.
+//!
+//! The service sends each kill at least once (in fact mostly twice), in any order, and only to those who are connected: it
+//! cannot hand out anything again. Its form of a kill has names, but neither items nor factions. Connections are kept by
+//! the client, which reconnects by itself: for this source there is no error, only silence.
+
+pub mod events;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source, ack};
+use bytes::Bytes;
+use futures::FutureExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clients::wanderer::{Event, Feed, Gauges, Subscription};
+use crate::duration::Span;
+use crate::killmail::Kill;
+use crate::resources::Resources;
+
+use events::Content;
+
+/// The name in metrics, and in the column `source`.
+const NAME: &str = "wanderer";
+
+/// `[source.wanderer]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Base address of the service, such as `http://127.0.0.1:4004`.
+    pub url: String,
+    /// Which of its two streams. `enhanced` applies every filter; `basic` only `system_ids`.
+    pub stream: Stream,
+    /// Only kills in these systems (at most 100); none given: everywhere.
+    #[schemars(length(max = 100))]
+    pub system_ids: Vec<i64>,
+    /// Only kills with these characters (at most 100).
+    #[schemars(length(max = 100))]
+    pub character_ids: Vec<i64>,
+    /// Only kills worth at least this many ISK.
+    #[schemars(range(min = 0))]
+    pub min_value: Option<f64>,
+    /// Days of history to ask for on each connection (at most 90).
+    #[schemars(range(max = 90))]
+    pub preload_days: u32,
+    /// A connection without a single byte for this long is made anew.
+    pub idle_timeout: Span,
+}
+
+/// The two streams of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Plain kills, and a comment every 10 s of silence.
+    #[default]
+    Basic,
+    /// Named events, history in batches, a heartbeat every 30 s.
+    Enhanced,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            stream: Stream::Basic,
+            system_ids: Vec::new(),
+            character_ids: Vec::new(),
+            min_value: None,
+            preload_days: 0,
+            idle_timeout: Span::from_secs(45),
+        }
+    }
+}
+
+impl Config {
+    /// The source of a pipeline.
+    ///
+    /// # Errors
+    /// A sentence for the operator: no address, a filter beyond what the service takes, no contact for a foreign host.
+    pub fn build(&self, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
+        Ok(Arc::new(self.factory("kills", resources.contact.as_deref())?))
+    }
+
+    /// Like [`build`](Self::build), with the pipeline's name for the metrics.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn factory(&self, pipeline: &str, contact: Option<&str>) -> Result<Wanderer, String> {
+        if self.idle_timeout.0 < Duration::from_secs(1) {
+            return Err(format!(
+                "use an idle_timeout of {}: less than 1s would reconnect all the time",
+                self.idle_timeout
+            ));
+        }
+        let subscription = Subscription {
+            url: self.url.clone(),
+            enhanced: self.stream == Stream::Enhanced,
+            system_ids: self.system_ids.clone(),
+            character_ids: self.character_ids.clone(),
+            min_value: self.min_value,
+            preload_days: self.preload_days,
+            idle_timeout: self.idle_timeout.0,
+            contact: contact.map(str::to_owned),
+        };
+        let wanderer = Wanderer { subscription, gauges: gauges(pipeline) };
+        wanderer.feed().map_err(|error| error.to_string())?;
+        Ok(wanderer)
+    }
+}
+
+fn gauges(pipeline: &str) -> Gauges {
+    let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
+    metrics::describe_gauge!("broadside_source_connected", "1 while the source is connected");
+    metrics::describe_counter!("broadside_source_cut_frames_total", "Frames of which only a part came: lost");
+    Gauges {
+        connected: metrics::gauge!("broadside_source_connected", &labels),
+        cut_frames: metrics::counter!("broadside_source_cut_frames_total", &labels),
+    }
+}
+
+/// Builds the source.
+#[derive(Debug)]
+pub struct Wanderer {
+    subscription: Subscription,
+    gauges: Gauges,
+}
+
+impl Wanderer {
+    fn feed(&self) -> Result<Feed, crate::clients::wanderer::Error> {
+        Feed::new(&self.subscription, self.gauges.clone())
+    }
+}
+
+#[async_trait]
+impl Factory<Kill> for Wanderer {
+    async fn build(&self, _index: usize) -> Result<Box<dyn Source<Kill>>, Failure> {
+        let feed = self.feed().map_err(|error| Failure::permanent(error.to_string()))?;
+        Ok(Box::new(Reader { feed: Some(feed), ready: VecDeque::new() }))
+    }
+
+    fn acknowledger(&self) -> Arc<dyn Acknowledger<Kill>> {
+        Arc::new(ack::Noop)
+    }
+}
+
+/// Takes from the socket what there is demand for. Beyond it, it holds the rest of one batch frame at most.
+struct Reader {
+    /// `None` once closed.
+    feed: Option<Feed>,
+    ready: VecDeque<Bytes>,
+}
+
+#[async_trait]
+impl Source<Kill> for Reader {
+    async fn pull(&mut self, demand: &mut Demand<Kill>) -> Result<Flow, Failure> {
+        let Some(feed) = &mut self.feed else { return Ok(Flow::Finished) };
+        loop {
+            hand_over(&mut self.ready, demand);
+            if demand.room() == 0 {
+                return Ok(Flow::More);
+            }
+            let event = if demand.is_empty() {
+                tokio::select! {
+                    biased;
+                    () = demand.interrupted() => None,
+                    event = feed.next() => Some(event),
+                }
+            } else {
+                // Something has been pushed: what is not there yet must not hold it up.
+                feed.next().now_or_never()
+            };
+            match event {
+                Some(event) => self.ready.extend(bodies(event)),
+                None => return Ok(Flow::More),
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.feed = None;
+    }
+}
+
+fn hand_over(ready: &mut VecDeque<Bytes>, demand: &mut Demand<Kill>) {
+    let count = ready.len().min(demand.room());
+    if count > 0 {
+        let now = jiff::Timestamp::now();
+        demand.reserve(count);
+        for raw in ready.drain(..count) {
+            demand.push(Message::new(Kill::new(raw, NAME, now, false)));
+        }
+    }
+}
+
+fn bodies(event: Event) -> Vec<Bytes> {
+    match events::kills(&event.kind, event.data) {
+        Content::Kills(kills) => kills,
+        Content::State => Vec::new(),
+        Content::Complaint(said) => {
+            tracing::warn!(said, "the feed reports an error");
+            Vec::new()
+        }
+    }
+}

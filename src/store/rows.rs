@@ -1,0 +1,247 @@
+//! A kill as rows: what every engine writes, built before any connection is taken.
+//!
+//! The rows are plain values in the order of the columns; an engine adds the SQL.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Error;
+use crate::killmail::{Attacker, Form, Kill, Killmail, Victim, Zkb};
+
+/// Columns of `killmails_raw`, in the order of [`Raw`]'s fields.
+pub(super) const RAW: [&str; 8] =
+    ["killmail_id", "killmail_hash", "killmail_time", "solar_system_id", "source", "received_at", "form", "payload"];
+
+/// Columns of `killmails_enriched`, in the order of [`Enriched`]'s fields.
+pub(super) const ENRICHED: [&str; 21] = [
+    "killmail_id",
+    "killmail_time",
+    "solar_system_id",
+    "region_id",
+    "victim_character_id",
+    "victim_corporation_id",
+    "victim_alliance_id",
+    "victim_faction_id",
+    "victim_ship_type_id",
+    "attacker_count",
+    "total_value",
+    "destroyed_value",
+    "dropped_value",
+    "fitted_value",
+    "price_source",
+    "module_tags",
+    "npc",
+    "solo",
+    "awox",
+    "enrichment_status",
+    "enriched_at",
+];
+
+/// Columns of `killmail_participants`, in the order of [`Participant`]'s fields.
+pub(super) const PARTICIPANT: [&str; 13] = [
+    "killmail_id",
+    "killmail_time",
+    "position",
+    "is_victim",
+    "character_id",
+    "corporation_id",
+    "alliance_id",
+    "faction_id",
+    "ship_type_id",
+    "weapon_type_id",
+    "damage_done",
+    "final_blow",
+    "security_status",
+];
+
+/// The first day on which a ship could be lost: the game opened on it.
+const FIRST_KILL: Timestamp = Timestamp::constant(1_052_179_200, 0);
+
+/// How far a kill may be ahead of the clock that received it.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// A row of `killmails_raw`.
+#[derive(Debug)]
+pub(super) struct Raw<'a> {
+    pub(super) killmail_id: i64,
+    pub(super) killmail_hash: Option<String>,
+    pub(super) killmail_time: Timestamp,
+    pub(super) solar_system_id: i64,
+    pub(super) source: &'a str,
+    pub(super) received_at: Timestamp,
+    pub(super) form: i64,
+    pub(super) payload: &'a str,
+}
+
+/// A row of `killmails_enriched`. Money in cents.
+#[derive(Debug)]
+pub(super) struct Enriched {
+    pub(super) killmail_id: i64,
+    pub(super) killmail_time: Timestamp,
+    pub(super) solar_system_id: i64,
+    pub(super) region_id: Option<i64>,
+    pub(super) victim_character_id: Option<i64>,
+    pub(super) victim_corporation_id: Option<i64>,
+    pub(super) victim_alliance_id: Option<i64>,
+    pub(super) victim_faction_id: Option<i64>,
+    pub(super) victim_ship_type_id: Option<i64>,
+    pub(super) attacker_count: i64,
+    pub(super) total_value: Option<i64>,
+    pub(super) destroyed_value: Option<i64>,
+    pub(super) dropped_value: Option<i64>,
+    pub(super) fitted_value: Option<i64>,
+    pub(super) price_source: Option<&'static str>,
+    pub(super) module_tags: &'static str,
+    pub(super) npc: Option<bool>,
+    pub(super) solo: Option<bool>,
+    pub(super) awox: Option<bool>,
+    pub(super) enrichment_status: &'static str,
+    pub(super) enriched_at: Timestamp,
+}
+
+/// A row of `killmail_participants`.
+#[derive(Debug)]
+pub(super) struct Participant {
+    pub(super) killmail_id: i64,
+    pub(super) killmail_time: Timestamp,
+    pub(super) position: i64,
+    pub(super) is_victim: bool,
+    pub(super) character_id: Option<i64>,
+    pub(super) corporation_id: Option<i64>,
+    pub(super) alliance_id: Option<i64>,
+    pub(super) faction_id: Option<i64>,
+    pub(super) ship_type_id: Option<i64>,
+    pub(super) weapon_type_id: Option<i64>,
+    pub(super) damage_done: Option<i64>,
+    pub(super) final_blow: bool,
+    pub(super) security_status: Option<f64>,
+}
+
+/// How rich a copy is, as a number to keep and compare.
+pub(super) const fn rank(form: Form) -> i64 {
+    match form {
+        Form::Feed => 0,
+        Form::Esi => 1,
+        Form::Package => 2,
+    }
+}
+
+/// What `decode` made of the kill, if it is fit to be kept.
+///
+/// # Errors
+/// It was not decoded, or is dated before the game or more than a day after it was received.
+pub(super) fn checked(kill: &Kill) -> Result<&Killmail, Error> {
+    let Some(mail) = kill.mail.as_deref() else {
+        return Err(Error::column("payload", "the kill was not decoded"));
+    };
+    let time = mail.killmail_time;
+    if time < FIRST_KILL {
+        return Err(Error::column("killmail_time", format!("killmail_time {time} is before the game began")));
+    }
+    if time.duration_since(kill.received_at) > AHEAD_MAX {
+        let text = format!("killmail_time {time} is more than a day ahead of {}, when it came", kill.received_at);
+        return Err(Error::column("killmail_time", text));
+    }
+    Ok(mail)
+}
+
+/// The payload as received.
+///
+/// # Errors
+/// The bytes are not text.
+pub(super) fn raw<'a>(kill: &'a Kill, mail: &Killmail) -> Result<Raw<'a>, Error> {
+    let payload = std::str::from_utf8(&kill.raw)
+        .map_err(|error| Error::column("payload", format!("the payload is not UTF-8: {error}")))?;
+    Ok(Raw {
+        killmail_id: mail.killmail_id.get(),
+        killmail_hash: mail.killmail_hash.map(|hash| hash.to_string()),
+        killmail_time: mail.killmail_time,
+        solar_system_id: mail.solar_system_id.get(),
+        source: kill.source,
+        received_at: kill.received_at,
+        form: rank(mail.form),
+        payload,
+    })
+}
+
+/// What is known of the kill so far. Region, tags and prices come from static data and markets, which are not here yet: so the
+/// status is `partial`.
+pub(super) fn enriched(mail: &Killmail, now: Timestamp) -> Enriched {
+    let victim = &mail.victim;
+    let none = Zkb::default();
+    let zkb = mail.zkb.as_ref().unwrap_or(&none);
+    Enriched {
+        killmail_id: mail.killmail_id.get(),
+        killmail_time: mail.killmail_time,
+        solar_system_id: mail.solar_system_id.get(),
+        region_id: None,
+        victim_character_id: victim.character_id.map(|id| id.get()),
+        victim_corporation_id: victim.corporation_id.map(|id| id.get()),
+        victim_alliance_id: victim.alliance_id.map(|id| id.get()),
+        victim_faction_id: victim.faction_id.map(|id| id.get()),
+        victim_ship_type_id: victim.ship_type_id.map(|id| id.get()),
+        attacker_count: mail.attackers.len() as i64,
+        total_value: zkb.total_value,
+        destroyed_value: zkb.destroyed_value,
+        dropped_value: zkb.dropped_value,
+        fitted_value: zkb.fitted_value,
+        price_source: zkb.total_value.map(|_| "zkb"),
+        module_tags: "[]",
+        npc: zkb.npc,
+        solo: zkb.solo,
+        awox: zkb.awox,
+        enrichment_status: "partial",
+        enriched_at: now,
+    }
+}
+
+/// The victim, then the attackers.
+pub(super) fn participants(mail: &Killmail) -> impl Iterator<Item = Participant> {
+    let attackers = mail.attackers.iter().zip(1..).map(|(attacker, position)| shooter(mail, attacker, position));
+    std::iter::once(loser(mail, &mail.victim)).chain(attackers)
+}
+
+fn loser(mail: &Killmail, victim: &Victim) -> Participant {
+    Participant {
+        killmail_id: mail.killmail_id.get(),
+        killmail_time: mail.killmail_time,
+        position: 0,
+        is_victim: true,
+        character_id: victim.character_id.map(|id| id.get()),
+        corporation_id: victim.corporation_id.map(|id| id.get()),
+        alliance_id: victim.alliance_id.map(|id| id.get()),
+        faction_id: victim.faction_id.map(|id| id.get()),
+        ship_type_id: victim.ship_type_id.map(|id| id.get()),
+        weapon_type_id: None,
+        damage_done: None,
+        final_blow: false,
+        security_status: None,
+    }
+}
+
+fn shooter(mail: &Killmail, attacker: &Attacker, position: i64) -> Participant {
+    Participant {
+        killmail_id: mail.killmail_id.get(),
+        killmail_time: mail.killmail_time,
+        position,
+        is_victim: false,
+        character_id: attacker.character_id.map(|id| id.get()),
+        corporation_id: attacker.corporation_id.map(|id| id.get()),
+        alliance_id: attacker.alliance_id.map(|id| id.get()),
+        faction_id: attacker.faction_id.map(|id| id.get()),
+        ship_type_id: attacker.ship_type_id.map(|id| id.get()),
+        weapon_type_id: attacker.weapon_type_id.map(|id| id.get()),
+        damage_done: Some(attacker.damage_done),
+        final_blow: attacker.final_blow,
+        security_status: attacker.security_status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_kill_is_from_the_day_the_game_opened() {
+        assert_eq!(FIRST_KILL.to_string(), "2003-05-06T00:00:00Z");
+    }
+}

@@ -1,0 +1,195 @@
+//! Storing kills: one transaction a call.
+//!
+//! Rows and their parameters are built before the writer is taken, on the assumption that every kill is new; that is nearly always
+//! so. Once in the transaction, a look at the ids shows whether it is, and only otherwise they are built again.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
+use sqlx::{Arguments, Row as _};
+
+use super::statements::{self, Insert, Prepared, Row};
+use super::{id_list, stamp};
+use crate::killmail::{Kill, Killmail};
+use crate::store::plan::{Plan, Step, plan};
+use crate::store::rows::{self, Enriched, Participant, Raw};
+use crate::store::{Change, Error};
+
+static INSERT_RAW: LazyLock<Insert> = LazyLock::new(|| upsert("killmails_raw", &rows::RAW));
+static INSERT_ENRICHED: LazyLock<Insert> = LazyLock::new(|| upsert("killmails_enriched", &rows::ENRICHED));
+static INSERT_PARTICIPANTS: LazyLock<Insert> =
+    LazyLock::new(|| Insert::new("killmail_participants", &rows::PARTICIPANT, ""));
+static INSERT_EVENTS: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new("killmail_events", &["system_id", "killmail_id", "created_at"], "RETURNING killmail_id, event_id")
+});
+
+/// Inserts, or puts the richer copy in the place of the poorer one.
+fn upsert(table: &str, columns: &[&str]) -> Insert {
+    let sets: Vec<_> = columns[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    Insert::new(table, columns, &format!("ON CONFLICT (killmail_id) DO UPDATE SET {}", sets.join(", ")))
+}
+
+pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
+    let mails = kills.iter().map(|kill| rows::checked(kill)).collect::<Result<Vec<_>, _>>()?;
+    let ranks: Vec<_> = mails.iter().map(|mail| (mail.killmail_id.get(), rows::rank(mail.form))).collect();
+    let now = Timestamp::now();
+    let assumed = plan(&ranks, &HashMap::new());
+    let mut writes = Writes::prepare(kills, &mails, &assumed.writes, now)?;
+
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let stored = stored_ranks(&mut transaction, &ranks).await?;
+    let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
+    if !stored.is_empty() {
+        writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
+        let replaced = plan.writes.iter().map(|&index| ranks[index].0).filter(|id| stored.contains_key(id));
+        delete_participants(&mut transaction, replaced).await?;
+    }
+    if plan.writes.is_empty() {
+        return Ok(vec![Change::Same; kills.len()]);
+    }
+    writes.execute(&mut transaction).await?;
+    let ids = if events { insert_events(&mut transaction, &mails, &plan, now).await? } else { HashMap::new() };
+    transaction.commit().await?;
+    Ok(changes(&plan, &ranks, &ids))
+}
+
+fn changes(plan: &Plan, ranks: &[(i64, i64)], events: &HashMap<i64, i64>) -> Vec<Change> {
+    let change = |(step, (id, _)): (&Step, &(i64, i64))| match step {
+        Step::New => Change::New { event_id: events.get(id).copied() },
+        Step::Richer => Change::Richer,
+        Step::Same => Change::Same,
+    };
+    plan.steps.iter().zip(ranks).map(change).collect()
+}
+
+async fn stored_ranks(connection: &mut SqliteConnection, ranks: &[(i64, i64)]) -> Result<HashMap<i64, i64>, Error> {
+    let ids = id_list(ranks.iter().map(|(id, _)| *id));
+    let sql = "SELECT killmail_id, form FROM killmails_raw WHERE killmail_id IN (SELECT value FROM json_each(?))";
+    Ok(sqlx::query_as(sql).bind(ids).fetch_all(connection).await?.into_iter().collect())
+}
+
+async fn delete_participants(connection: &mut SqliteConnection, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
+    let sql = "DELETE FROM killmail_participants WHERE killmail_id IN (SELECT value FROM json_each(?))";
+    sqlx::query(sql).bind(id_list(ids)).execute(connection).await?;
+    Ok(())
+}
+
+/// Events for the kills that are new, in their order; answers the event ids by killmail id.
+async fn insert_events(
+    connection: &mut SqliteConnection,
+    mails: &[&Killmail],
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<HashMap<i64, i64>, Error> {
+    let new = plan.steps.iter().zip(mails).filter(|(step, _)| **step == Step::New);
+    let rows: Vec<_> = new
+        .map(|(_, mail)| Event {
+            system_id: mail.solar_system_id.get(),
+            killmail_id: mail.killmail_id.get(),
+            created_at: now,
+        })
+        .collect();
+    let returned = statements::fetch(connection, INSERT_EVENTS.prepare(&rows)?).await?;
+    returned.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Everything a transaction writes but the events.
+struct Writes {
+    raw: Vec<Prepared>,
+    enriched: Vec<Prepared>,
+    participants: Vec<Prepared>,
+}
+
+impl Writes {
+    fn prepare(kills: &[&Kill], mails: &[&Killmail], indexes: &[usize], now: Timestamp) -> Result<Self, Error> {
+        let raw = indexes.iter().map(|&i| rows::raw(kills[i], mails[i])).collect::<Result<Vec<_>, _>>()?;
+        let enriched: Vec<_> = indexes.iter().map(|&i| rows::enriched(mails[i], now)).collect();
+        let participants: Vec<_> = indexes.iter().flat_map(|&i| rows::participants(mails[i])).collect();
+        Ok(Self {
+            raw: INSERT_RAW.prepare(&raw)?,
+            enriched: INSERT_ENRICHED.prepare(&enriched)?,
+            participants: INSERT_PARTICIPANTS.prepare(&participants)?,
+        })
+    }
+
+    async fn execute(self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        statements::execute(connection, self.raw).await?;
+        statements::execute(connection, self.enriched).await?;
+        statements::execute(connection, self.participants).await
+    }
+}
+
+/// A row of `killmail_events`.
+struct Event {
+    system_id: i64,
+    killmail_id: i64,
+    created_at: Timestamp,
+}
+
+impl Row for Event {
+    fn bind(&self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
+        arguments.add(self.system_id)?;
+        arguments.add(self.killmail_id)?;
+        arguments.add(stamp(self.created_at))
+    }
+}
+
+impl Row for Raw<'_> {
+    fn bind(&self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
+        arguments.add(self.killmail_id)?;
+        arguments.add(self.killmail_hash.as_deref())?;
+        arguments.add(self.killmail_time.to_string())?;
+        arguments.add(self.solar_system_id)?;
+        arguments.add(self.source)?;
+        arguments.add(stamp(self.received_at))?;
+        arguments.add(self.form)?;
+        arguments.add(self.payload)
+    }
+}
+
+impl Row for Enriched {
+    fn bind(&self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
+        arguments.add(self.killmail_id)?;
+        arguments.add(self.killmail_time.to_string())?;
+        arguments.add(self.solar_system_id)?;
+        arguments.add(self.region_id)?;
+        arguments.add(self.victim_character_id)?;
+        arguments.add(self.victim_corporation_id)?;
+        arguments.add(self.victim_alliance_id)?;
+        arguments.add(self.victim_faction_id)?;
+        arguments.add(self.victim_ship_type_id)?;
+        arguments.add(self.attacker_count)?;
+        arguments.add(self.total_value)?;
+        arguments.add(self.destroyed_value)?;
+        arguments.add(self.dropped_value)?;
+        arguments.add(self.fitted_value)?;
+        arguments.add(self.price_source)?;
+        arguments.add(self.module_tags)?;
+        arguments.add(self.npc)?;
+        arguments.add(self.solo)?;
+        arguments.add(self.awox)?;
+        arguments.add(self.enrichment_status)?;
+        arguments.add(stamp(self.enriched_at))
+    }
+}
+
+impl Row for Participant {
+    fn bind(&self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
+        arguments.add(self.killmail_id)?;
+        arguments.add(self.killmail_time.to_string())?;
+        arguments.add(self.position)?;
+        arguments.add(self.is_victim)?;
+        arguments.add(self.character_id)?;
+        arguments.add(self.corporation_id)?;
+        arguments.add(self.alliance_id)?;
+        arguments.add(self.faction_id)?;
+        arguments.add(self.ship_type_id)?;
+        arguments.add(self.weapon_type_id)?;
+        arguments.add(self.damage_done)?;
+        arguments.add(self.final_blow)?;
+        arguments.add(self.security_status)
+    }
+}

@@ -1,0 +1,286 @@
+//! The store in one SQLite file.
+//!
+//! Write-ahead log, one connection that writes and a few that read. SQLite lets one write at a time whatever is done; a queue
+//! before one connection is fair and never meets itself as "busy". Other processes (the commands) are waited for with the
+//! busy timeout.
+//!
+//! **Durability.** `synchronous=NORMAL`: what is committed survives the death of the process (SIGKILL, a panic, the OOM killer),
+//! because the log is in the system's hands by then. A loss of power or a crash of the system may undo the last commits, those since
+//! the log was last synced, whole ones only and in order: the file stays consistent. With `?synchronous=full` in the URL
+//! each commit is synced, at a few milliseconds each.
+
+mod error;
+mod kills;
+mod letters;
+mod statements;
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::ConnectOptions;
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::{
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Options, Store,
+};
+use crate::killmail::{Kill, KillmailId, SystemId};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+const READERS: u32 = 3;
+/// The writer keeps the indexes' pages that it comes back to.
+const WRITER_CACHE: &str = "-16384";
+const READER_CACHE: &str = "-4096";
+/// Pages in the log before a commit moves them into the file. More than SQLite's 1,000: index pages that many batches touch are then moved once.
+const CHECKPOINT_PAGES: &str = "4000";
+/// The log file is cut to this after a checkpoint, should a long reader have let it grow.
+const LOG_BYTES: &str = "67108864";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    call_timeout: Duration,
+    health: Health,
+}
+
+impl Sqlite {
+    /// Opens the file of a `sqlite:` URL, creating it.
+    ///
+    /// # Errors
+    /// The URL has unknown parameters, the folder does not exist, or the file cannot be opened.
+    pub async fn open(url: &str, options: &Options) -> Result<Self, Error> {
+        let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
+        let synchronous = synchronous(parameters)?;
+        let base = SqliteConnectOptions::new().busy_timeout(options.busy_timeout).foreign_keys(false);
+        let base = base.disable_statement_logging().pragma("temp_store", "memory").statement_cache_capacity(64);
+        let pool = SqlitePoolOptions::new().acquire_timeout(options.call_timeout).test_before_acquire(false);
+        let pool = pool.idle_timeout(None).max_lifetime(None);
+        let one = pool.clone().max_connections(1);
+
+        let address = address.trim_start_matches("sqlite:");
+        if address == ":memory:" {
+            let writer = one.connect_with(base.in_memory(true).shared_cache(false)).await?;
+            return Ok(Self::new(writer.clone(), writer, options));
+        }
+        let path = address.strip_prefix("//").unwrap_or(address);
+        check(path)?;
+        let file = base.filename(path).pragma("cache_size", WRITER_CACHE);
+        let writing =
+            file.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
+        let writing = writing.pragma("wal_autocheckpoint", CHECKPOINT_PAGES).pragma("journal_size_limit", LOG_BYTES);
+        let writer = one.connect_with(writing).await.map_err(|error| opening(path, error))?;
+        let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
+        let readers =
+            pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
+        Ok(Self::new(writer, readers, options))
+    }
+
+    fn new(writer: SqlitePool, readers: SqlitePool, options: &Options) -> Self {
+        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default() }
+    }
+
+    async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        tokio::time::timeout(self.call_timeout, call)
+            .await
+            .unwrap_or_else(|_| Err(Error::Transient(format!("no answer within {:?}", self.call_timeout))))
+    }
+}
+
+fn synchronous(parameters: &str) -> Result<SqliteSynchronous, Error> {
+    match parameters {
+        "" | "synchronous=normal" => Ok(SqliteSynchronous::Normal),
+        "synchronous=full" => Ok(SqliteSynchronous::Full),
+        other => Err(Error::Permanent(format!(
+            "read the database's url: `{other}` is not known, only synchronous=full and synchronous=normal"
+        ))),
+    }
+}
+
+/// SQLite would only say "unable to open database file".
+fn check(path: &str) -> Result<(), Error> {
+    let refuse = |why: String| Err(Error::Permanent(format!("open the database `{path}`: {why}")));
+    let file = Path::new(path);
+    if path.is_empty() {
+        return refuse("no file is named (sqlite://FILE)".to_owned());
+    }
+    if file.is_dir() {
+        return refuse("it is a folder".to_owned());
+    }
+    match file.parent() {
+        Some(folder) if folder != Path::new("") && !folder.is_dir() => {
+            refuse(format!("the folder `{}` does not exist", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Nothing transient is expected of opening, except that another process has it locked.
+fn opening(path: &str, error: sqlx::Error) -> Error {
+    match Error::from(error) {
+        Error::Transient(why) => Error::Transient(format!("open the database `{path}`: {why}")),
+        error => Error::Permanent(format!("open the database `{path}`: {error}")),
+    }
+}
+
+/// A JSON array of ids, for `IN (SELECT value FROM json_each(?))`: one statement for any number of them.
+fn id_list(ids: impl Iterator<Item = i64>) -> String {
+    let mut list = String::from("[");
+    for id in ids {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&id.to_string());
+    }
+    list.push(']');
+    list
+}
+
+/// A time of ours as text: always three decimals, so that texts sort as times do.
+fn stamp(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+fn migrating(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMissing(version) => Error::Permanent(format!(
+            "migrate the database: it has step {version}, which this build does not know: a newer one made it"
+        )),
+        error => Error::Permanent(format!("migrate the database: {error}")),
+    }
+}
+
+/// Steps that are not applied yet, by version.
+async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Error> {
+    let table = &MIGRATIONS.table_name;
+    let made: bool = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = ?")
+        .bind(table.as_ref())
+        .fetch_one(&mut *connection)
+        .await?;
+    let applied = if made { connection.list_applied_migrations(table).await.map_err(migrating)? } else { Vec::new() };
+    let is_new = |version: i64| applied.iter().all(|step| step.version != version);
+    let steps = MIGRATIONS.iter().filter(|step| is_new(step.version));
+    Ok(steps.map(|step| format!("{:04} {}", step.version, step.description)).collect())
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn migrate(&self) -> Result<Vec<String>, Error> {
+        // Not bounded by the call timeout: a step may rewrite a large table.
+        let mut connection = self.writer.acquire().await?;
+        let steps = pending(&mut connection).await?;
+        MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(migrating)?;
+        Ok(steps)
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
+        self.bounded(async { pending(&mut *self.readers.acquire().await?).await }).await
+    }
+
+    async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
+        self.bounded(kills::insert(&self.writer, kills, events)).await
+    }
+
+    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
+        // The ids first: payloads are read only for what goes out.
+        let sql = if systems.is_empty() {
+            "SELECT event_id, system_id, e.killmail_id, payload FROM killmail_events e JOIN killmails_raw USING (killmail_id)
+             WHERE event_id > ?1 ORDER BY event_id LIMIT ?3"
+        } else {
+            "SELECT event_id, system_id, e.killmail_id, payload FROM
+             (SELECT * FROM killmail_events WHERE system_id IN (SELECT value FROM json_each(?2)) AND event_id > ?1
+              ORDER BY event_id LIMIT ?3) e
+             JOIN killmails_raw USING (killmail_id) ORDER BY event_id"
+        };
+        let systems = id_list(systems.iter().map(|id| id.get()));
+        let query = sqlx::query_as(sql).bind(after).bind(systems).bind(limit);
+        let rows: Vec<(i64, i64, i64, String)> =
+            self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
+        let event = |(event_id, system, killmail, payload)| {
+            let (system_id, killmail_id) = (SystemId::new(system)?, KillmailId::new(killmail)?);
+            Some(Event { event_id, system_id, killmail_id, payload })
+        };
+        Ok(rows.into_iter().filter_map(event).collect())
+    }
+
+    async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {
+        // Two subqueries: SQLite finds a min or a max by index only when it is alone.
+        let sql = "SELECT (SELECT min(event_id) FROM killmail_events), (SELECT max(event_id) FROM killmail_events)";
+        let query = sqlx::query_as(sql).fetch_one(&self.readers);
+        let (least, greatest): (Option<i64>, Option<i64>) = self.bounded(async { Ok(query.await?) }).await?;
+        Ok(least.zip(greatest))
+    }
+
+    async fn count_kills(&self) -> Result<i64, Error> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM killmails_enriched").fetch_one(&self.readers);
+        self.bounded(async { Ok(query.await?) }).await
+    }
+
+    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
+        self.bounded(letters::add(&self.writer, letters)).await
+    }
+
+    async fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {
+        self.bounded(letters::select(&self.readers, filter)).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
+        self.bounded(letters::counts(&self.readers)).await
+    }
+
+    async fn set_dead_letter_state(
+        &self,
+        ids: &[i64],
+        from: &[DeadLetterState],
+        to: DeadLetterState,
+        note: Option<&str>,
+    ) -> Result<Vec<i64>, Error> {
+        self.bounded(letters::set_state(&self.writer, ids, from, to, note)).await
+    }
+
+    async fn dead_letter_failed_again(&self, id: i64, letter: &NewDeadLetter) -> Result<(), Error> {
+        self.bounded(letters::failed_again(&self.writer, id, letter)).await
+    }
+
+    async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar("SELECT value FROM checkpoints WHERE name = ?").bind(name);
+        self.bounded(async { Ok(query.fetch_optional(&self.readers).await?) }).await
+    }
+
+    async fn set_checkpoint(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        let query = match value {
+            Some(value) => sqlx::query(
+                "INSERT INTO checkpoints (name, value, updated_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+            )
+            .bind(name)
+            .bind(value)
+            .bind(stamp(Timestamp::now())),
+            None => sqlx::query("DELETE FROM checkpoints WHERE name = ?").bind(name),
+        };
+        self.bounded(async { Ok(query.execute(&self.writer).await.map(drop)?) }).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let query = sqlx::query("SELECT 1 FROM sqlite_master").fetch_optional(&self.readers);
+        self.bounded(async { Ok(query.await.map(drop)?) }).await
+    }
+
+    fn health(&self) -> &Health {
+        &self.health
+    }
+
+    async fn close(&self) {
+        // The last connection to close moves the log into the file.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

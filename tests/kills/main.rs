@@ -1,0 +1,1 @@
+//! The kills pipeline's own parts, from outside.

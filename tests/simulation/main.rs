@@ -1,0 +1,2 @@
+//! Seeded simulation of the engine.
+fn main() {}
