@@ -42,7 +42,7 @@ pub struct Definition {
     pub enabled: bool,
     pub topology: Topology,
     pub source: sources::Config,
-    source_place: Option<Place>,
+    source_place: Option<Box<Place>>,
     /// In the order in which messages pass them.
     pub stages: Vec<stages::Config>,
     /// By batcher.
