@@ -150,6 +150,7 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_source_received_total", Counter, Count, &["pipeline", "source"], "Messages received from the source."),
     metric("broadside_source_lag_seconds", Histogram, Seconds, &["pipeline", "source"], "Age of a kill when it was received."),
     metric("broadside_source_connected", Gauge, Flag, &["pipeline", "source"], "Whether the source is connected: 1 or 0."),
+    metric("broadside_source_cut_frames_total", Counter, Count, &["pipeline", "source"], "Frames of a stream that broke off: their kills are lost."),
     metric("broadside_source_switches_total", Counter, Count, &["pipeline", "source"], "Changes of the serving feed, returns included."),
     metric("broadside_source_gap_messages_total", Counter, Count, &["pipeline", "source"], "Messages fetched again to close a gap."),
     metric("broadside_source_restarts_total", Counter, Count, &["pipeline", "source"], "Times the source was built again after a crash."),

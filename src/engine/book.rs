@@ -187,6 +187,13 @@ impl<T> Group<T> {
         Self { messages: std::mem::replace(&mut self.messages, rest), book: self.book.clone() }
     }
 
+    /// The last `count` messages; the rest stays.
+    pub(crate) fn split_back(&mut self, count: usize) -> Self {
+        let at = self.messages.len() - count;
+        let back = if at == 0 { std::mem::take(&mut self.messages) } else { self.messages.split_off(at) };
+        Self { messages: back, book: self.book.clone() }
+    }
+
     /// Moves out those for which `pick` holds, in order.
     pub(crate) fn extract(&mut self, pick: impl Fn(&Message<T>) -> bool) -> Self {
         let mut picked = Vec::new();

@@ -1,5 +1,6 @@
 //! What all workers of a pipeline share, and the one way in which messages are settled.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,9 +42,8 @@ impl<T: Send> Shared<T> {
             }
             group.append(failed);
         }
-        self.acknowledge(group.messages()).await;
         self.record_latency(&group);
-        group.settle();
+        self.acknowledge_and_settle(group).await;
     }
 
     /// Acknowledges messages that asked for it before their end.
@@ -55,27 +55,35 @@ impl<T: Send> Shared<T> {
             }
         }
         for index in asked {
-            self.acknowledge(&mut group.messages()[index..=index]).await;
+            self.tell(&mut group.messages()[index..=index]).await;
             group.messages()[index].set_acknowledged();
         }
     }
 
-    /// One call for each acknowledger and reference, in the order of their first messages.
-    async fn acknowledge(&self, messages: &mut [Message<T>]) {
-        let Some(first) = messages.first() else { return };
-        let reference = first.reference();
-        let is_plain = |m: &Message<T>| m.acknowledger().is_none() && !m.is_acknowledged();
-        if messages.iter().all(|m| is_plain(m) && m.reference() == reference) {
-            return self.call(&self.acknowledger, reference, messages).await;
+    /// One call for each acknowledger and reference, in the order of their first messages. Each is settled right after its call: what
+    /// an acknowledger was told of must not count as abandoned because the next one hangs.
+    async fn acknowledge_and_settle(&self, mut group: Group<T>) {
+        if same_at_the_end(group.messages()) == group.len() {
+            self.tell(group.messages()).await;
+            return group.settle();
         }
-        sort_by_recipient(messages);
-        for group in messages.chunk_by_mut(|a, b| recipient(a) == recipient(b)) {
-            if group[0].is_acknowledged() {
-                continue;
-            }
-            let acknowledger = group[0].acknowledger().unwrap_or(&self.acknowledger).clone();
-            self.call(&acknowledger, group[0].reference(), group).await;
+        sort_by_recipient(group.messages());
+        while !group.is_empty() {
+            let count = same_at_the_end(group.messages());
+            let mut told = group.split_back(count);
+            self.tell(told.messages()).await;
+            told.settle();
         }
+    }
+
+    /// Calls the acknowledger of these messages, who all have the same, unless it has heard of them.
+    async fn tell(&self, messages: &mut [Message<T>]) {
+        if messages[0].is_acknowledged() {
+            return;
+        }
+        let acknowledger = messages[0].acknowledger().unwrap_or(&self.acknowledger).clone();
+        let reference = messages[0].reference();
+        self.call(&acknowledger, reference, messages).await;
     }
 
     async fn call(&self, acknowledger: &Arc<dyn Acknowledger<T>>, reference: u64, messages: &mut [Message<T>]) {
@@ -115,14 +123,20 @@ fn recipient<T>(message: &Message<T>) -> (bool, Option<usize>, u64) {
     (message.is_acknowledged(), acknowledger, message.reference())
 }
 
-/// Brings messages of one recipient together, in the order in which recipients first appear; otherwise the order stays.
+/// How many messages at the end have the same recipient.
+fn same_at_the_end<T>(messages: &[Message<T>]) -> usize {
+    let last = messages.last().map(recipient);
+    messages.iter().rev().take_while(|m| Some(recipient(m)) == last).count()
+}
+
+/// Brings messages of one recipient together, the recipient that appears first at the end; otherwise the order stays.
 fn sort_by_recipient<T>(messages: &mut [Message<T>]) {
     let mut seen = Vec::new();
     messages.sort_by_cached_key(|message| {
         let recipient = recipient(message);
-        seen.iter().position(|s| *s == recipient).unwrap_or_else(|| {
+        Reverse(seen.iter().position(|s| *s == recipient).unwrap_or_else(|| {
             seen.push(recipient);
             seen.len() - 1
-        })
+        }))
     });
 }

@@ -58,6 +58,14 @@ pub enum Error {
 }
 
 impl Subscription {
+    /// Whether it can work, as far as can be told without asking the service.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do about it.
+    pub fn check(&self) -> Result<(), Error> {
+        self.stream_url().map(|_| ())
+    }
+
     /// The address of the stream, once everything about it has been checked.
     fn stream_url(&self) -> Result<Url, Error> {
         self.check_filters()?;

@@ -244,7 +244,6 @@ impl<T: Send + 'static> Producer<T> {
         let beyond = pulled.saturating_sub(permits);
         if beyond > 0 {
             tracing::warn!(source = %self.name, beyond, "the source pushed more than was asked for");
-            self.shared.book.acquire_all(beyond).await;
         }
         self.shared.book.release(permits - pulled.min(permits));
         let fits = pulled.min(room);
@@ -254,6 +253,8 @@ impl<T: Send + 'static> Producer<T> {
         if !group.is_empty() {
             self.queue.push(group).await;
         }
+        // only after the push: it may be these very messages whose permits come back
+        self.shared.book.acquire_all(beyond).await;
     }
 }
 
