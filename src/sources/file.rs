@@ -163,6 +163,43 @@ impl Shared {
     fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Opens a file behind the records that are safe, or that were handed over by an incarnation before.
+    async fn open(&self, index: usize, handed_over: u64) -> Result<Reader, Failure> {
+        let known = self.work().skip;
+        let skip = match known {
+            Some(skip) => skip,
+            None => self.checkpoints.load(index).await?,
+        };
+        self.work().skip = Some(skip);
+        let (path, progress) = (self.places[index].path.clone(), self.progress.clone());
+        let opened = tokio::task::spawn_blocking(move || Reader::open(&path, progress, skip.max(handed_over))).await;
+        opened.map_err(|panic| Failure::permanent(format!("open a file: {panic}")))
+    }
+
+    fn hand_over(&self, index: usize, records: Vec<(u64, Record)>, demand: &mut Demand<Kill>) {
+        let Some((last, _)) = records.last() else { return };
+        let now = Timestamp::now();
+        self.work().record = *last;
+        self.progress.records.fetch_add(records.len() as u64, Ordering::Relaxed);
+        self.checkpoints.track(index, records.iter().map(|(position, _)| *position));
+        demand.reserve(records.len());
+        for (position, record) in records {
+            demand.push(message(record, now).with_position(index as u64, position));
+        }
+    }
+
+    async fn end(&self, index: usize, end: Result<(), String>) {
+        let is_whole = end.is_ok();
+        {
+            let mut work = self.work();
+            work.broken.extend(end.err());
+            work.file += 1;
+            work.record = 0;
+            work.skip = None;
+        }
+        self.checkpoints.read_to_end(index, is_whole).await;
+    }
 }
 
 impl Files {
@@ -213,15 +250,15 @@ impl Source<Kill> for FileSource {
         }
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => self.open(index, record).await?,
+            None => self.shared.open(index, record).await?,
         };
         let room = demand.room();
         let read = tokio::task::spawn_blocking(move || turn(reader, room)).await;
         let (reader, turn) = read.map_err(|panic| Failure::permanent(format!("read a file: {panic}")))?;
-        self.hand_over(index, turn.records, demand);
+        self.shared.hand_over(index, turn.records, demand);
         match turn.end {
             None => self.reader = Some(reader),
-            Some(end) => self.end(index, end).await,
+            Some(end) => self.shared.end(index, end).await,
         }
         Ok(Flow::More)
     }
@@ -231,51 +268,14 @@ impl Source<Kill> for FileSource {
     }
 }
 
-impl FileSource {
-    /// Opens a file behind the records that are safe, or that were handed over by an incarnation before.
-    async fn open(&self, index: usize, handed_over: u64) -> Result<Reader, Failure> {
-        let known = self.shared.work().skip;
-        let skip = match known {
-            Some(skip) => skip,
-            None => self.shared.checkpoints.load(index).await?,
-        };
-        self.shared.work().skip = Some(skip);
-        let (path, progress) = (self.shared.places[index].path.clone(), self.shared.progress.clone());
-        let opened = tokio::task::spawn_blocking(move || Reader::open(&path, progress, skip.max(handed_over))).await;
-        opened.map_err(|panic| Failure::permanent(format!("open a file: {panic}")))
-    }
-
-    fn hand_over(&self, index: usize, records: Vec<(u64, Record)>, demand: &mut Demand<Kill>) {
-        let Some((last, _)) = records.last() else { return };
-        let now = Timestamp::now();
-        self.shared.work().record = *last;
-        self.shared.progress.records.fetch_add(records.len() as u64, Ordering::Relaxed);
-        self.shared.checkpoints.track(index, records.iter().map(|(position, _)| *position));
-        demand.reserve(records.len());
-        for (position, record) in records {
-            demand.push(message(record, now).with_position(index as u64, position));
-        }
-    }
-
-    async fn end(&self, index: usize, end: Result<(), String>) {
-        let is_whole = end.is_ok();
-        {
-            let mut work = self.shared.work();
-            work.broken.extend(end.err());
-            work.file += 1;
-            work.record = 0;
-            work.skip = None;
-        }
-        self.shared.checkpoints.read_to_end(index, is_whole).await;
-    }
-}
-
 fn message(record: Record, now: Timestamp) -> Message<Kill> {
     match record {
         Record::Whole(raw) => Message::new(Kill::new(raw, "file", now, true)),
         Record::TooLarge { head, bytes } => {
             let mut message = Message::new(Kill::new(head, "file", now, true));
-            message.fail(Failure::invalid(format!("record of {bytes} bytes, at most {BYTES_MAX}: only its start is kept")));
+            message.fail(Failure::invalid(format!(
+                "record of {bytes} bytes, at most {BYTES_MAX}: only its start is kept"
+            )));
             message
         }
     }

@@ -25,7 +25,8 @@ const SHIPS: &[i64] = &[
 ];
 const STRUCTURES: &[i64] = &[35825, 35826, 35832, 35833, 35834, 35835, 35840, 36523, 81826];
 const NPC_SHIPS: &[i64] = &[23311, 24094, 30192, 47721, 52172, 56217];
-const WEAPONS: &[i64] = &[2446, 2488, 2873, 2889, 2929, 3074, 3146, 3178, 3520, 8105, 10629, 13781, 19739, 27351, 33450];
+const WEAPONS: &[i64] =
+    &[2446, 2488, 2873, 2889, 2929, 3074, 3146, 3178, 3520, 8105, 10629, 13781, 19739, 27351, 33450];
 const LOWS: &[i64] = &[519, 1306, 1405, 2048, 2605, 4403, 10190, 11269, 22291, 22542, 31932];
 const MIDS: &[i64] = &[438, 440, 448, 527, 2281, 3244, 3831, 4027, 5439, 12271, 31790, 35659];
 const CHARGES: &[i64] = &[192, 209, 2629, 12608, 12614, 21740, 24488, 27361];
@@ -120,7 +121,10 @@ fn attackers(random: &mut StdRng, kind: &Kind) -> Vec<Value> {
                 party.insert("ship_type_id".into(), json!(ship));
                 party.insert("weapon_type_id".into(), json!(weapon));
                 let tenths = random.random_range(-100..=50);
-                party.insert("security_status".into(), if tenths % 10 == 0 { json!(tenths / 10) } else { json!(f64::from(tenths) / 10.0) });
+                party.insert(
+                    "security_status".into(),
+                    if tenths % 10 == 0 { json!(tenths / 10) } else { json!(f64::from(tenths) / 10.0) },
+                );
             }
             let damage = if index > 0 && random.random_bool(0.1) { 0 } else { random.random_range(20..9_000) };
             party.insert("damage_done".into(), json!(damage));
@@ -216,7 +220,8 @@ fn zkb(random: &mut StdRng, kind: &Kind, system: i64, attackers: &[Value]) -> Ma
 }
 
 fn labels(kind: &Kind, system: i64, attackers: usize, solo: bool, total: f64) -> Vec<&'static str> {
-    let crowd = [(1_000, "#:1000+"), (100, "#:100+"), (50, "#:50+"), (25, "#:25+"), (10, "#:10+"), (5, "#:5+"), (2, "#:2+")];
+    let crowd =
+        [(1_000, "#:1000+"), (100, "#:100+"), (50, "#:50+"), (25, "#:25+"), (10, "#:10+"), (5, "#:5+"), (2, "#:2+")];
     let crowd = crowd.iter().find(|(least, _)| attackers >= *least).map_or("#:1", |(_, label)| label);
     let value = [(1e12, "isk:1t+"), (1e11, "isk:100b+"), (1e10, "isk:10b+"), (5e9, "isk:5b+"), (1e9, "isk:1b+")];
     let place = match system {

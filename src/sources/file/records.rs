@@ -14,7 +14,10 @@ const HEAD_BYTES: usize = 64 * 1024;
 pub(super) enum Record {
     Whole(Bytes),
     /// Beyond the limit: its start, and how long it is.
-    TooLarge { head: Bytes, bytes: u64 },
+    TooLarge {
+        head: Bytes,
+        bytes: u64,
+    },
 }
 
 /// How a stream is split.
@@ -96,7 +99,7 @@ impl Records {
                 return Ok(is_started);
             }
             is_started = true;
-            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', chunk);
             let line = &chunk[..end.unwrap_or(chunk.len())];
             self.add(line);
             let used = line.len() + usize::from(end.is_some());
