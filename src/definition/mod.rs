@@ -110,8 +110,7 @@ impl Definition {
     }
 
     fn source_problem(&self, error: &str) -> Problem {
-        let message = format!("failed to {error}");
-        Problem { place: self.source_place.clone(), ..Problem::whole(&self.file, message) }
+        Problem { place: self.source_place.clone(), ..Problem::whole(&self.file, error) }
     }
 }
 
