@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -17,7 +18,8 @@ use super::worker::{ledgers, open_store, resources};
 use super::{Database, Usage, print};
 use crate::definition::{Definition, environment, select};
 use crate::settings::Settings;
-use crate::{sinks, sources};
+use crate::sinks;
+use crate::sources::file;
 
 /// Feed files of killmails through the kills pipeline.
 ///
@@ -56,13 +58,14 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let store = open_store(&args.database.url, true).await?;
     let before = count(store.count_kills().await)?;
     let resources = resources(store.clone(), &settings, args.publish);
-    let source = sources::file::Config { paths: args.files.clone(), ..sources::file::Config::default() };
-    let source = source.build(&resources).map_err(Usage)?;
+    let source = file::Config { paths: args.files.clone(), ..file::Config::default() };
+    let source = source.open(&definition.name, &resources).map_err(Usage)?;
+    let files = source.progress();
     let topology = topology(&definition);
-    let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, source));
-    let pipeline = Arc::new(pipeline.context("failed to start the pipeline")?);
+    let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, Arc::new(source)));
+    let pipeline = pipeline.context("failed to start the pipeline")?;
     let started = Instant::now();
-    let (ended, interrupted) = watch(&pipeline, &mut signals).await;
+    let (ended, interrupted) = watch(&pipeline, &files, &mut signals).await;
     let stored = count(store.count_kills().await)? - before;
     store.close().await;
     let took = started.elapsed();
@@ -128,8 +131,8 @@ fn topology(definition: &Definition) -> Topology {
 }
 
 /// Shows figures until the files are through or a signal has drained the pipeline (true). A second signal ends the process.
-async fn watch(pipeline: &Arc<Pipeline>, signals: &mut Signals) -> (Ended, bool) {
-    let mut progress = Progress::new(None);
+async fn watch(pipeline: &Pipeline, files: &file::Progress, signals: &mut Signals) -> (Ended, bool) {
+    let mut progress = Progress::new(Some(files.bytes_total));
     let mut pace = Pace::new();
     let mut every = tokio::time::interval(progress.every());
     let mut finished = std::pin::pin!(pipeline.finished());
@@ -139,7 +142,8 @@ async fn watch(pipeline: &Arc<Pipeline>, signals: &mut Signals) -> (Ended, bool)
             report = &mut finished => break report,
             _ = every.tick() => {
                 let ledger = pipeline.status().ledger;
-                progress.show(0, &format!("{}  {}", pace.look(ledger.received), ending::ledger(&ledger)));
+                let read = files.bytes_read.load(Ordering::Relaxed);
+                progress.show(read, &format!("{}  {}", pace.look(ledger.received), ending::ledger(&ledger)));
             }
             caught = signals.next() => {
                 if interrupted {

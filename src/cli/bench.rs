@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use broadside_engine::pipeline::Pipeline;
-use broadside_engine::topology::RateLimit;
 use broadside_engine::{Acknowledger, Factory, Failure, Message, Source};
 use hdrhistogram::Histogram;
 
@@ -27,7 +26,7 @@ use crate::definition::{Definition, environment, select};
 use crate::duration::Span;
 use crate::killmail::Kill;
 use crate::settings::Settings;
-use crate::sources;
+use crate::sources::generator;
 use usage::Used;
 
 /// Measure throughput, latency, CPU and memory.
@@ -116,11 +115,12 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
     let store = open_store(&database, true).await?;
     let resources = resources(store.clone(), &settings, true);
     let latencies = Latencies::new();
-    let generator = sources::generator::Config::default().build(&resources).map_err(Usage)?;
+    let generator = generator::Config { rate: args.rate.map(f64::from), ..generator::Config::default() };
+    let generator = generator.build(&resources).map_err(Usage)?;
     let source = Measured { inner: generator, latencies: latencies.clone() };
     let used = Used::now();
     let started = Instant::now();
-    let pipeline = start(definition, args.rate, definition.build_with_source(&resources, Arc::new(source)))?;
+    let pipeline = start(definition, definition.build_with_source(&resources, Arc::new(source)))?;
     watch(&pipeline, &mut signals, args.duration.0).await;
     let received = pipeline.status().ledger.received;
     let pulling = started.elapsed();
@@ -136,24 +136,12 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
     Ok(ending::exit_code(&ended))
 }
 
-fn start(
-    definition: &Definition,
-    rate: Option<u32>,
-    components: broadside_engine::Components<Kill>,
-) -> anyhow::Result<Pipeline> {
+/// The pipeline's shape; its rate limit spares the live feed, and would be all that is measured.
+fn start(definition: &Definition, components: broadside_engine::Components<Kill>) -> anyhow::Result<Pipeline> {
     let mut topology = definition.topology.clone();
     topology.source.name = "generator".to_owned();
-    topology.source.rate_limit = rate.map(per_second);
+    topology.source.rate_limit = None;
     Pipeline::start(topology, components).context("failed to start the pipeline")
-}
-
-/// In hundredths of a second where that divides, so that a second's messages do not come in one burst.
-fn per_second(rate: u32) -> RateLimit {
-    if rate.is_multiple_of(100) {
-        RateLimit { messages: rate / 100, per: Duration::from_millis(10) }
-    } else {
-        RateLimit { messages: rate, per: Duration::from_secs(1) }
-    }
 }
 
 /// Shows figures until the time is over, the pipeline ends, or a signal comes.

@@ -12,14 +12,15 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
+    total: Option<u64>,
     printed: Instant,
 }
 
 impl Progress {
-    /// A bar to `total` on a terminal; without a total, a line.
+    /// A bar to a `total` of bytes on a terminal; without a total, a line.
     pub(super) fn new(total: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(total));
-        Self { bar, printed: Instant::now() }
+        Self { bar, total, printed: Instant::now() }
     }
 
     /// How often to [`show`](Self::show).
@@ -36,7 +37,10 @@ impl Progress {
             }
             None if self.printed.elapsed() >= LINE_EVERY => {
                 self.printed = Instant::now();
-                eprintln!("{figures}");
+                match self.total.filter(|total| *total > 0) {
+                    Some(total) => eprintln!("{:3.0} %  {figures}", position as f64 / total as f64 * 100.0),
+                    None => eprintln!("{figures}"),
+                }
             }
             None => {}
         }

@@ -46,7 +46,7 @@ pub(super) fn each(document: &mut Document<'_>, sections: &Sections, pipeline: &
 /// Checks what the source alone can tell.
 pub(super) fn source(document: &mut Document<'_>, source: &sources::Config, pipeline: &str) {
     if let Err(problem) = source.validate(pipeline) {
-        document.problem_with_key(&format!("source.{}", source.name()), format!("failed to {problem}"), None);
+        document.problem_with_key(&format!("source.{}", source.name()), problem, None);
     }
 }
 

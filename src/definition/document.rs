@@ -122,7 +122,7 @@ impl<'t> Document<'t> {
     }
 
     /// Where the key of `path` stands.
-    pub(super) fn place(&self, path: &str) -> Option<Place> {
+    pub(super) fn place(&self, path: &str) -> Option<Box<Place>> {
         self.places.get(path).map(|(key, _)| Place::of(self.text, key))
     }
 

@@ -43,7 +43,7 @@ pub struct Definition {
     pub enabled: bool,
     pub topology: Topology,
     pub source: sources::Config,
-    source_place: Option<Place>,
+    source_place: Option<Box<Place>>,
     /// In the order in which messages pass them.
     pub stages: Vec<stages::Config>,
     /// By batcher.
@@ -119,8 +119,7 @@ impl Definition {
     }
 
     fn source_problem(&self, error: &str) -> Problem {
-        let message = format!("failed to {error}");
-        Problem { place: self.source_place.clone(), ..Problem::whole(&self.file, message) }
+        Problem { place: self.source_place.clone(), ..Problem::whole(&self.file, error) }
     }
 }
 

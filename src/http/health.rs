@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::pipelines::state_name;
 use super::{PipelineView, State};
 use crate::store::{DeadLetterState, Store};
 
@@ -119,7 +118,7 @@ fn against(view: &PipelineView) -> Vec<String> {
         found.push(format!("its source gave up: {failure}"));
     }
     if view.status.state != PipelineState::Running {
-        found.push(format!("it is {}", state_name(view.status.state)));
+        found.push(format!("it is {}", view.status.state.as_str()));
     }
     match view.status.ledger.imbalance() {
         0 => {}

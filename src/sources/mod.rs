@@ -55,8 +55,11 @@ impl Config {
     /// A sentence for the operator: something that it needs is not set, or cannot be.
     pub fn build(&self, pipeline: &str, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
         match self {
-            Self::Wanderer(config) => Ok(Arc::new(config.factory(pipeline, resources.contact.as_deref())?)),
-            Self::File(config) => config.build(resources),
+            Self::Wanderer(config) => {
+                let factory = config.factory(pipeline, resources.contact.as_deref());
+                Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
+            }
+            Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
         }
     }
@@ -67,7 +70,10 @@ impl Config {
     /// As [`build`](Self::build).
     pub fn check(&self, pipeline: &str, contact: Option<&str>) -> Result<(), String> {
         match self {
-            Self::Wanderer(config) => config.factory(pipeline, contact).map(drop),
+            Self::Wanderer(config) => {
+                config.factory(pipeline, contact).map(drop).map_err(|error| format!("failed to {error}"))
+            }
+            // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }
     }
@@ -80,7 +86,7 @@ impl Config {
         match self {
             Self::Wanderer(config) if config.url.trim().is_empty() => {
                 let config = wanderer::Config { url: "http://localhost".to_owned(), ..config.clone() };
-                config.factory(pipeline, None).map(drop)
+                Self::Wanderer(config).check(pipeline, None)
             }
             _ => self.check(pipeline, Some("check")),
         }

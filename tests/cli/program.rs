@@ -13,20 +13,20 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A working folder.
-pub struct World {
+pub(crate) struct World {
     folder: TempDir,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Done {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// A command under way.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     out: Stream,
     err: Stream,
@@ -39,15 +39,15 @@ struct Stream {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(&path, text).expect("written");
@@ -63,22 +63,22 @@ impl World {
         command
     }
 
-    pub fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+    pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let mut child = self.command(arguments, environment).spawn().expect("the binary runs");
         let out = Stream::of(child.stdout.take().expect("piped"));
         let err = Stream::of(child.stderr.take().expect("piped"));
         Running { child, out, err }
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
         self.run_with(arguments, &[])
     }
 
-    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Done {
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Done {
         self.start(arguments, environment).wait()
     }
 
-    pub fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).expect("readable");
         let mut names: Vec<String> =
             entries.map(|e| e.expect("entry").file_name().to_string_lossy().into_owned()).collect();
@@ -126,26 +126,26 @@ impl Stream {
 
 impl Running {
     /// Waits for a line on standard output.
-    pub fn out(&mut self, needle: &str) -> String {
+    pub(crate) fn out(&mut self, needle: &str) -> String {
         self.out.line(needle).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Waits for a line on standard error.
-    pub fn err(&mut self, needle: &str) -> String {
+    pub(crate) fn err(&mut self, needle: &str) -> String {
         self.err.line(needle).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// `TERM` or `INT`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
     }
 
-    pub fn wait(mut self) -> Done {
+    pub(crate) fn wait(mut self) -> Done {
         let deadline = Instant::now() + PATIENCE;
         while self.is_running() {
             if Instant::now() > deadline {
@@ -170,7 +170,7 @@ impl Drop for Running {
 }
 
 /// The first number after `label`, thousands separators apart.
-pub fn figure(text: &str, label: &str) -> u64 {
+pub(crate) fn figure(text: &str, label: &str) -> u64 {
     let after = text.split(label).nth(1).unwrap_or_else(|| panic!("no {label:?} in {text}"));
     let digits: String =
         after.trim_start().chars().take_while(|c| c.is_ascii_digit() || *c == ',').filter(|c| *c != ',').collect();
@@ -178,7 +178,7 @@ pub fn figure(text: &str, label: &str) -> u64 {
 }
 
 /// Killmails in ESI's form, one a line.
-pub fn kills(count: u32) -> String {
+pub(crate) fn kills(count: u32) -> String {
     let kill = |n: u32| {
         format!(
             "{{\"killmail_id\":{},\"killmail_time\":\"2026-01-02T03:04:05Z\",\"solar_system_id\":{},\"victim\":{{\"character_id\":92000001,\
@@ -191,7 +191,7 @@ pub fn kills(count: u32) -> String {
 }
 
 /// Waits until a condition holds.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
@@ -200,7 +200,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// The body of `GET path` at an address.
-pub fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sent");
@@ -209,6 +209,6 @@ pub fn get(address: &str, path: &str) -> String {
     answer
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }

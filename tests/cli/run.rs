@@ -14,7 +14,7 @@ const LISTEN: &[&str] = &["--listen", "127.0.0.1:0"];
 
 fn start(world: &World, environment: &[(&str, &str)]) -> (Running, String) {
     let mut worker = world.start(&[&["run"], LISTEN].concat(), environment);
-    let line = worker.err("running");
+    let line = worker.err("page=");
     let address = line.split("http://").nth(1).expect("the page's address").split('/').next().expect("a host");
     (worker, address.to_owned())
 }

@@ -5,6 +5,7 @@
 mod client;
 mod health;
 mod hub;
+mod live;
 mod memory_store;
 mod metrics;
 mod pages;

@@ -36,12 +36,22 @@ impl World {
     }
 
     pub(crate) async fn with_streams_max(streams_max: usize) -> Self {
-        let store = Arc::new(MemoryStore::default());
-        let (hub, readiness) = (Arc::new(Hub::default()), Arc::new(Readiness::default()));
-        let pipelines = Arc::new(HandMade::default());
-        let state = State::new(pipelines.clone(), store.clone(), hub.clone(), recorder(), readiness.clone())
-            .with_streams_max(streams_max);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (store, hub) = (Arc::new(MemoryStore::default()), Arc::new(Hub::default()));
+        Self::start(store, hub, None, streams_max).await
+    }
+
+    /// Serves real pipelines, or else the hand-made ones.
+    pub(crate) async fn start(
+        store: Arc<MemoryStore>,
+        hub: Arc<Hub>,
+        real: Option<Arc<dyn Pipelines>>,
+        streams_max: usize,
+    ) -> Self {
+        let (pipelines, readiness) = (Arc::new(HandMade::default()), Arc::new(Readiness::default()));
+        let served = real.unwrap_or_else(|| pipelines.clone());
+        let state =
+            State::new(served, store.clone(), hub.clone(), recorder(), readiness.clone()).with_streams_max(streams_max);
+        let listener = TcpListener::bind(std::env::var("LOOK").as_deref().unwrap_or("127.0.0.1:0")).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, shutdown.clone()));
@@ -136,6 +146,8 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         ],
         source_restarts: 1,
         source_failure: None,
+        acknowledgements: 30,
+        acknowledgements_panicked: 0,
         in_flight_max: 5000,
         rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
     };
