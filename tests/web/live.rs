@@ -56,7 +56,7 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
     let pipeline = Arc::new(Pipeline::start(topology, components).unwrap());
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
     let running = Arc::new(vec![Running { pipeline: pipeline.clone(), sinks }]);
-    (World::start(store, hub, Some(running), 10).await, pipeline, pusher)
+    (World::over(store, hub, running).await, pipeline, pusher)
 }
 
 async fn push(pusher: &Pusher<Kill>, id: u64) {

@@ -10,5 +10,6 @@ mod memory_store;
 mod metrics;
 mod pages;
 mod sinks;
+mod sqlite;
 mod streams;
 mod world;

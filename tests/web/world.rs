@@ -9,6 +9,7 @@ use std::time::Duration;
 use broadside::http::{self, PipelineView, Pipelines, Readiness, State};
 use broadside::hub::{Event, Hub};
 use broadside::killmail::{Form, Killmail, KillmailId, SystemId, Victim};
+use broadside::store::Store;
 use broadside::telemetry;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
 use broadside_engine::topology::{Batcher, Processor, RateLimit, Source, Topology};
@@ -37,21 +38,26 @@ impl World {
 
     pub(crate) async fn with_streams_max(streams_max: usize) -> Self {
         let (store, hub) = (Arc::new(MemoryStore::default()), Arc::new(Hub::default()));
-        Self::start(store, hub, None, streams_max).await
+        let (pipelines, readiness) = (Arc::new(HandMade::default()), Arc::new(Readiness::default()));
+        let state = State::new(pipelines.clone(), store.clone(), hub.clone(), recorder(), readiness.clone());
+        Self::start(store, hub, pipelines, readiness, state.with_streams_max(streams_max)).await
     }
 
-    /// Serves real pipelines, or else the hand-made ones.
-    pub(crate) async fn start(
+    /// Serves this store and these pipelines in place of those made by hand.
+    pub(crate) async fn over(store: Arc<dyn Store>, hub: Arc<Hub>, running: Arc<dyn Pipelines>) -> Self {
+        let readiness = Arc::new(Readiness::default());
+        let state = State::new(running, store, hub.clone(), recorder(), readiness.clone());
+        Self::start(Arc::default(), hub, Arc::default(), readiness, state).await
+    }
+
+    async fn start(
         store: Arc<MemoryStore>,
         hub: Arc<Hub>,
-        real: Option<Arc<dyn Pipelines>>,
-        streams_max: usize,
+        pipelines: Arc<HandMade>,
+        readiness: Arc<Readiness>,
+        state: State,
     ) -> Self {
-        let (pipelines, readiness) = (Arc::new(HandMade::default()), Arc::new(Readiness::default()));
-        let served = real.unwrap_or_else(|| pipelines.clone());
-        let state =
-            State::new(served, store.clone(), hub.clone(), recorder(), readiness.clone()).with_streams_max(streams_max);
-        let listener = TcpListener::bind(std::env::var("LOOK").as_deref().unwrap_or("127.0.0.1:0")).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, shutdown.clone()));
