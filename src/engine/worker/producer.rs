@@ -219,6 +219,17 @@ impl<T: Send + 'static> Producer<T> {
 
     /// Waits until at least one message may be pulled; `None` when the drain comes first.
     async fn reserve(&self) -> Option<Reserved> {
+        loop {
+            let reserved = self.reserve_once().await?;
+            // a pause may have come while it waited for room
+            if !self.valve.is_paused() {
+                return Some(reserved);
+            }
+            self.accept(Vec::new(), reserved).await;
+        }
+    }
+
+    async fn reserve_once(&self) -> Option<Reserved> {
         let book = &self.shared.book;
         if self.valve.drain.is_cancelled() {
             return None;
