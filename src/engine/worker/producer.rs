@@ -94,22 +94,19 @@ impl Valve {
         let _ = paused.wait_for(|paused| !paused).await;
     }
 
-    /// Takes up to `wanted` messages' worth of the rate limit.
-    async fn take_rate(&self, wanted: usize) -> Rate {
-        loop {
-            let changed = self.limit_changed.notified();
-            let wait = match self.try_take_rate(wanted) {
-                Ok(taken) => return taken,
-                Err(wait) => wait,
-            };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = changed => {}
-            }
+    /// Waits until the rate limit lets at least one message pass, if nobody is faster.
+    async fn wait_for_rate(&self) {
+        let changed = self.limit_changed.notified();
+        let wait = lock(&self.limiter).as_mut().and_then(|limiter| limiter.available(1, Instant::now()).err());
+        let Some(wait) = wait else { return };
+        tokio::select! {
+            biased;
+            () = changed => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 
-    /// The same without waiting; or how long to wait.
+    /// Takes up to `wanted` messages' worth of the rate limit; or says how long to wait.
     fn try_take_rate(&self, wanted: usize) -> Result<Rate, Duration> {
         let mut limiter = lock(&self.limiter);
         let Some(limiter) = limiter.as_mut() else { return Ok(Rate { messages: wanted, at: None }) };
@@ -220,16 +217,20 @@ impl<T: Send + 'static> Producer<T> {
     /// Waits until at least one message may be pulled; `None` when the drain comes first.
     async fn reserve(&self) -> Option<Reserved> {
         loop {
-            let reserved = self.reserve_once().await?;
-            // a pause may have come while it waited for room
-            if !self.valve.is_paused() {
-                return Some(reserved);
+            let (room, permits) = self.reserve_room().await?;
+            // a pause may have come while it waited for room; and nothing is held while it waits for the rate limit
+            let rate = if self.valve.is_paused() { None } else { self.valve.try_take_rate(permits).ok() };
+            if let Some(rate) = rate {
+                return Some(Reserved { permits, room, rate });
             }
-            self.accept(Vec::new(), reserved).await;
+            self.queue.release(room);
+            self.shared.book.release(permits);
+            self.or_drain(self.valve.wait_for_rate()).await?;
         }
     }
 
-    async fn reserve_once(&self) -> Option<Reserved> {
+    /// Waits until it is not paused and there is room and a permit for at least one message.
+    async fn reserve_room(&self) -> Option<(usize, usize)> {
         let book = &self.shared.book;
         if self.valve.drain.is_cancelled() {
             return None;
@@ -250,16 +251,7 @@ impl<T: Send + 'static> Producer<T> {
             self.queue.release(room);
             return None;
         };
-        let rate = match self.valve.try_take_rate(permits) {
-            Ok(rate) => Some(rate),
-            Err(_) => self.or_drain(self.valve.take_rate(permits)).await,
-        };
-        let Some(rate) = rate else {
-            self.queue.release(room);
-            book.release(permits);
-            return None;
-        };
-        Some(Reserved { permits, room, rate })
+        Some((room, permits))
     }
 
     /// Enters what was pulled in the ledger and sends it on; returns what was reserved for more.
