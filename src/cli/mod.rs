@@ -56,6 +56,8 @@ enum Command {
     Backfill(backfill::Args),
     Bench(bench::Args),
     Simulate(simulate::Args),
+    Dlq(dlq::Args),
+    Migrate(migrate::Args),
 }
 
 /// `--database`, for commands that need one.
@@ -109,6 +111,8 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Backfill(args) => backfill::run(args, settings).await,
         Command::Bench(args) => bench::run(args, settings).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Dlq(args) => dlq::run(args, settings).await,
+        Command::Migrate(args) => migrate::run(args).await,
     }
 }
 

@@ -20,11 +20,12 @@ mod select;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use broadside_engine::{Components, Factory, Topology};
+use broadside_engine::components::LeaveFailed;
+use broadside_engine::{Components, Factory, FailureHandler, Topology};
 
 use crate::killmail::Kill;
 use crate::resources::Resources;
-use crate::{sinks, sources, stages};
+use crate::{dead_letter, sinks, sources, stages};
 
 pub use environment::Lookup;
 pub use file::{DeadLetters, PartitionBy};
@@ -91,9 +92,17 @@ impl Definition {
             source,
             stages: self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(resources))).collect(),
             sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
-            failure_handler: Arc::new(broadside_engine::components::LeaveFailed),
+            failure_handler: self.failure_handler(resources),
             partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),
             size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
+        }
+    }
+
+    fn failure_handler(&self, resources: &Resources) -> Arc<dyn FailureHandler<Kill>> {
+        if self.dead_letters.enabled {
+            Arc::new(dead_letter::Keeper::new(resources, &self.topology))
+        } else {
+            Arc::new(LeaveFailed)
         }
     }
 
