@@ -106,6 +106,17 @@ impl Definition {
         }
     }
 
+    /// Settings that are checked and, as yet, change nothing: the operator must not count on them.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let letters = &self.dead_letters;
+        let set = [
+            (letters.retry_every.is_some(), "dead_letters.retry_every"),
+            (letters.alert_above.is_some(), "dead_letters.alert_above"),
+        ];
+        set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
+    }
+
     /// The kind of each batcher's sink, by the batcher's name.
     #[must_use]
     pub fn sink_names(&self) -> BTreeMap<String, String> {
