@@ -17,9 +17,9 @@ use super::signals::Signals;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
 use crate::hub::Hub;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::stages::deduplicate::RecentKills;
 use crate::store::{self, Store};
 
 /// Running pipelines and what serves them.

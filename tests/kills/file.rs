@@ -7,8 +7,8 @@ use std::sync::Arc;
 use broadside::killmail::Kill;
 use broadside::resources::Resources;
 use broadside::sources::file::Config;
-use broadside::store::{self, Store};
-use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source, testing::contract};
+use broadside::store;
+use broadside_engine::{Demand, Factory, Failure, Flow, Message, Source, testing::contract};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
