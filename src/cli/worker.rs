@@ -119,8 +119,9 @@ impl Worker {
                         eprintln!("broadside: a second signal: ending at once");
                         std::process::exit(i32::from(caught.exit_code()));
                     }
-                    tracing::info!(signal = caught.name(), "draining");
                     draining = true;
+                    self.readiness.block("draining", "the worker is being stopped");
+                    tracing::info!(signal = caught.name(), "draining");
                     self.drain();
                 }
             }
