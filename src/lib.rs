@@ -49,3 +49,10 @@ pub mod sources;
 pub mod stages;
 pub mod store;
 pub mod telemetry;
+
+#[cfg(test)]
+extern crate self as broadside;
+/// Shared with `tests/web`.
+#[cfg(test)]
+#[path = "../tests/web/memory_store.rs"]
+mod memory_store;

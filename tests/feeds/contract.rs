@@ -110,7 +110,7 @@ fn definitions_read_as_documented() {
     assert_eq!(config.idle_timeout.0, Duration::from_secs(30));
     assert!(serde_json::from_str::<Config>(r#"{"urll":"x"}"#).is_err());
     let refused = |config: Config| config.factory("test", None).expect_err("refused");
-    assert_eq!(refused(Config::default()), "no url: set WANDERER_URL");
+    assert_eq!(refused(Config::default()), "connect without a url: set WANDERER_URL");
     assert!(
         refused(Config { url: "https://kills.example.com".into(), ..Config::default() }).contains("BROADSIDE_CONTACT")
     );

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sinks", &["duration", "hub", "killmail", "resources", "store", "telemetry"]),
     ("dead_letter", &["killmail", "resources", "store", "telemetry"]),
     ("telemetry", &[]),
-    ("settings", &["duration"]),
+    ("settings", &["telemetry"]),
     ("definition", &["dead_letter", "duration", "killmail", "resources", "sinks", "sources", "stages", "store"]),
     ("http", &["duration", "hub", "killmail", "resources", "store", "telemetry"]),
     ("simulator", &["killmail", "duration", "sources"]),
