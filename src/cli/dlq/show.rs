@@ -45,7 +45,8 @@ pub(super) fn json_with_payload(letter: &DeadLetter) -> Value {
 
 /// One line a letter, aligned.
 pub(super) fn table(letters: &[DeadLetter]) -> String {
-    let mut rows = vec![["id", "state", "tries", "last failed", "group/stage", "class", "killmail", "error"].map(String::from)];
+    let mut rows =
+        vec![["id", "state", "tries", "last failed", "group/stage", "class", "killmail", "error"].map(String::from)];
     for letter in letters {
         let inner = &letter.letter;
         let error = clean(&inner.error, false);
@@ -92,7 +93,11 @@ pub(super) fn page(letter: &DeadLetter, full: bool) -> String {
     let shown: String = if full { payload.clone() } else { payload.chars().take(PAYLOAD_MAX).collect() };
     let _ = writeln!(text, "\n{shown}");
     if shown.len() < payload.len() {
-        let _ = writeln!(text, "… {} more bytes: --full shows them, --raw gives the payload as it is", payload.len() - shown.len());
+        let _ = writeln!(
+            text,
+            "… {} more bytes: --full shows them, --raw gives the payload as it is",
+            payload.len() - shown.len()
+        );
     }
     text
 }
