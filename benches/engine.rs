@@ -1,10 +1,11 @@
 //! What the engine carries, beside a hand-written tokio pipeline of the same shape in the same run.
 //!
-//! `cargo bench --bench engine [-- SECONDS]`. Shapes: no-op with a batcher (2 workers, groups of 100, batches of 100), the same
-//! with groups of 10. The hand-written pipeline has bounded channels and the same groups, and neither acknowledges nor counts.
+//! `cargo bench --bench engine [-- SECONDS]`. First throughput: no-op with a batcher (2 workers, batches of 100) in groups of 10,
+//! 100 and 1,000. The hand-written pipeline has bounded channels and the same groups, and neither acknowledges nor counts. Then
+//! latency: 1,000 messages a second, one at a time, from the moment a message is emitted to the sink that handles it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use broadside_engine::topology::{Batcher, Processor, Source as Shape};
 use broadside_engine::{
     Acknowledger, Batch, Components, Demand, Factory, Failure, Flow, Message, Pipeline, Sink, Source, Topology, stage,
 };
+use hdrhistogram::Histogram;
 
 /// Counts, as an acknowledger.
 #[derive(Default)]
@@ -56,6 +58,80 @@ impl Source<u64> for Counting {
         }
         Ok(Flow::More)
     }
+}
+
+/// Emits a message each millisecond, counted from the start, so that a late tick is followed by an early one.
+struct Paced {
+    next: tokio::time::Instant,
+    left: usize,
+}
+
+/// Builds the paced source once.
+struct PacedFactory(usize);
+
+#[async_trait]
+impl Factory<Instant> for PacedFactory {
+    async fn build(&self, _index: usize) -> Result<Box<dyn Source<Instant>>, Failure> {
+        Ok(Box::new(Paced { next: tokio::time::Instant::now(), left: self.0 }))
+    }
+
+    fn acknowledger(&self) -> Arc<dyn Acknowledger<Instant>> {
+        Arc::new(broadside_engine::ack::Noop)
+    }
+}
+
+#[async_trait]
+impl Source<Instant> for Paced {
+    async fn pull(&mut self, demand: &mut Demand<Instant>) -> Result<Flow, Failure> {
+        tokio::time::sleep_until(self.next).await;
+        self.next += Duration::from_millis(1);
+        self.left -= 1;
+        demand.push(Message::new(Instant::now()));
+        Ok(if self.left == 0 { Flow::Finished } else { Flow::More })
+    }
+}
+
+/// Records the age of each message.
+struct Clock(Arc<Mutex<Histogram<u64>>>);
+
+#[async_trait]
+impl Sink<Instant> for Clock {
+    async fn deliver(&self, _batch: &Batch, messages: &mut [Message<Instant>]) -> Result<(), Failure> {
+        let mut ages = self.0.lock().expect("no holder panics");
+        for message in messages {
+            ages.saturating_record(message.payload.elapsed().as_nanos() as u64);
+        }
+        Ok(())
+    }
+}
+
+/// Nanoseconds from emit to handler.
+async fn latency(span: Duration) -> Histogram<u64> {
+    let ages = Arc::new(Mutex::new(Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are in order")));
+    let topology = Topology::new("latency", Shape::new("paced"))
+        .processor(Processor {
+            concurrency: 10,
+            max_demand: 10,
+            stages: vec!["no-op".into()],
+            ..Processor::new("work")
+        })
+        .batcher(Batcher { batch_size: 1, batch_timeout: Duration::from_millis(200), ..Batcher::new("batch") });
+    let no_op = stage::each(|message: &mut Message<Instant>| {
+        std::hint::black_box(message);
+    });
+    let messages = usize::try_from(span.as_millis()).expect("a short span");
+    let components = Components::new(PacedFactory(messages)).stage("no-op", no_op).sink("batch", Clock(ages.clone()));
+    let report = Pipeline::start(topology, components).expect("the topology is valid").finished().await;
+    assert_eq!(report.ledger.settled_total(), messages as u64);
+    let ages = ages.lock().expect("no holder panics");
+    ages.clone()
+}
+
+/// Resident memory, in MB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
 }
 
 struct Nothing;
@@ -163,6 +239,19 @@ async fn main() {
         let (ours, theirs) = (median(ours), median(theirs));
         println!("{:<34} {ours:>12.0} {theirs:>12.0} {:>7.2}", format!("groups of {group}, 2 workers"), ours / theirs);
     }
+    let ages = latency(span * 3).await;
+    println!(
+        "emit to handler at 1,000/s: p50 {:.1} µs, p90 {:.1} µs, p99 {:.1} µs, p99.9 {:.1} µs",
+        micros(&ages, 0.5),
+        micros(&ages, 0.9),
+        micros(&ages, 0.99),
+        micros(&ages, 0.999)
+    );
+    println!("resident: {:.1} MB", resident());
+}
+
+fn micros(ages: &Histogram<u64>, quantile: f64) -> f64 {
+    ages.value_at_quantile(quantile) as f64 / 1000.0
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -1,1 +1,159 @@
-//! backfill
+//! `backfill`: history through the kills pipeline's own stages and sinks.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::Context;
+use broadside_engine::pipeline::Pipeline;
+use broadside_engine::{Outcome, Topology};
+use indicatif::HumanCount;
+
+use super::ending::{self, Ended};
+use super::progress::{Pace, Progress, rate};
+use super::signals::Signals;
+use super::worker::{ledgers, open_store, resources};
+use super::{Database, Usage, print};
+use crate::definition::{Definition, environment, select};
+use crate::settings::Settings;
+use crate::sinks;
+use crate::sources::file;
+
+/// Feed files of killmails through the kills pipeline.
+///
+/// NDJSON, plain or .gz: killmails as ESI has them, zKillboard packages, or wanderer-kills' own form. Kills that are stored already
+/// change nothing. After an interruption, the same command goes on where it stopped.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  broadside backfill 2026-01-*.ndjson.gz --database sqlite://kills.db")]
+pub struct Args {
+    /// Files of killmails.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The folder with kills.toml [default: pipelines, or the shipped one where there is none].
+    #[arg(long, value_name = "DIR")]
+    pub pipelines: Option<PathBuf>,
+    /// Write killfeed events and publish, as for live kills.
+    #[arg(long)]
+    pub publish: bool,
+    #[command(flatten)]
+    pub database: Database,
+}
+
+/// Runs the files through, and says what became of them.
+///
+/// # Errors
+/// A file is not there, the definition is wrong, or the database cannot be opened.
+pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    for file in &args.files {
+        check_file(file)?;
+    }
+    let mut definition = kills(&args)?;
+    if !args.publish {
+        without_publishing(&mut definition);
+    }
+    let store = open_store(&args.database.url, true).await?;
+    let before = count(store.count_kills().await)?;
+    let resources = resources(store.clone(), &settings, args.publish);
+    let source = file::Config { paths: args.files.clone(), ..file::Config::default() };
+    let source = source.open(&definition.name, &resources).map_err(Usage)?;
+    let files = source.progress();
+    let topology = topology(&definition);
+    let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, Arc::new(source)));
+    let pipeline = pipeline.context("failed to start the pipeline")?;
+    let started = Instant::now();
+    let (ended, interrupted) = watch(&pipeline, &files, &mut signals).await;
+    let stored = count(store.count_kills().await)? - before;
+    store.close().await;
+    let took = started.elapsed();
+    let ledger = &ended.report.ledger;
+    let received = ledger.received;
+    print(&ledgers(std::slice::from_ref(&ended)));
+    print(&format!(
+        "stored {} new kills; dead letters {}; {} in {:.1} s: {}",
+        HumanCount(stored.unsigned_abs()),
+        HumanCount(ledger.outcome(Outcome::DeadLettered)),
+        HumanCount(received),
+        took.as_secs_f64(),
+        rate(received, took)
+    ));
+    if interrupted {
+        print("interrupted: run the same command again to go on from here");
+    }
+    Ok(ending::exit_code(&[ended]))
+}
+
+fn check_file(file: &PathBuf) -> Result<(), Usage> {
+    match std::fs::File::open(file).and_then(|opened| opened.metadata()) {
+        Ok(metadata) if metadata.is_dir() => Err(Usage(format!("{} is a folder: name files", file.display()))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Usage(format!("failed to open {}: {error}", file.display()))),
+    }
+}
+
+fn count(answer: Result<i64, crate::store::Error>) -> anyhow::Result<i64> {
+    answer.map_err(|error| anyhow::anyhow!("failed to {error}"))
+}
+
+/// The kills pipeline; what it says of its own source does not matter here.
+fn kills(args: &Args) -> anyhow::Result<Definition> {
+    let selection = select(&["kills".to_owned()], args.pipelines.as_deref(), &environment::process)?;
+    selection.definitions.into_iter().next().context("there is no kills pipeline")
+}
+
+/// Leaves out what only live readers need, and chains the rest together again.
+fn without_publishing(definition: &mut Definition) {
+    let publishes = |name: &str| matches!(definition.sinks.get(name), Some(sinks::Config::Pubsub(_)));
+    let (out, mut left): (Vec<_>, Vec<_>) = definition.topology.batchers.drain(..).partition(|b| publishes(&b.name));
+    for batcher in &mut left {
+        // A chain has no circle, so this ends.
+        while let Some(before) = out.iter().find(|o| batcher.after.as_deref() == Some(&o.name)) {
+            batcher.after.clone_from(&before.after);
+        }
+    }
+    definition.topology.batchers = left;
+    for batcher in out {
+        definition.sinks.remove(&batcher.name);
+    }
+}
+
+/// The pipeline's shape, at full speed: its rate limit spares the live feed, and a file needs no sparing.
+fn topology(definition: &Definition) -> Topology {
+    let mut topology = definition.topology.clone();
+    topology.source.name = "file".to_owned();
+    topology.source.rate_limit = None;
+    // What is wrong with a file is still wrong at the second look.
+    topology.source.restart.restarts = 0;
+    topology
+}
+
+/// Shows figures until the files are through or a signal has drained the pipeline (true). A second signal ends the process.
+async fn watch(pipeline: &Pipeline, files: &file::Progress, signals: &mut Signals) -> (Ended, bool) {
+    let mut progress = Progress::new(Some(files.bytes_total));
+    let mut pace = Pace::new();
+    let mut every = tokio::time::interval(progress.every());
+    let mut finished = std::pin::pin!(pipeline.finished());
+    let mut interrupted = false;
+    let report = loop {
+        tokio::select! {
+            report = &mut finished => break report,
+            _ = every.tick() => {
+                let ledger = pipeline.status().ledger;
+                let read = files.bytes_read.load(Ordering::Relaxed);
+                progress.show(read, &format!("{}  {}", pace.look(ledger.received), ending::ledger(&ledger)));
+            }
+            caught = signals.next() => {
+                if interrupted {
+                    std::process::exit(i32::from(caught.exit_code()));
+                }
+                interrupted = true;
+                pipeline.drain();
+            }
+        }
+    };
+    progress.finish();
+    (Ended { pipeline: pipeline.topology().name.clone(), report }, interrupted)
+}

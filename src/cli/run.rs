@@ -1,1 +1,73 @@
-//! run
+//! `run`: pipelines against the real feeds, until a signal drains them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use super::signals::Signals;
+use super::worker::{Worker, check_sources, ledgers, open_store, resources};
+use super::{Database, ending, print};
+use crate::definition::{environment, select};
+use crate::settings::{LISTEN, Settings};
+use crate::telemetry;
+
+/// Run pipelines: all enabled ones, or those that are named.
+///
+/// SIGINT or SIGTERM drains: no more is read, what is in flight is finished within each pipeline's drain_deadline. A second
+/// signal ends at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  WANDERER_URL=http://127.0.0.1:4004 broadside run
+  broadside run kills --database sqlite:///var/lib/broadside/kills.db --listen 0.0.0.0:4010")]
+pub struct Args {
+    /// Names of pipelines in the folder, or files.
+    #[arg(value_name = "NAME or FILE")]
+    pub wanted: Vec<String>,
+    /// The folder with pipeline files [default: pipelines, or the shipped ones where there is none].
+    #[arg(long, value_name = "DIR")]
+    pub pipelines: Option<PathBuf>,
+    /// Leave the database's tables as they are, and refuse to run when they are old.
+    #[arg(long)]
+    pub no_migrate: bool,
+    /// Where to serve the page, metrics and API.
+    #[arg(long, value_name = "ADDRESS", env = "BROADSIDE_LISTEN", default_value_t = LISTEN)]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub database: Database,
+}
+
+/// Runs until every pipeline has ended.
+///
+/// # Errors
+/// A definition is wrong, or what it needs cannot be opened.
+pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let selection = select(&args.wanted, args.pipelines.as_deref(), &environment::process)?.enabled()?;
+    if selection.shipped {
+        tracing::info!("there is no folder pipelines here: running the pipelines that come with the program");
+    }
+    for definition in &selection.definitions {
+        for setting in definition.without_effect() {
+            tracing::warn!(pipeline = definition.name, setting, "this setting is not acted on yet");
+        }
+    }
+    check_sources(&selection.definitions, &settings)?;
+    let metrics = telemetry::install_metrics()?;
+    let listener =
+        TcpListener::bind(args.listen).await.with_context(|| format!("failed to listen on {}", args.listen))?;
+    if !args.listen.ip().is_loopback() && settings.api_token.is_none() {
+        tracing::info!("listening beyond this machine without BROADSIDE_API_TOKEN: for reading only");
+    }
+    let store = open_store(&args.database.url, !args.no_migrate).await?;
+    let resources = resources(store, &settings, true);
+    let worker = Worker::start(&selection.definitions, &resources, listener, metrics).await?;
+    let names: Vec<&str> = selection.definitions.iter().map(|definition| definition.name.as_str()).collect();
+    tracing::info!(pipelines = names.join(", "), page = format!("http://{}/", worker.address), "running");
+    let ended = worker.finished(&mut signals, false).await;
+    worker.close().await;
+    print(&ledgers(&ended));
+    Ok(ending::exit_code(&ended))
+}

@@ -41,10 +41,12 @@ pub(super) fn each(document: &mut Document<'_>, sections: &Sections, pipeline: &
     }
     check_dead_letters(document, &sections.dead_letters);
     check_limits(document, &sections.limits);
-    if let Some(source) = &sections.source
-        && let Err(problem) = source.validate(pipeline)
-    {
-        document.problem_with_key(&format!("source.{}", source.name()), format!("failed to {problem}"), None);
+}
+
+/// Checks what the source alone can tell.
+pub(super) fn source(document: &mut Document<'_>, source: &sources::Config, pipeline: &str) {
+    if let Err(problem) = source.validate(pipeline) {
+        document.problem_with_key(&format!("source.{}", source.name()), problem, None);
     }
 }
 
@@ -292,9 +294,12 @@ fn partition_before_decode(document: &mut Document<'_>, definition: &Definition,
 }
 
 fn needs_of_batchers(document: &mut Document<'_>, definition: &Definition) {
+    if definition.stages.is_empty() {
+        return;
+    }
     let done: HashSet<&str> = definition.stages.iter().map(crate::stages::Config::name).collect();
     for (index, batcher) in definition.topology.batchers.iter().enumerate() {
-        let Some(sink) = super::resolve::sink_of(definition, &batcher.name) else { continue };
+        let Some(sink) = definition.sinks.get(&batcher.name) else { continue };
         for need in sink.needs().iter().filter(|need| !done.contains(*need)) {
             let message = format!("sink `{}` needs `{need}`, and no processor has that stage", sink.name());
             document.problem(&format!("batcher[{index}].sink"), message, Some(format!("stages = [\"{need}\", …]")));

@@ -88,6 +88,7 @@ impl<'t> Document<'t> {
 
     fn add(&mut self, span: &Span, message: String, hint: Option<String>) {
         let place = Some(Place::of(self.text, span));
+        let (message, hint) = (self.redact(message), hint.map(|hint| self.redact(hint)));
         self.problems.push(Problem { file: self.file.to_owned(), place, message, hint });
     }
 
@@ -121,7 +122,7 @@ impl<'t> Document<'t> {
     }
 
     /// Where the key of `path` stands.
-    pub(super) fn place(&self, path: &str) -> Option<Place> {
+    pub(super) fn place(&self, path: &str) -> Option<Box<Place>> {
         self.places.get(path).map(|(key, _)| Place::of(self.text, key))
     }
 
@@ -194,8 +195,7 @@ impl<'t> Document<'t> {
             Err(error) => {
                 let span = error.span().unwrap_or(whole);
                 let path = self.path_of(&span);
-                let message = self.redact(&span, error.message());
-                let (message, hint) = explain(&message, &path);
+                let (message, hint) = explain(error.message(), &path);
                 self.add(&self.shown(&span), message, hint);
                 None
             }
@@ -219,19 +219,23 @@ impl<'t> Document<'t> {
         first.map_or_else(|| span.clone(), |length| span.start..span.start + length)
     }
 
-    fn redact(&self, span: &Span, message: &str) -> String {
-        let Some((place, value)) =
-            self.filled.iter().find(|(place, _)| place.start <= span.start && span.end <= place.end)
-        else {
-            return message.to_owned();
-        };
-        let raw = self.text.get(place.clone()).unwrap_or_default();
-        if value.is_empty() || raw.contains(value.as_str()) {
-            return message.to_owned();
-        }
-        let start: String = value.chars().take(4).collect();
-        let redacted = message.replace(&format!("{value:?}"), raw);
-        if redacted.contains(&start) { format!("what {raw} stands for does not fit here") } else { redacted }
+    /// Puts the reference back where a value of the environment would be told.
+    fn redact(&self, text: String) -> String {
+        self.filled.iter().fold(text, |text, (span, value)| {
+            let raw = self.text.get(span.clone()).unwrap_or_default();
+            if value.is_empty() || raw.contains(value.as_str()) {
+                return text;
+            }
+            let bare = raw.trim_matches(['"', '\'']);
+            let text = text.replace(&format!("{value:?}"), raw).replace(value.as_str(), bare);
+            // Part of it, in a sentence that was cut or changed.
+            let part: String = value.chars().take(8).collect();
+            if value.len() >= 8 && text.to_lowercase().contains(&part.to_lowercase()) {
+                format!("what {raw} stands for does not fit here")
+            } else {
+                text
+            }
+        })
     }
 }
 
@@ -249,7 +253,25 @@ fn explain(message: &str, path: &str) -> (String, Option<String>) {
         return (format!("unknown {} `{name}`", kind_at(path)), Some(suggest(name, known)));
     }
     if let (true, [name]) = (message.starts_with("missing field"), quoted.as_slice()) {
-        return (format!("`{name}` is missing"), None);
+        let hint = match *name {
+            "name" => Some("name = \"parse\", say: it stands in metrics and in `after`".to_owned()),
+            "sink" => Some("sink.database = {}, say".to_owned()),
+            "stages" => Some("stages = [\"decode\"], say".to_owned()),
+            _ => None,
+        };
+        return (format!("`{name}` is missing"), hint);
+    }
+    let kind = kind_at(path);
+    if message.contains("newtype variant") {
+        let example = if kind == "sink" { "sink.database = {}" } else { "[source.wanderer]" };
+        return (format!("a {kind} must be a table that is named after its kind"), Some(format!("as in {example}")));
+    }
+    if message.starts_with("wanted exactly 1 element") {
+        let found = if message.contains("more than") { "several" } else { "none" };
+        return (
+            format!("exactly one {kind} is needed here, and there are {found}").replace("are none", "is none"),
+            None,
+        );
     }
     let plain = [
         ("expected usize", "expected a whole number, 0 or more"),
@@ -264,7 +286,11 @@ fn explain(message: &str, path: &str) -> (String, Option<String>) {
         ("floating point", "the number"),
     ];
     let message = plain.iter().fold(message.to_owned(), |text, (from, to)| text.replace(from, to));
-    (message, None)
+    let found = ["invalid type: ", "invalid value: "].into_iter().find_map(|start| message.strip_prefix(start));
+    match found.and_then(|rest| rest.split_once(", expected ")) {
+        Some((found, expected)) => (format!("expected {expected}; found {}", found.trim_end_matches(" as i128")), None),
+        None => (message, None),
+    }
 }
 
 /// What stands at a path, in a word.
@@ -276,7 +302,7 @@ fn kind_at(path: &str) -> &'static str {
         "partition"
     } else if path.starts_with("batcher") && path.contains(".sink") {
         "sink"
-    } else if path.starts_with("source.") && path.matches('.').count() == 1 {
+    } else if path.starts_with("source") && path.matches('.').count() <= 1 {
         "source"
     } else {
         "value"

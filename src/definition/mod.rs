@@ -20,11 +20,12 @@ mod select;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use broadside_engine::{Components, Factory, Topology};
+use broadside_engine::components::LeaveFailed;
+use broadside_engine::{Components, Factory, FailureHandler, Topology};
 
 use crate::killmail::Kill;
 use crate::resources::Resources;
-use crate::{sinks, sources, stages};
+use crate::{dead_letter, sinks, sources, stages};
 
 pub use environment::Lookup;
 pub use file::{DeadLetters, PartitionBy};
@@ -42,7 +43,7 @@ pub struct Definition {
     pub enabled: bool,
     pub topology: Topology,
     pub source: sources::Config,
-    source_place: Option<Place>,
+    source_place: Option<Box<Place>>,
     /// In the order in which messages pass them.
     pub stages: Vec<stages::Config>,
     /// By batcher.
@@ -76,17 +77,48 @@ impl Definition {
         Ok(self.build_with_source(resources, source))
     }
 
-    /// The same with another source: a file for a backfill, dead letters for a replay.
+    /// Whether the source has what it needs from its surroundings, without opening anything.
+    ///
+    /// # Errors
+    /// An address or a contact is missing.
+    pub fn check_source(&self, contact: Option<&str>) -> Result<(), Problem> {
+        self.source.check(&self.name, contact).map_err(|error| self.source_problem(&error))
+    }
+
+    /// [`build`](Self::build) with another source: a file for a backfill, dead letters for a replay.
     #[must_use]
     pub fn build_with_source(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
         Components {
             source,
-            stages: self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(resources))).collect(),
+            stages: self
+                .stages
+                .iter()
+                .map(|stage| (stage.name().to_owned(), stage.build(&self.name, resources)))
+                .collect(),
             sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
             failure_handler: self.failure_handler(resources),
             partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),
             size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
         }
+    }
+
+    fn failure_handler(&self, resources: &Resources) -> Arc<dyn FailureHandler<Kill>> {
+        if self.dead_letters.enabled {
+            Arc::new(dead_letter::Keeper::new(resources, &self.topology))
+        } else {
+            Arc::new(LeaveFailed)
+        }
+    }
+
+    /// Settings that are checked and, as yet, change nothing: the operator must not count on them.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let letters = &self.dead_letters;
+        let set = [
+            (letters.retry_every.is_some(), "dead_letters.retry_every"),
+            (letters.alert_above.is_some(), "dead_letters.alert_above"),
+        ];
+        set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 
     /// The kind of each batcher's sink, by the batcher's name.
@@ -102,8 +134,7 @@ impl Definition {
     }
 
     fn source_problem(&self, error: &str) -> Problem {
-        let message = format!("failed to {error}");
-        Problem { place: self.source_place.clone(), ..Problem::whole(&self.file, message) }
+        Problem { place: self.source_place.clone(), ..Problem::whole(&self.file, error) }
     }
 }
 

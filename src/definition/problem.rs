@@ -12,7 +12,7 @@ pub struct Problem {
     /// The file as it was given.
     pub file: String,
     /// Where in the file, when it is about a place in it.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// What is wrong: lower-case, without a full stop.
     pub message: String,
     /// What to do about it.
@@ -34,23 +34,23 @@ pub struct Place {
 impl Place {
     /// The line around a byte range of `text`, cut to a width that fits a terminal.
     #[must_use]
-    pub fn of(text: &str, span: &Range<usize>) -> Self {
+    pub fn of(text: &str, span: &Range<usize>) -> Box<Self> {
         let start = text.floor_char_boundary(span.start.min(text.len()));
         let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let before = text[line_start..start].chars().count();
         let length = text[start..end.min(line_end).max(start)].chars().count().max(1);
-        let skipped = if before > WIDTH_MAX / 2 { before - WIDTH_MAX / 2 } else { 0 };
+        let skipped = before.saturating_sub(WIDTH_MAX / 2);
         let snippet =
             text[line_start..line_end].trim_end().chars().skip(skipped).take(WIDTH_MAX).map(printable).collect();
-        Self {
+        Box::new(Self {
             line: 1 + text[..line_start].matches('\n').count(),
             column: 1 + before,
             snippet,
             indent: before - skipped,
             length: length.min(WIDTH_MAX - (before - skipped)),
-        }
+        })
     }
 }
 
@@ -114,6 +114,8 @@ impl fmt::Display for Problems {
     }
 }
 
+impl std::error::Error for Problem {}
+
 impl std::error::Error for Problems {}
 
 impl From<Problem> for Problems {
@@ -124,7 +126,7 @@ impl From<Problem> for Problems {
 
 /// The known name that someone who wrote `wrong` most likely meant.
 #[must_use]
-pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
     known
         .into_iter()
@@ -136,7 +138,7 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 
 /// "did you mean …", or all the names there are.
 #[must_use]
-pub fn suggest(wrong: &str, known: &[&str]) -> String {
+pub(super) fn suggest(wrong: &str, known: &[&str]) -> String {
     match closest(wrong, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "nothing can be set here".to_owned(),

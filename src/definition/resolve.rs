@@ -10,7 +10,7 @@ use super::environment::Lookup;
 use super::file::{Batcher, DeadLetters, Limits, PartitionBy, Processor};
 use super::problem::Problems;
 use super::{Definition, checks::Sections};
-use crate::{sinks, sources};
+use crate::sources;
 
 const FIELDS: &[&str] = &["enabled", "source", "processor", "batcher", "dead_letters", "limits"];
 /// Room for a worker group's queue: this many of its groups or batches …
@@ -21,9 +21,13 @@ const CAPACITY_MIN: usize = 1000;
 /// Reads every section by itself, then checks them against each other.
 pub(super) fn definition(name: &str, file: &str, text: &str, lookup: Lookup<'_>) -> Result<Definition, Problems> {
     let mut document = Document::parse(file, text, lookup)?;
+    let filled = document.is_sound();
     let sections = read(&mut document);
     let whole = document.is_sound();
     checks::each(&mut document, &sections, name);
+    if let (true, Some(source)) = (filled, &sections.source) {
+        checks::source(&mut document, source, name);
+    }
     let Some(source) = sections.source.clone() else { return Err(Problems(document.into_problems())) };
     let definition = assemble(name, &document, sections, source);
     if whole {
@@ -121,9 +125,4 @@ fn add_batcher(definition: &mut Definition, batcher: Batcher) {
         capacity: batcher.capacity.unwrap_or_else(|| capacity(batcher.batch_size)),
         ..topology::Batcher::new(batcher.name)
     });
-}
-
-/// The sink configured for a batcher.
-pub(super) fn sink_of<'d>(definition: &'d Definition, batcher: &str) -> Option<&'d sinks::Config> {
-    definition.sinks.get(batcher)
 }

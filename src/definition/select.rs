@@ -22,6 +22,26 @@ pub struct Selection {
     pub definitions: Vec<Definition>,
     /// There was no folder, so the pipelines that come with the program were taken.
     pub shipped: bool,
+    /// They were asked for by name.
+    named: bool,
+    folder: PathBuf,
+}
+
+impl Selection {
+    /// Leaves out those that are not enabled, unless they were asked for by name.
+    ///
+    /// # Errors
+    /// None is left.
+    pub fn enabled(mut self) -> Result<Self, Problems> {
+        if !self.named {
+            self.definitions.retain(|definition| definition.enabled);
+        }
+        if self.definitions.is_empty() {
+            let folder = self.folder.display().to_string();
+            return Err(Problem::whole(folder, "no pipeline in it is enabled").hint("name one").into());
+        }
+        Ok(self)
+    }
 }
 
 /// Reads one file.
@@ -61,10 +81,10 @@ fn read(path: &Path) -> Result<String, Problem> {
     })
 }
 
-/// The pipelines that `wanted` names (files or names in `folder`); with nothing wanted, all that are enabled in `folder`. Without the default folder: the shipped ones.
+/// The pipelines that `wanted` names (files or names in `folder`); with nothing wanted, all in `folder`. Without the default folder: the shipped ones.
 ///
 /// # Errors
-/// Everything wrong in any of them, or there are none.
+/// Everything wrong in any of them.
 pub fn select(wanted: &[String], folder: Option<&Path>, lookup: Lookup<'_>) -> Result<Selection, Problems> {
     let shipped = folder.is_none() && !Path::new(PIPELINES).is_dir();
     let folder = folder.unwrap_or(Path::new(PIPELINES));
@@ -82,13 +102,10 @@ pub fn select(wanted: &[String], folder: Option<&Path>, lookup: Lookup<'_>) -> R
         }
     }
     refuse_twins(&definitions, &mut problems);
-    if wanted.is_empty() {
-        definitions.retain(|definition| definition.enabled);
+    if !problems.is_empty() {
+        return Err(Problems(problems));
     }
-    if problems.is_empty() && definitions.is_empty() {
-        problems.push(Problem::whole(folder.display().to_string(), "no pipeline in it is enabled").hint("name one"));
-    }
-    if problems.is_empty() { Ok(Selection { definitions, shipped }) } else { Err(Problems(problems)) }
+    Ok(Selection { definitions, shipped, named: !wanted.is_empty(), folder: folder.to_owned() })
 }
 
 fn shipped_file(name: &str) -> String {

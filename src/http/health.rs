@@ -1,7 +1,7 @@
 //! `GET /livez` and `GET /readyz`.
 //!
-//! Alive: the process answers. Ready: every pipeline runs, its source has not given up, its ledger balances, and the store has answered
-//! within the last second. What is asked of the store is asked once for all callers and kept for a moment, so that
+//! Alive: the process answers. Ready: every pipeline runs, its source has not given up, its ledger balances, nobody waits for the store, and it has
+//! answered within the last second. What is asked of the store is asked once for all callers and kept for a moment, so that
 //! probes and pages cannot load it.
 
 use std::collections::BTreeMap;
@@ -17,9 +17,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::pipelines::state_name;
 use super::{PipelineView, State};
-use crate::store::{DeadLetterState, Store};
+use crate::store::Store;
 
 const KEPT: Duration = Duration::from_secs(1);
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -40,8 +39,11 @@ impl Probe {
         Self { store, ping: Mutex::default(), letters: Mutex::default() }
     }
 
-    /// Why the store is not well, if it is not.
+    /// Why the store is not well, if it is not: writes that are held count before a ping that comes through.
     async fn store(&self) -> Result<(), String> {
+        if let Some(trouble) = self.store.health().trouble() {
+            return Err(format!("calls have been held since {:.0}", trouble.since));
+        }
         let mut kept = self.ping.lock().await;
         if let Some((at, answer)) = &*kept
             && at.elapsed() < KEPT
@@ -72,20 +74,11 @@ impl Probe {
         if let Ok(Ok(fresh)) = tokio::time::timeout(ANSWER_MAX, self.store.dead_letter_counts()).await {
             // A state that has emptied since goes to 0: a gauge would otherwise stay where it was.
             let mut next: BTreeMap<_, _> = counts.keys().map(|key| (key.clone(), 0)).collect();
-            next.extend(fresh.into_iter().map(|(pipeline, state, count)| ((pipeline, letter_state(state)), count)));
+            next.extend(fresh.into_iter().map(|(pipeline, state, count)| ((pipeline, state.as_str()), count)));
             counts = Arc::new(next);
         }
         *kept = Some((Instant::now(), counts.clone()));
         counts
-    }
-}
-
-fn letter_state(state: DeadLetterState) -> &'static str {
-    match state {
-        DeadLetterState::Open => "open",
-        DeadLetterState::Retrying => "retrying",
-        DeadLetterState::Replayed => "replayed",
-        DeadLetterState::Discarded => "discarded",
     }
 }
 
@@ -119,7 +112,7 @@ fn against(view: &PipelineView) -> Vec<String> {
         found.push(format!("its source gave up: {failure}"));
     }
     if view.status.state != PipelineState::Running {
-        found.push(format!("it is {}", state_name(view.status.state)));
+        found.push(format!("it is {}", view.status.state.as_str()));
     }
     match view.status.ledger.imbalance() {
         0 => {}

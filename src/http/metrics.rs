@@ -17,5 +17,5 @@ pub(super) async fn render(Extract(state): Extract<State>) -> Response {
         metrics::gauge!("broadside_dead_letters", "pipeline" => pipeline.clone(), "state" => *letter_state)
             .set(*count as f64);
     }
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render()).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::render(&state.metrics)).into_response()
 }

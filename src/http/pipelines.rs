@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State as Extract;
 use broadside_engine::message::Outcome;
-use broadside_engine::pipeline::{GroupStatus, Ledger, Pipeline, State as PipelineState, Status};
+use broadside_engine::pipeline::{GroupStatus, Ledger, Pipeline, Status};
 use broadside_engine::topology::{Batcher, Processor, Topology};
 use serde_json::{Value, json};
 
@@ -60,16 +60,6 @@ pub(super) async fn list(Extract(state): Extract<State>) -> Json<Value> {
     Json(json!({"pipelines": views.iter().map(|view| pipeline(view, &letters)).collect::<Vec<_>>()}))
 }
 
-/// The word for a state, in JSON and in sentences.
-pub(super) fn state_name(state: PipelineState) -> &'static str {
-    match state {
-        PipelineState::Running => "running",
-        PipelineState::Paused => "paused",
-        PipelineState::Draining => "draining",
-        PipelineState::Stopped => "stopped",
-    }
-}
-
 fn pipeline(view: &PipelineView, letters: &DeadLetters) -> Value {
     let (topology, status) = (&view.topology, &view.status);
     let letters: BTreeMap<&str, i64> = letters
@@ -79,7 +69,7 @@ fn pipeline(view: &PipelineView, letters: &DeadLetters) -> Value {
         .collect();
     json!({
         "name": topology.name,
-        "state": state_name(status.state),
+        "state": status.state.as_str(),
         "topology": {
             "source": {"name": topology.source.name, "concurrency": topology.source.concurrency},
             "processors": topology.processors.iter().map(processor).collect::<Vec<_>>(),

@@ -1,1 +1,89 @@
-//! database
+//! `database`: stores each batch of kills in one transaction, and lets on only what is new.
+//!
+//! The store is asked again for as long as it is away or busy, so an outage holds the batch and, in time, the source; it makes no dead
+//! letters. A batch that the store refuses for its data comes back as invalid, and the engine splits it until the bad kill stands alone.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use broadside_engine::{Batch, Failure, Message, Sink};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::killmail::Kill;
+use crate::recent::RecentKills;
+use crate::resources::Resources;
+use crate::store::{Change, Error, Store, retry};
+
+/// `sink.database = {}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether new kills are announced in `killmail_events`, from which killfeed clients read.
+    pub events: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { events: true }
+    }
+}
+
+impl Config {
+    /// Builds the sink.
+    #[must_use]
+    pub fn build(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
+        Arc::new(Database {
+            store: resources.store.clone(),
+            recent: resources.recent.clone(),
+            events: self.events && resources.events,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Database {
+    store: Arc<dyn Store>,
+    recent: Arc<RecentKills>,
+    events: bool,
+}
+
+#[async_trait]
+impl Sink<Kill> for Database {
+    async fn deliver(&self, _batch: &Batch, messages: &mut [Message<Kill>]) -> Result<(), Failure> {
+        for message in messages.iter_mut().filter(|message| message.payload.mail.is_none()) {
+            message.fail(Failure::invalid("store a kill that no stage has decoded"));
+        }
+        let kills: Vec<&Kill> = messages.iter().filter(|m| m.is_active()).map(|m| &m.payload).collect();
+        if kills.is_empty() {
+            return Ok(());
+        }
+        let call = || self.store.insert_kills(&kills, self.events);
+        let changes = retry::hold(self.store.health(), "store kills", call).await.map_err(failure)?;
+        let mails = kills.iter().filter_map(|kill| kill.mail.as_ref());
+        self.recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
+        for (message, change) in messages.iter_mut().filter(|m| m.is_active()).zip(changes) {
+            match change {
+                Change::New { event_id } => message.payload.event_id = event_id,
+                // Stored, but announced before: nothing after this sink needs it.
+                Change::Richer => message.finish(),
+                Change::Same => message.filter(),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The store's error as the messages' failure.
+fn failure(error: Error) -> Failure {
+    let text = format!("store kills: {error}");
+    match error {
+        Error::Data { sqlstate, column, constraint, .. } => {
+            let facts = [("sqlstate", sqlstate), ("column", column), ("constraint", constraint)];
+            let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            known.fold(Failure::invalid(text), |failure, (name, value)| failure.with(name, value))
+        }
+        Error::Transient(_) => Failure::transient(text),
+        Error::Permanent(_) => Failure::permanent(text),
+    }
+}

@@ -55,26 +55,40 @@ impl Config {
     /// A sentence for the operator: something that it needs is not set, or cannot be.
     pub fn build(&self, pipeline: &str, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
         match self {
-            Self::Wanderer(config) => Ok(Arc::new(config.factory(pipeline, resources.contact.as_deref())?)),
-            Self::File(config) => config.build(resources),
+            Self::Wanderer(config) => {
+                let factory = config.factory(pipeline, resources.contact.as_deref());
+                Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
+            }
+            Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
         }
     }
 
-    /// What is wrong with its settings whatever the surroundings are. An address that is not set yet is not.
+    /// Whether it has what it needs from its surroundings, without opening anything.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn check(&self, pipeline: &str, contact: Option<&str>) -> Result<(), String> {
+        match self {
+            Self::Wanderer(config) => {
+                config.factory(pipeline, contact).map(drop).map_err(|error| format!("failed to {error}"))
+            }
+            // Whether files are there shows when it is built.
+            Self::File(_) | Self::Generator(_) => Ok(()),
+        }
+    }
+
+    /// What is wrong with its settings whatever the surroundings are: an address that is not set yet is not.
     ///
     /// # Errors
     /// A sentence that names the setting.
     pub fn validate(&self, pipeline: &str) -> Result<(), String> {
         match self {
-            Self::Wanderer(config) => {
-                let mut config = config.clone();
-                if config.url.trim().is_empty() {
-                    config.url = "http://localhost".to_owned();
-                }
-                config.factory(pipeline, Some("check")).map(drop)
+            Self::Wanderer(config) if config.url.trim().is_empty() => {
+                let config = wanderer::Config { url: "http://localhost".to_owned(), ..config.clone() };
+                Self::Wanderer(config).check(pipeline, None)
             }
-            Self::File(_) | Self::Generator(_) => Ok(()),
+            _ => self.check(pipeline, Some("check")),
         }
     }
 }

@@ -28,7 +28,11 @@ async fn a_batch_is_one_call_and_successes_and_failures_each_keep_their_order() 
     let (pusher, source) = source();
     let acks = Acks::new();
     let (sink, _) = step();
-    let sink = sink.each(|m| if m.payload % 3 == 1 { m.fail(Failure::permanent("refused")) });
+    let sink = sink.each(|m| {
+        if m.payload % 3 == 1 {
+            m.fail(Failure::permanent("refused"))
+        }
+    });
     push(&pusher, 0..9).await;
     pusher.finish();
     let components = Components::new(source.with_acknowledger(acks.clone())).sink("out", sink);
@@ -60,7 +64,14 @@ async fn acknowledge_now_acknowledges_at_the_end_of_the_call_and_never_again() {
     let (pusher, source) = source();
     let gate = gate(0);
     let acks = Acks::new();
-    let ((sink, _), early) = (step(), stage::each(|m: &mut Record| if m.payload < 2 { m.acknowledge_now() }));
+    let ((sink, _), early) = (
+        step(),
+        stage::each(|m: &mut Record| {
+            if m.payload < 2 {
+                m.acknowledge_now()
+            }
+        }),
+    );
     let components = Components::new(source.with_acknowledger(acks.clone()))
         .stage("step", early)
         .sink("out", sink.gate(&gate).each(Message::acknowledge_now));
@@ -85,8 +96,7 @@ async fn acknowledge_now_tells_the_status_of_that_moment_with_its_place() {
         m.acknowledge_now();
     });
     let rescue = Handler(|messages: &mut [Record]| messages.iter_mut().for_each(Record::rescue));
-    let components =
-        Components::new(source.with_acknowledger(caller)).stage("step", fail).failure_handler(rescue);
+    let components = Components::new(source.with_acknowledger(caller)).stage("step", fail).failure_handler(rescue);
     push(&pusher, [5]).await;
     pusher.finish();
     let report = ended(&start(stepping(), components)).await;
@@ -118,7 +128,11 @@ async fn nothing_is_acknowledged_before_its_sink_has_it() {
 async fn test_messages_flush_and_test_batches_tell_their_outcomes_in_order() {
     let (pusher, source) = source();
     let (sink, mut delivered) = step();
-    let fail = stage::each(|m: &mut Record| if m.payload == 3 { m.fail(Failure::invalid("three")) });
+    let fail = stage::each(|m: &mut Record| {
+        if m.payload == 3 {
+            m.fail(Failure::invalid("three"))
+        }
+    });
     let components = Components::new(source).stage("step", fail).sink("out", sink);
     let pipeline = start(stepping().batcher(Batcher { batch_timeout: millis(300), ..out(100) }), components);
     let before = tokio::time::Instant::now();

@@ -1,9 +1,9 @@
 //! What can be changed while a pipeline runs: pause and resume, numbers of workers, limits.
 
 use broadside_engine::Components;
+use broadside_engine::Topology;
 use broadside_engine::pipeline::{ControlError, State};
 use broadside_engine::topology::{Batcher, Processor, RateLimit};
-use broadside_engine::Topology;
 
 use crate::kit::*;
 

@@ -52,8 +52,7 @@ async fn what_is_in_flight_at_the_deadline_is_abandoned_and_never_acknowledged()
     let gate = gate(1);
     let (sink, mut delivered) = step();
     let topology = Topology { drain_deadline: Duration::from_secs(3), ..topology() }.batcher(out(2));
-    let components =
-        Components::new(source.with_acknowledger(acks.clone())).sink("out", sink.gate(&gate));
+    let components = Components::new(source.with_acknowledger(acks.clone())).sink("out", sink.gate(&gate));
     let pipeline = start(topology, components);
     push(&pusher, 0..9).await;
     delivered.next().await;
@@ -116,7 +115,14 @@ async fn every_batcher_of_the_pipeline_is_drained() {
     let (stage, _) = step();
     let topology = stepping().batcher(out(100)).batcher(Batcher { eager: true, ..Batcher::new("two") });
     let components = Components::new(source)
-        .stage("step", stage.each(|m| if m.payload % 2 == 1 { m.put_batcher("two") }))
+        .stage(
+            "step",
+            stage.each(|m| {
+                if m.payload % 2 == 1 {
+                    m.put_batcher("two")
+                }
+            }),
+        )
         .sink("out", one.delay(|_| millis(900)))
         .sink("two", two.delay(|_| millis(300)));
     push(&pusher, 0..10).await;

@@ -88,12 +88,8 @@ impl Source<u32> for Script {
 }
 
 fn budget(restarts: u32) -> Topology {
-    let restart = RestartBudget {
-        restarts,
-        within: Duration::from_secs(60),
-        delay: millis(100),
-        delay_max: millis(300),
-    };
+    let restart =
+        RestartBudget { restarts, within: Duration::from_secs(60), delay: millis(100), delay_max: millis(300) };
     Topology { source: Shape { restart, ..Shape::new("script") }, ..stepping() }
 }
 

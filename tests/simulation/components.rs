@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broadside_engine::{
-    Acknowledger, Batch, BatchKey, BatchMode, Components, Demand, Factory, Failure, FailureHandler, Flow, Message, Sink,
-    Source, Stage,
+    Acknowledger, Batch, BatchKey, BatchMode, Components, Demand, Factory, Failure, FailureHandler, Flow, Message,
+    Sink, Source, Stage,
 };
 
 use crate::watch::{Item, Watch};
@@ -200,7 +200,8 @@ impl Step {
     fn route(&self, message: &mut Record) {
         let world = &self.watch.world;
         let drawn = world.draw(("route", message.payload.position)) as usize;
-        let roots: Vec<usize> = world.topology.batchers.iter().enumerate().filter(|(_, b)| b.after.is_none()).map(|b| b.0).collect();
+        let roots: Vec<usize> =
+            world.topology.batchers.iter().enumerate().filter(|(_, b)| b.after.is_none()).map(|b| b.0).collect();
         // order is promised along one path
         if roots.is_empty() || world.ordered || drawn % 3 == 0 {
             return;

@@ -5,9 +5,11 @@
 mod client;
 mod health;
 mod hub;
+mod live;
 mod memory_store;
 mod metrics;
 mod pages;
 mod sinks;
+mod sqlite;
 mod streams;
 mod world;

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside::killmail::{Kill, KillmailId, SystemId};
-use broadside::store::{Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, NewDeadLetter, Store};
+use broadside::store::{
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Store,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
     events: Mutex<(i64, Vec<Event>)>,
     away: AtomicBool,
+    health: Health,
     letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
 }
 
@@ -61,6 +64,14 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
+    async fn migrate(&self) -> Result<Vec<String>, Error> {
+        self.answer(Vec::new())
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
+        self.answer(Vec::new())
+    }
+
     async fn insert_kills(&self, kills: &[&Kill], _events: bool) -> Result<Vec<Change>, Error> {
         self.answer(kills.iter().map(|_| Change::Same).collect())
     }
@@ -117,6 +128,10 @@ impl Store for MemoryStore {
 
     async fn ping(&self) -> Result<(), Error> {
         self.answer(())
+    }
+
+    fn health(&self) -> &Health {
+        &self.health
     }
 
     async fn close(&self) {}

@@ -25,7 +25,7 @@ async fn the_page_keeps_to_its_own_policy() {
     let world = World::new().await;
     let page = world.get("/").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
-    for inline in ["style=", "onclick=", "<style", "javascript:", "http://", "src=\"https:"] {
+    for inline in ["style=", "onclick=", "<style", "javascript:", "=\"http"] {
         assert!(!page.body.contains(inline), "{inline}");
     }
     let script = world.get("/assets/page.js").await;

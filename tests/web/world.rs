@@ -9,6 +9,7 @@ use std::time::Duration;
 use broadside::http::{self, PipelineView, Pipelines, Readiness, State};
 use broadside::hub::{Event, Hub};
 use broadside::killmail::{Form, Killmail, KillmailId, SystemId, Victim};
+use broadside::store::Store;
 use broadside::telemetry;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
 use broadside_engine::topology::{Batcher, Processor, RateLimit, Source, Topology};
@@ -36,11 +37,26 @@ impl World {
     }
 
     pub(crate) async fn with_streams_max(streams_max: usize) -> Self {
-        let store = Arc::new(MemoryStore::default());
-        let (hub, readiness) = (Arc::new(Hub::default()), Arc::new(Readiness::default()));
-        let pipelines = Arc::new(HandMade::default());
-        let state = State::new(pipelines.clone(), store.clone(), hub.clone(), recorder(), readiness.clone())
-            .with_streams_max(streams_max);
+        let (store, hub) = (Arc::new(MemoryStore::default()), Arc::new(Hub::default()));
+        let (pipelines, readiness) = (Arc::new(HandMade::default()), Arc::new(Readiness::default()));
+        let state = State::new(pipelines.clone(), store.clone(), hub.clone(), recorder(), readiness.clone());
+        Self::start(store, hub, pipelines, readiness, state.with_streams_max(streams_max)).await
+    }
+
+    /// Serves this store and these pipelines in place of those made by hand.
+    pub(crate) async fn over(store: Arc<dyn Store>, hub: Arc<Hub>, running: Arc<dyn Pipelines>) -> Self {
+        let readiness = Arc::new(Readiness::default());
+        let state = State::new(running, store, hub.clone(), recorder(), readiness.clone());
+        Self::start(Arc::default(), hub, Arc::default(), readiness, state).await
+    }
+
+    async fn start(
+        store: Arc<MemoryStore>,
+        hub: Arc<Hub>,
+        pipelines: Arc<HandMade>,
+        readiness: Arc<Readiness>,
+        state: State,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -136,6 +152,8 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         ],
         source_restarts: 1,
         source_failure: None,
+        acknowledgements: 30,
+        acknowledgements_panicked: 0,
         in_flight_max: 5000,
         rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
     };
@@ -158,8 +176,8 @@ pub(crate) fn mail(id: i64, system: i64) -> Arc<Killmail> {
     })
 }
 
-/// The process has one recorder, whichever test comes first.
-fn recorder() -> PrometheusHandle {
+/// The process has one recorder, whichever test comes first. Pipelines take their histograms from it when they start.
+pub(crate) fn recorder() -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| telemetry::install_metrics().unwrap()).clone()
 }

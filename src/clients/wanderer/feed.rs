@@ -151,7 +151,8 @@ impl Feed {
             Some(body) => explanation(body).await,
             None => String::new(),
         };
-        tracing::warn!(url = %self.name, ?wait, said, "failed to {problem}; reconnecting");
+        let said = if said.is_empty() { said } else { format!(" ({said})") };
+        tracing::warn!(url = %self.name, ?wait, "failed to {problem}{said}; reconnecting");
     }
 
     fn connect(&self) -> Connection {

@@ -41,7 +41,7 @@ pub struct Subscription {
 /// Why a [`Subscription`] cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no url: set WANDERER_URL")]
+    #[error("connect without a url: set WANDERER_URL")]
     NoUrl,
     #[error("use the url {url:?}: {reason}")]
     BadUrl { url: String, reason: String },
@@ -58,6 +58,14 @@ pub enum Error {
 }
 
 impl Subscription {
+    /// Whether it can work, as far as can be told without asking the service.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do about it.
+    pub fn check(&self) -> Result<(), Error> {
+        self.stream_url().map(|_| ())
+    }
+
     /// The address of the stream, once everything about it has been checked.
     fn stream_url(&self) -> Result<Url, Error> {
         self.check_filters()?;
@@ -150,7 +158,7 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_with_what_to_do() {
         let text = |subscription: &Subscription| subscription.stream_url().expect_err("refused").to_string();
-        assert_eq!(text(&subscription("")), "no url: set WANDERER_URL");
+        assert_eq!(text(&subscription("")), "connect without a url: set WANDERER_URL");
         assert!(text(&subscription("http://kills.example.com")).contains("BROADSIDE_CONTACT"));
         for url in ["nonsense", "ftp://127.0.0.1/", "http://"] {
             assert!(text(&subscription(url)).contains("use the url"), "{url}");

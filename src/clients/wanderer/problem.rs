@@ -57,7 +57,7 @@ impl Problem {
 /// The whole chain in one line: "error sending request" alone helps nobody.
 fn causes(error: &ClientError) -> String {
     let mut text = match error {
-        ClientError::Transport(_) => "reach the feed".to_owned(),
+        ClientError::Transport(_) => "read the feed".to_owned(),
         other => format!("read the feed: {other}"),
     };
     let mut next = error.source().and_then(|transport| transport.source());

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::reader::{Item, Reader, Start};
 use super::State;
 use super::error::ApiError;
-use crate::killmail::SystemId;
+use crate::killmail::{SystemId, wire};
 use crate::store::{Event, Store};
 
 pub(super) use self::tail::Tail;
@@ -46,10 +46,14 @@ struct Entry {
 }
 
 impl Entry {
-    /// Renders a stored event. A payload that cannot be decoded, which the store should not hold, goes out as it is.
+    /// Renders a stored event: the same JSON for every feed's form. A payload that cannot be decoded, which the store should not hold, goes
+    /// out as it is.
     fn of(event: Event) -> Self {
         let Event { event_id, system_id, payload, .. } = event;
-        let killmail = serde_json::from_str::<serde_json::Value>(&payload).unwrap_or_default();
+        let killmail = match wire::decode(payload.as_bytes()) {
+            Ok(mail) => serde_json::to_string(&mail).expect("a killmail has string keys only"),
+            Err(_) => serde_json::from_str::<serde_json::Value>(&payload).unwrap_or_default().to_string(),
+        };
         let data = format!(r#"{{"event_id":{event_id},"system_id":{system_id},"killmail":{killmail}}}"#);
         Self { event_id, system_id, data }
     }

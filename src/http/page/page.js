@@ -97,19 +97,19 @@ function build(pipeline) {
   const alert = element("p", "alert");
   const flow = element("ol", "flow");
   const boxes = new Map();
-  const add = (name, what, hasQueue) => {
-    const box = buildBox(name, what, hasQueue);
-    boxes.set(name, box);
+  const add = (kind, name, what) => {
+    const box = buildBox(name, what, kind !== "producer");
+    boxes.set(`${kind} ${name}`, box);
     const item = element("li");
     item.append(box.root);
     flow.append(item);
   };
-  add(source.name, "source", false);
-  for (const processor of processors) add(processor.name, processor.stages.join(", ") || "no stage", true);
+  add("producer", source.name, "source");
+  for (const processor of processors) add("processor", processor.name, processor.stages.join(", ") || "no stage");
   for (const b of chained(batchers)) {
     const sink = b.sink ? `→ ${b.sink}` : "batcher";
     const batch = b.batch_size === 1 ? "one by one" : `${whole.format(b.batch_size)} or ${duration(b.batch_timeout_seconds)}`;
-    add(b.name, `${sink} · ${batch}${b.eager && b.batch_size > 1 ? ", eager" : ""}`, true);
+    add("batcher", b.name, `${sink} · ${batch}${b.eager && b.batch_size > 1 ? ", eager" : ""}`);
   }
   const ledger = element("dl", "ledger");
   root.append(title, alert, flow, ledger);
@@ -140,7 +140,7 @@ function buildGauge(box, label, parts) {
 }
 
 function update(view, pipeline, at) {
-  view.samples.push({ at, groups: new Map(pipeline.groups.map((g) => [g.name, g])), settled: pipeline.ledger.settled_total });
+  view.samples.push({ at, groups: new Map(pipeline.groups.map((g) => [`${g.kind} ${g.name}`, g])), settled: pipeline.ledger.settled_total });
   if (view.samples.length > RATE_SAMPLES) view.samples.shift();
   const first = view.samples[0];
   const seconds = at - first.at;
@@ -153,8 +153,9 @@ function update(view, pipeline, at) {
   setText(view.alert, alerts.join(" "));
   view.alert.hidden = alerts.length === 0;
   for (const group of pipeline.groups) {
-    const box = view.boxes.get(group.name);
-    if (box) updateBox(box, group, first.groups.get(group.name), seconds);
+    const key = `${group.kind} ${group.name}`;
+    const box = view.boxes.get(key);
+    if (box) updateBox(box, group, first.groups.get(key), seconds);
   }
   updateLedger(view, pipeline);
 }
@@ -238,7 +239,7 @@ function row(event) {
   const time = element("time", "", String(kill.killmail_time ?? "").slice(11, 19) || "–");
   time.dateTime = String(kill.killmail_time ?? "");
   time.title = time.dateTime;
-  const when = cell("");
+  const when = cell("", "", "time");
   when.append(time);
   const who = victim.character_id ?? victim.corporation_id ?? victim.faction_id;
   const kind = victim.character_id ? "pilot" : victim.corporation_id ? "corporation" : "faction";
@@ -256,10 +257,10 @@ function row(event) {
   }
   made.append(
     when,
-    cell(String(event.system_id ?? "–"), "system"),
-    cell(String(victim.ship_type_id ?? "–"), "ship"),
+    cell(String(event.system_id ?? "–"), "system", "system"),
+    cell(String(victim.ship_type_id ?? "–"), "ship", "ship"),
     cell(who ? `${kind} ${who}` : "–", "", "victim"),
-    cell(String(kill.attackers?.length ?? "–"), "attackers", "number"),
+    cell(String(kill.attackers?.length ?? "–"), "attackers", "number attackers"),
     worth,
     link,
   );

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::clients::wanderer::{Event, Feed, Gauges, Subscription};
 use crate::duration::Span;
 use crate::killmail::Kill;
-use crate::resources::Resources;
 
 use events::Content;
 
@@ -77,18 +76,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The source of a pipeline.
+    /// The source of this pipeline (its name goes into the metrics).
     ///
     /// # Errors
     /// A sentence for the operator: no address, a filter beyond what the service takes, no contact for a foreign host.
-    pub fn build(&self, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
-        Ok(Arc::new(self.factory("kills", resources.contact.as_deref())?))
-    }
-
-    /// Like [`build`](Self::build), with the pipeline's name for the metrics.
-    ///
-    /// # Errors
-    /// As there.
     pub fn factory(&self, pipeline: &str, contact: Option<&str>) -> Result<Wanderer, String> {
         if self.idle_timeout.0 < Duration::from_secs(1) {
             return Err(format!(
@@ -106,16 +97,13 @@ impl Config {
             idle_timeout: self.idle_timeout.0,
             contact: contact.map(str::to_owned),
         };
-        let wanderer = Wanderer { subscription, gauges: gauges(pipeline) };
-        wanderer.feed().map_err(|error| error.to_string())?;
-        Ok(wanderer)
+        subscription.check().map_err(|error| error.to_string())?;
+        Ok(Wanderer { subscription, gauges: gauges(pipeline) })
     }
 }
 
 fn gauges(pipeline: &str) -> Gauges {
     let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
-    metrics::describe_gauge!("broadside_source_connected", "1 while the source is connected");
-    metrics::describe_counter!("broadside_source_cut_frames_total", "Frames of which only a part came: lost");
     Gauges {
         connected: metrics::gauge!("broadside_source_connected", &labels),
         cut_frames: metrics::counter!("broadside_source_cut_frames_total", &labels),
@@ -129,16 +117,11 @@ pub struct Wanderer {
     gauges: Gauges,
 }
 
-impl Wanderer {
-    fn feed(&self) -> Result<Feed, crate::clients::wanderer::Error> {
-        Feed::new(&self.subscription, self.gauges.clone())
-    }
-}
-
 #[async_trait]
 impl Factory<Kill> for Wanderer {
     async fn build(&self, _index: usize) -> Result<Box<dyn Source<Kill>>, Failure> {
-        let feed = self.feed().map_err(|error| Failure::permanent(error.to_string()))?;
+        let feed = Feed::new(&self.subscription, self.gauges.clone());
+        let feed = feed.map_err(|error| Failure::permanent(error.to_string()))?;
         Ok(Box::new(Reader { feed: Some(feed), ready: VecDeque::new() }))
     }
 
@@ -170,8 +153,7 @@ impl Source<Kill> for Reader {
                     event = feed.next() => Some(event),
                 }
             } else {
-                // Something has been pushed: what is not there yet must not hold it up.
-                feed.next().now_or_never()
+                already_there(feed).await
             };
             match event {
                 Some(event) => self.ready.extend(bodies(event)),
@@ -183,6 +165,16 @@ impl Source<Kill> for Reader {
     async fn close(&mut self) {
         self.feed = None;
     }
+}
+
+/// The next event if it has arrived: what has not must not hold up what was pushed.
+async fn already_there(feed: &mut Feed) -> Option<Event> {
+    if let Some(event) = feed.next().now_or_never() {
+        return Some(event);
+    }
+    // The connection is a task of its own, and hands over one piece at a time: let it run, or every pull would end at one kill.
+    tokio::task::yield_now().await;
+    feed.next().now_or_never()
 }
 
 fn hand_over(ready: &mut VecDeque<Bytes>, demand: &mut Demand<Kill>) {

@@ -1,0 +1,101 @@
+//! Live figures on standard error: one line that changes on a terminal, a line every few seconds otherwise.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Between lines when standard error is not a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Where live figures go.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    total: Option<u64>,
+    printed: Instant,
+}
+
+impl Progress {
+    /// A bar to a `total` of bytes on a terminal; without a total, a line.
+    pub(super) fn new(total: Option<u64>) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| bar(total));
+        Self { bar, total, printed: Instant::now() }
+    }
+
+    /// How often to [`show`](Self::show).
+    pub(super) fn every(&self) -> Duration {
+        if self.bar.is_some() { Duration::from_millis(500) } else { Duration::from_secs(1) }
+    }
+
+    /// The present figures; `position` of the total.
+    pub(super) fn show(&mut self, position: u64, figures: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(position);
+                bar.set_message(figures.to_owned());
+            }
+            None if self.printed.elapsed() >= LINE_EVERY => {
+                self.printed = Instant::now();
+                match self.total.filter(|total| *total > 0) {
+                    Some(total) => eprintln!("{:3.0} %  {figures}", position as f64 / total as f64 * 100.0),
+                    None => eprintln!("{figures}"),
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the changing line away.
+    pub(super) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(total: Option<u64>) -> ProgressBar {
+    let template = if total.is_some() { "{wide_bar} {bytes}/{total_bytes} {eta}\n{wide_msg}" } else { "{wide_msg}" };
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// `12,345/s`, or one digit more when it is slow.
+pub(super) fn rate(count: u64, time: Duration) -> String {
+    let rate = count as f64 / time.as_secs_f64().max(1e-9);
+    if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{}/s", HumanCount(rate.round() as u64)) }
+}
+
+/// A counter's pace between two looks.
+#[derive(Debug)]
+pub(super) struct Pace {
+    count: u64,
+    at: Instant,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { count: 0, at: Instant::now() }
+    }
+
+    /// The pace since the last look.
+    pub(super) fn look(&mut self, count: u64) -> String {
+        let now = Instant::now();
+        let text = rate(count.saturating_sub(self.count), now - self.at);
+        (self.count, self.at) = (count, now);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_readable_when_slow_and_when_fast() {
+        assert_eq!(rate(5, Duration::from_secs(2)), "2.5/s");
+        assert_eq!(rate(24_690, Duration::from_secs(2)), "12,345/s");
+        assert_eq!(rate(0, Duration::ZERO), "0.0/s");
+    }
+}

@@ -1,0 +1,162 @@
+//! Pipelines and the page in one process, from start to the end of the drain: what `run` and `demo` share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use broadside_engine::Outcome;
+use broadside_engine::pipeline::Pipeline;
+use futures::future::join_all;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::ending::{self, Ended};
+use super::signals::Signals;
+use crate::definition::{Definition, Problems};
+use crate::http::{self, Readiness, Running};
+use crate::hub::Hub;
+use crate::recent::RecentKills;
+use crate::resources::Resources;
+use crate::settings::Settings;
+use crate::store::{self, Store};
+
+/// Running pipelines and what serves them.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) running: Vec<Running>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) metrics: PrometheusHandle,
+    /// Where the page is.
+    pub(super) address: SocketAddr,
+    readiness: Arc<Readiness>,
+    server: JoinHandle<()>,
+    stop_serving: CancellationToken,
+}
+
+/// Opens the database, and brings its tables up to date or refuses when they are not.
+pub(super) async fn open_store(url: &str, migrate: bool) -> anyhow::Result<Arc<dyn Store>> {
+    let failed = |error: store::Error| anyhow::anyhow!("failed to {error}");
+    let store = store::connect(url, &store::Options::default()).await.map_err(failed)?;
+    if migrate {
+        for step in store.migrate().await.map_err(failed)? {
+            tracing::info!(step, "migrated the database");
+        }
+    } else if let Some(step) = store.pending_migrations().await.map_err(failed)?.first() {
+        anyhow::bail!("the database lacks migration {step}: run `broadside migrate`");
+    }
+    Ok(store)
+}
+
+/// What components share.
+pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool) -> Resources {
+    Resources {
+        store,
+        hub: Arc::new(Hub::default()),
+        recent: Arc::new(RecentKills::default()),
+        contact: settings.contact.clone(),
+        events,
+    }
+}
+
+/// Refuses definitions whose sources lack something, before anything is opened.
+pub(super) fn check_sources(definitions: &[Definition], settings: &Settings) -> Result<(), Problems> {
+    let contact = settings.contact.as_deref();
+    let problems: Vec<_> = definitions.iter().filter_map(|d| d.check_source(contact).err()).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+impl Worker {
+    /// Starts every pipeline, and serves on `listener`.
+    pub(super) async fn start(
+        definitions: &[Definition],
+        resources: &Resources,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr().context("failed to learn the address of the page")?;
+        let mut components = Vec::new();
+        for definition in definitions {
+            components.push(definition.build(resources)?);
+        }
+        let readiness = Arc::new(Readiness::default());
+        readiness.block("starting", "pipelines are being started");
+        let mut running = Vec::new();
+        for (definition, components) in definitions.iter().zip(components) {
+            let pipeline = Pipeline::start(definition.topology.clone(), components);
+            let pipeline = pipeline.with_context(|| format!("failed to start pipeline {}", definition.name))?;
+            running.push(Running { pipeline: Arc::new(pipeline), sinks: definition.sink_names() });
+        }
+        readiness.clear("starting");
+        let (store, hub) = (resources.store.clone(), resources.hub.clone());
+        let state = http::State::new(Arc::new(running.clone()), store.clone(), hub, metrics.clone(), readiness.clone());
+        let stop_serving = CancellationToken::new();
+        let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
+        Ok(Self { running, store, metrics, address, readiness, server, stop_serving })
+    }
+
+    /// Begins the drain: not ready any more, then no further pull.
+    pub(super) fn drain(&self) {
+        self.readiness.block("draining", "the worker is being stopped");
+        self.running.iter().for_each(|running| running.pipeline.drain());
+    }
+
+    /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
+    /// Who is still draining is logged by the engine, every few seconds.
+    pub(super) async fn finished(&self, signals: &mut Signals, mut draining: bool) -> Vec<Ended> {
+        let mut all = std::pin::pin!(join_all(self.running.iter().map(|running| async {
+            let report = running.pipeline.finished().await;
+            let ended = Ended { pipeline: running.pipeline.topology().name.clone(), report };
+            log_end(&ended);
+            ended
+        })));
+        loop {
+            tokio::select! {
+                ended = &mut all => return ended,
+                caught = signals.next() => {
+                    if draining {
+                        eprintln!("broadside: a second signal: ending at once");
+                        std::process::exit(i32::from(caught.exit_code()));
+                    }
+                    draining = true;
+                    self.readiness.block("draining", "the worker is being stopped");
+                    tracing::info!(signal = caught.name(), "draining");
+                    self.drain();
+                }
+            }
+        }
+    }
+
+    /// Stops serving and closes the database.
+    pub(super) async fn close(self) {
+        self.stop_serving.cancel();
+        if let Err(error) = self.server.await {
+            tracing::warn!(%error, "the server did not end well");
+        }
+        self.store.close().await;
+    }
+}
+
+fn log_end(ended: &Ended) {
+    let ledger = &ended.report.ledger;
+    tracing::info!(
+        pipeline = ended.pipeline,
+        received = ledger.received,
+        successful = ledger.outcome(Outcome::Successful),
+        failed = ledger.outcome(Outcome::Failed),
+        dead_lettered = ledger.outcome(Outcome::DeadLettered),
+        filtered = ledger.outcome(Outcome::Filtered),
+        abandoned = ledger.outcome(Outcome::Abandoned),
+        imbalance = ledger.imbalance(),
+        took = ?ended.report.took,
+        "pipeline ended"
+    );
+}
+
+/// One line for each pipeline.
+pub(super) fn ledgers(ended: &[Ended]) -> String {
+    let lines: Vec<String> =
+        ended.iter().map(|ended| format!("{}: {}", ended.pipeline, ending::ledger(&ended.report.ledger))).collect();
+    lines.join("\n")
+}

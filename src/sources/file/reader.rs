@@ -1,0 +1,86 @@
+//! One open file: decompressed, split into records, those that are safe already passed over. Blocks.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::Progress;
+use super::records::{Record, Records};
+
+const BUFFER: usize = 256 * 1024;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Hands out the records of a file with their positions: line numbers in NDJSON, ordinals in an array or object.
+pub(super) struct Reader {
+    path: PathBuf,
+    opened: Result<Open, String>,
+}
+
+struct Open {
+    input: Box<dyn BufRead + Send>,
+    records: Records,
+    /// Positions up to this one are passed over.
+    skip: u64,
+    last: u64,
+}
+
+impl Reader {
+    /// Opens a file. What is wrong with it shows at the first record, so that other files still have their turn.
+    pub(super) fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> Self {
+        let opened = Open::of(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
+        Self { path: path.to_owned(), opened }
+    }
+
+    /// The next record, with its position.
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Record)>, String> {
+        let open = self.opened.as_mut().map_err(|problem| problem.clone())?;
+        open.next().map_err(|error| format!("read {} beyond record {}: {error}", self.path.display(), open.last))
+    }
+}
+
+impl Open {
+    fn of(path: &Path, progress: Arc<Progress>, skip: u64) -> io::Result<Self> {
+        let counted = Counted { file: File::open(path)?, progress };
+        let mut file = BufReader::with_capacity(BUFFER, counted);
+        let is_compressed = file.fill_buf()?.starts_with(&GZIP);
+        let mut input: Box<dyn BufRead + Send> = if is_compressed {
+            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
+        } else {
+            Box::new(file)
+        };
+        if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            input.consume(BYTE_ORDER_MARK.len());
+        }
+        let records = Records::of(input.fill_buf()?);
+        Ok(Self { input, records, skip, last: 0 })
+    }
+
+    fn next(&mut self) -> io::Result<Option<(u64, Record)>> {
+        while let Some((position, record)) = self.records.next(&mut *self.input)? {
+            self.last = position;
+            if position > self.skip {
+                return Ok(Some((position, record)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Counts the bytes that are read from the disk.
+struct Counted {
+    file: File,
+    progress: Arc<Progress>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.progress.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

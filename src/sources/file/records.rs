@@ -1,0 +1,266 @@
+//! Splits a stream of bytes into records, in bounded memory: lines, or the members of one JSON array or object.
+
+use std::io::{self, BufRead};
+
+use bytes::Bytes;
+
+use crate::killmail::wire::BYTES_MAX;
+
+/// What is kept of a record that is too large.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// The bytes of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Record {
+    Whole(Bytes),
+    /// Beyond the limit: its start, and how long it is.
+    TooLarge {
+        head: Bytes,
+        bytes: u64,
+    },
+}
+
+/// How a stream is split.
+#[derive(Debug)]
+pub(super) struct Records {
+    layout: Layout,
+    position: u64,
+    buffer: Vec<u8>,
+    /// Of the record that is being read; more than the buffer holds when it is too large.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Layout {
+    Lines,
+    Members(Scan),
+}
+
+impl Records {
+    /// Told by the start of the stream. An object whose first name is a number is one of kills by their ids; any other
+    /// object is the first of the lines.
+    pub(super) fn of(start: &[u8]) -> Self {
+        let mut start = start.iter().filter(|byte| !byte.is_ascii_whitespace());
+        let is_members = match start.next() {
+            Some(b'[') => true,
+            Some(b'{') => start.next() == Some(&b'"') && start.next().is_some_and(u8::is_ascii_digit),
+            _ => false,
+        };
+        let layout = if is_members { Layout::Members(Scan::default()) } else { Layout::Lines };
+        Self { layout, position: 0, buffer: Vec::new(), bytes: 0 }
+    }
+
+    /// The next record with its position, from 1; blank lines count, but are none.
+    pub(super) fn next(&mut self, input: &mut dyn BufRead) -> io::Result<Option<(u64, Record)>> {
+        loop {
+            let is_found = match &self.layout {
+                Layout::Lines => self.line(input)?,
+                Layout::Members(_) => self.member(input)?,
+            };
+            if !is_found {
+                return Ok(None);
+            }
+            self.position += 1;
+            if let Some(record) = self.take() {
+                return Ok(Some((self.position, record)));
+            }
+        }
+    }
+
+    /// Adds to the record; beyond the limit only to its length.
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let room = (BYTES_MAX + 2).saturating_sub(self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// The record that was read, unless it is blank.
+    fn take(&mut self) -> Option<Record> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let trimmed = self.buffer.trim_ascii();
+        let record = if bytes > self.buffer.len() as u64 || trimmed.len() > BYTES_MAX {
+            Some(Record::TooLarge { head: Bytes::copy_from_slice(&self.buffer[..HEAD_BYTES]), bytes })
+        } else if trimmed.is_empty() {
+            None
+        } else {
+            Some(Record::Whole(Bytes::copy_from_slice(trimmed)))
+        };
+        self.buffer.clear();
+        self.buffer.shrink_to(HEAD_BYTES);
+        record
+    }
+
+    /// Reads a line; false at the end.
+    fn line(&mut self, input: &mut dyn BufRead) -> io::Result<bool> {
+        let mut is_started = false;
+        loop {
+            let chunk = input.fill_buf()?;
+            if chunk.is_empty() {
+                return Ok(is_started);
+            }
+            is_started = true;
+            let end = memchr::memchr(b'\n', chunk);
+            let line = &chunk[..end.unwrap_or(chunk.len())];
+            self.add(line);
+            let used = line.len() + usize::from(end.is_some());
+            input.consume(used);
+            if end.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Reads a member of the array or object; false behind the last one.
+    fn member(&mut self, input: &mut dyn BufRead) -> io::Result<bool> {
+        loop {
+            let Layout::Members(scan) = &mut self.layout else { return Ok(false) };
+            let chunk = input.fill_buf()?;
+            if chunk.is_empty() {
+                return scan.end().map(|()| false);
+            }
+            let (start, used, is_whole) = scan.run(chunk);
+            // Copied, because the chunk belongs to the input, and the record to us.
+            let part = chunk[start..used].to_vec();
+            input.consume(used);
+            self.add(&part);
+            if is_whole {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// Follows braces, brackets and strings: just enough to tell members apart. What is wrong within one `decode` finds out.
+#[derive(Debug, Default)]
+struct Scan {
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+    /// Within an array or object that is a member.
+    in_member: bool,
+    is_closed: bool,
+}
+
+impl Scan {
+    /// Goes on over a chunk to the end of a member: what of the chunk belongs to it, and whether it is whole.
+    fn run(&mut self, chunk: &[u8]) -> (usize, usize, bool) {
+        let mut start = if self.in_member { 0 } else { chunk.len() };
+        for (at, byte) in chunk.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.is_escaped => self.is_escaped = false,
+                    b'\\' => self.is_escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => {
+                    if self.depth == 1 {
+                        self.in_member = true;
+                        start = at;
+                    }
+                    self.depth += 1;
+                }
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 1 && self.in_member {
+                        self.in_member = false;
+                        return (start, at + 1, true);
+                    }
+                    self.is_closed = self.depth == 0;
+                }
+                _ => {}
+            }
+        }
+        (start, chunk.len(), false)
+    }
+
+    fn end(&self) -> io::Result<()> {
+        if self.is_closed && self.depth == 0 {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the JSON is cut short"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(text: &[u8], buffer: usize) -> io::Result<Vec<(u64, Record)>> {
+        let mut input = BufReader::with_capacity(buffer, text);
+        let mut records = Records::of(text);
+        let mut found = Vec::new();
+        while let Some(record) = records.next(&mut input)? {
+            found.push(record);
+        }
+        Ok(found)
+    }
+
+    fn texts(found: &[(u64, Record)]) -> Vec<(u64, String)> {
+        let text = |record: &Record| match record {
+            Record::Whole(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Record::TooLarge { bytes, .. } => format!("{bytes} bytes"),
+        };
+        found.iter().map(|(position, record)| (*position, text(record))).collect()
+    }
+
+    #[test]
+    fn lines_end_as_they_like_and_blank_ones_count() {
+        let found = split(b"{\"a\":1}\r\n\n  \n{\"b\":2}\n{\"c\":3}", 4).expect("lines");
+        assert_eq!(texts(&found), [(1, "{\"a\":1}".into()), (4, "{\"b\":2}".into()), (5, "{\"c\":3}".into())]);
+    }
+
+    #[test]
+    fn an_array_and_an_object_of_kills_are_split_into_their_members() {
+        let array = br#" [ {"a":"]}\"{["}, {"b":[{}]} ,{}]  "#;
+        let object = br#"{"12":{"a":"]}\"{["},"13":{"b":[{}]},"14":{}}"#;
+        let expected = [r#"{"a":"]}\"{["}"#, r#"{"b":[{}]}"#, "{}"];
+        for text in [&array[..], &object[..]] {
+            for buffer in [1, 2, 3, 7, 1000] {
+                let found = texts(&split(text, buffer).expect("members"));
+                assert_eq!(found.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), expected, "buffer {buffer}");
+            }
+        }
+        assert_eq!(split(b"[]", 9).expect("an empty array"), []);
+    }
+
+    #[test]
+    fn an_array_that_is_cut_short_says_so_after_its_whole_members() {
+        let mut input = &b"[{\"a\":1},{\"b\""[..];
+        let mut records = Records::of(input);
+        assert!(records.next(&mut input).expect("the first member").is_some());
+        assert_eq!(records.next(&mut input).expect_err("no second one").to_string(), "the JSON is cut short");
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_keeps_its_start_and_the_next_line_is_whole() {
+        let mut text = vec![b'x'; BYTES_MAX + 5];
+        text.extend_from_slice(b"\n{}\n");
+        let found = split(&text, 64 * 1024).expect("lines");
+        assert_eq!(texts(&found), [(1, format!("{} bytes", BYTES_MAX + 5)), (2, "{}".into())]);
+        assert!(matches!(&found[0].1, Record::TooLarge { head, .. } if head.len() == HEAD_BYTES));
+    }
+
+    proptest! {
+        #[test]
+        fn any_lines_come_out_as_they_went_in(lines in prop::collection::vec("[a-z{}\\[\\]\", ]{0,20}", 0..20), buffer in 1_usize..40) {
+            let text = lines.iter().map(|line| format!("x{line}\n")).collect::<String>();
+            let found = texts(&split(text.as_bytes(), buffer).expect("lines"));
+            let expected: Vec<_> = lines.iter().zip(1..).map(|(line, n)| (n, format!("x{line}").trim().to_owned())).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn any_bytes_end(bytes in prop::collection::vec(any::<u8>(), 0..400), buffer in 1_usize..40) {
+            let _ = split(&bytes, buffer);
+        }
+    }
+}

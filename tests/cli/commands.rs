@@ -1,0 +1,96 @@
+//! Help, arguments, check and schema.
+
+use super::program::{World, text};
+
+const COMMANDS: &[&str] = &["run", "demo", "check", "schema", "backfill", "bench", "simulate", "dlq", "migrate"];
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let world = World::new();
+    for command in COMMANDS {
+        let done = world.run(&[command, "--help"]);
+        assert_eq!(done.code, 0, "{command}: {}", done.err);
+        assert!(done.out.contains("Example") && done.out.contains(&format!("broadside {command}")), "{}", done.out);
+    }
+}
+
+#[test]
+fn the_help_of_the_program_names_every_command() {
+    let help = World::new().run(&["--help"]).out;
+    for command in COMMANDS {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn bad_arguments_end_with_2() {
+    let world = World::new();
+    for arguments in [
+        &[][..],
+        &["walk"],
+        &["run", "--speed"],
+        &["backfill"],
+        &["demo", "--duration", "soon"],
+        &["bench", "--rate", "0"],
+    ] {
+        assert_eq!(world.run(arguments).code, 2, "{arguments:?}");
+    }
+    let done = world.run_with(&["check"], &[("BROADSIDE_LOG_FORMAT", "xml")]);
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("`xml`"), "{}", done.err);
+}
+
+#[test]
+fn check_says_what_is_wrong_and_ends_with_2() {
+    let world = World::new();
+    let path = world
+        .write("pipelines/kills.toml", "[source.generator]\n[[processor]]\nname = \"parse\"\nstages = [\"decoed\"]\n");
+    for arguments in [&["check"][..], &["check", "kills"], &["check", text(&path)], &["run"]] {
+        let done = world.run(arguments);
+        assert_eq!(done.code, 2, "{arguments:?}");
+        assert!(done.err.contains("kills.toml:4:11: unknown stage `decoed`"), "{}", done.err);
+        assert!(done.err.contains("did you mean `decode`?"), "{}", done.err);
+        assert_eq!(done.out, "");
+    }
+}
+
+#[test]
+fn check_draws_within_80_columns_and_says_what_the_limits_mean() {
+    let world = World::new();
+    let done = world.run(&["check"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("these come with the program"), "{}", done.out);
+    assert!(done.out.lines().all(|line| line.chars().count() <= 80), "{}", done.out);
+    for word in ["source wanderer", "decode → deduplicate", "sink database", "committed", "messages in flight"] {
+        assert!(done.out.contains(word), "{word}: {}", done.out);
+    }
+    assert_eq!(world.files(), Vec::<String>::new(), "check leaves nothing behind");
+}
+
+#[test]
+fn check_connect_tries_the_source_and_the_database() {
+    let world = World::new();
+    let mut feed = world.start(&["simulate", "--listen", "127.0.0.1:0"], &[]);
+    let url = feed.out("feed at").replace("feed at ", "");
+    assert_eq!(world.run(&["migrate"]).code, 0);
+    let done = world.run_with(&["check", "--connect"], &[("WANDERER_URL", url.trim())]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("source wanderer: "), "{}", done.out);
+}
+
+#[test]
+fn the_schema_is_json_that_refuses_unknown_fields() {
+    let done = World::new().run(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["properties"]["processor"].is_object());
+}
+
+#[test]
+fn no_colour_is_written_where_nobody_sees_it() {
+    let world = World::new();
+    for arguments in [&["--help"][..], &["check"], &["demo", "--nonsense"]] {
+        let done = world.run_with(arguments, &[("NO_COLOR", "1"), ("TERM", "xterm-256color")]);
+        assert!(!done.out.contains('\x1b') && !done.err.contains('\x1b'), "{arguments:?}");
+    }
+}
