@@ -6,6 +6,7 @@ use broadside_engine::pipeline::Report;
 use broadside_engine::{Outcome, Pipeline};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tokio::time::Instant;
 
 use crate::components::components;
 use crate::watch::Watch;
@@ -43,7 +44,10 @@ pub(crate) fn simulate(seed: u64, verbose: bool) -> Course {
                 break;
             }
         }
-        watch.check(watch.is_done(), || "the log is not finished".to_owned());
+        let sound = watch.state().faults.is_empty();
+        if sound {
+            watch.check(watch.is_done(), || "the log is not finished".to_owned());
+        }
         let state = watch.state();
         Course { faults: state.faults.clone(), hash: state.hash(), delivered: state.delivered() }
     })
@@ -53,7 +57,11 @@ async fn live(watch: &Watch, rng: &mut StdRng, life: u32) {
     let calm = life >= TROUBLED_LIVES;
     watch.begin(life, calm);
     watch.note(("life", life));
-    let pipeline = Pipeline::start(watch.world.topology.clone(), components(watch)).unwrap();
+    let mut topology = watch.world.topology.clone();
+    if calm {
+        topology.drain_deadline = STUCK;
+    }
+    let pipeline = Pipeline::start(topology, components(watch)).unwrap();
     if !calm {
         steer(&pipeline, watch, rng).await;
     }
@@ -92,11 +100,11 @@ fn turn(pipeline: &Pipeline, watch: &Watch, rng: &mut StdRng) {
         1 | 2 => pipeline.resume(),
         3 => {
             let limit = rng.random_range(1..250);
-            let in_flight = pipeline.status().ledger.in_flight;
             pipeline.set_in_flight_max(limit).unwrap();
             watch.note(("in flight", limit));
             let mut state = watch.state();
-            state.in_flight_bound = (limit as u64).max(in_flight);
+            state.in_flight_bound = state.in_flight_bound.max(limit as u64);
+            state.limit_set = Instant::now();
         }
         4 => pipeline.set_rate_limit(rng.random_bool(0.7).then(|| world::rate_limit(rng))).unwrap(),
         5 | 6 => {
@@ -133,8 +141,10 @@ fn probe(pipeline: &Pipeline, watch: &Watch) {
     state.check(ledger.imbalance() == 0, || format!("the ledger is out of balance: {ledger:?}"));
     let bound = state.in_flight_bound;
     state.check(ledger.in_flight <= bound, || format!("{} in flight, at most {bound}", ledger.in_flight));
-    // after a lower limit: never up again
-    state.in_flight_bound = bound.min(ledger.in_flight.max(status.in_flight_max as u64));
+    // a lowered limit holds once it has been reached; permits may be on their way to a producer at the moment of the change
+    if ledger.in_flight <= status.in_flight_max as u64 && state.limit_set < Instant::now() {
+        state.in_flight_bound = status.in_flight_max as u64;
+    }
     let handed = state.handed;
     state.check(ledger.received <= handed, || format!("{} received of {handed}", ledger.received));
     for group in status.groups.iter().skip(1) {
@@ -152,7 +162,8 @@ fn settle_accounts(watch: &Watch, report: &Report) {
     let abandoned = ledger.outcome(Outcome::Abandoned);
     state.check(report.source_failure.is_none(), || format!("the source gave up: {:?}", report.source_failure));
     let most = watch.world.topology.drain_deadline + GRACE;
-    state.check(report.took <= most, || format!("the drain took {:?}", report.took));
+    let in_time = state.calm || report.took <= most;
+    state.check(in_time, || format!("the drain took {:?}", report.took));
     let (handed, told) = (state.handed, state.acknowledged);
     if report.deadline_passed {
         state.check(ledger.received <= handed, || format!("{} received of {handed}", ledger.received));

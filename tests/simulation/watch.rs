@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use crate::world::World;
 
+const REWINDS_MAX: u32 = 5;
+
 /// A payload: a position of the log, handed out for the `delivery`th time of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -48,6 +50,8 @@ pub(crate) struct State {
     last: BTreeMap<(String, u64), u64>,
     working: BTreeSet<(String, u64)>,
     pub(crate) in_flight_bound: u64,
+    pub(crate) limit_set: Instant,
+    rewinds: u32,
     pub(crate) life: u32,
     pub(crate) calm: bool,
 }
@@ -78,6 +82,8 @@ impl Watch {
             last: BTreeMap::new(),
             working: BTreeSet::new(),
             in_flight_bound: 0,
+            limit_set: Instant::now(),
+            rewinds: 0,
             life: 0,
             calm: false,
         };
@@ -110,14 +116,20 @@ impl Watch {
         state.acknowledged = 0;
         state.next_position = state.checkpoint.map_or(0, |reached| reached + 1);
         state.watermark = LowWatermark::new();
+        state.rewinds = 0;
+        state.limit_set = Instant::now();
         state.last.clear();
         state.working.clear();
         state.in_flight_bound = self.world.topology.in_flight_max as u64;
     }
 
-    /// Starts again from the checkpoint: what is in flight comes twice.
+    /// Starts again from the checkpoint, a few times in a life: what is in flight comes twice.
     pub(crate) fn rewind(&self) {
         let mut state = self.state();
+        state.rewinds += 1;
+        if state.rewinds > REWINDS_MAX {
+            return;
+        }
         state.next_position = state.checkpoint.map_or(0, |reached| reached + 1);
     }
 

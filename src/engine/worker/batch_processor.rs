@@ -46,7 +46,7 @@ impl<T> Drop for Serving<'_, T> {
 }
 
 impl<T: Send + 'static> BatchProcessor<T> {
-    pub(crate) async fn run(self: Arc<Self>, mut place: Place) -> End {
+    pub(crate) async fn run(self: Arc<Self>, place: Place) -> End {
         let mut worker = self.meter.worker();
         loop {
             self.hatch.idle.add_permits(1);
