@@ -2,20 +2,19 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use broadside::killmail::Kill;
 use broadside::resources::Resources;
 use broadside::sources::file::Config;
-use broadside::store::{self, Store};
-use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source, testing::contract};
+use broadside::store;
+use broadside_engine::{Demand, Factory, Failure, Flow, Message, Source, testing::contract};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 pub(crate) async fn resources() -> Resources {
     let store = store::connect("sqlite::memory:", &store::Options::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Resources { store, hub: Arc::default(), recent: Arc::default(), contact: None, events: false }
+    Resources { store, hub: std::sync::Arc::default(), recent: std::sync::Arc::default(), contact: None, events: false }
 }
 
 fn gzip(text: &str) -> Vec<u8> {
