@@ -7,14 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broadside::killmail::{
-    Attacker, CharacterId, CorporationId, Form, Kill, Killmail, KillmailId, SystemId, TypeId, Victim,
-};
+use broadside::killmail::{Attacker, CharacterId, Form, Kill, Killmail, KillmailId, SystemId, Victim, wire};
 use broadside::store::{self, Options, Store};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
 use sqlx::{Column, QueryBuilder, Row, TypeInfo, ValueRef};
 
 const TABLES: [&str; 4] = ["killmails_raw", "killmails_enriched", "killmail_participants", "killmail_events"];
@@ -138,13 +137,15 @@ impl Table {
         let id = columns.iter().position(|column| column == "killmail_id").expect("every table has it");
         let ids: Vec<i64> = found.iter().map(|row| row.get(id)).collect();
         let ends = (1..=ids.len()).filter(|end| ids.get(*end) != Some(&ids[end - 1])).collect();
-        let cell =
-            |row: &sqlx::sqlite::SqliteRow, index| match row.try_get_raw(index).expect("in range").type_info().name() {
-                "NULL" => Cell::Null,
+        let cell = |row: &SqliteRow, index| {
+            let value = row.try_get_raw(index).expect("in range");
+            match value.type_info().name() {
+                _ if value.is_null() => Cell::Null,
                 "REAL" => Cell::Real(row.get(index)),
                 "TEXT" => Cell::Text(row.get(index)),
                 _ => Cell::Int(row.get(index)),
-            };
+            }
+        };
         let rows = found.iter().map(|row| (0..columns.len()).map(|index| cell(row, index)).collect()).collect();
         Ok(Self { columns, rows, ends })
     }
@@ -255,45 +256,10 @@ fn load(limit: usize) -> anyhow::Result<Vec<Kill>> {
 }
 
 fn decode(line: String) -> Option<Kill> {
-    let whole: Value = serde_json::from_str(&line).ok()?;
-    let body = &whole["esi"];
-    let attackers = body["attackers"].as_array()?;
-    let victim = &body["victim"];
-    let mail = Killmail {
-        killmail_id: KillmailId::new(whole["killmail_id"].as_i64()?)?,
-        killmail_hash: broadside::killmail::KillmailHash::parse(whole["hash"].as_str()?),
-        killmail_time: body["killmail_time"].as_str()?.parse().ok()?,
-        solar_system_id: SystemId::new(body["solar_system_id"].as_i64()?)?,
-        moon_id: None,
-        war_id: None,
-        victim: Victim {
-            character_id: victim["character_id"].as_i64().and_then(CharacterId::new),
-            corporation_id: victim["corporation_id"].as_i64().and_then(CorporationId::new),
-            ship_type_id: victim["ship_type_id"].as_i64().and_then(TypeId::new),
-            alliance_id: victim["alliance_id"].as_i64().and_then(broadside::killmail::AllianceId::new),
-            ..Victim::default()
-        },
-        attackers: attackers.iter().map(attacker).collect(),
-        zkb: None,
-        form: Form::Esi,
-    };
+    let mail = wire::decode(line.as_bytes()).ok()?;
     let mut kill = Kill::new(line.into(), "file", Timestamp::now(), true);
     kill.mail = Some(Arc::new(mail));
     Some(kill)
-}
-
-fn attacker(value: &Value) -> Attacker {
-    Attacker {
-        character_id: value["character_id"].as_i64().and_then(CharacterId::new),
-        corporation_id: value["corporation_id"].as_i64().and_then(CorporationId::new),
-        alliance_id: value["alliance_id"].as_i64().and_then(broadside::killmail::AllianceId::new),
-        faction_id: value["faction_id"].as_i64().and_then(broadside::killmail::FactionId::new),
-        ship_type_id: value["ship_type_id"].as_i64().and_then(TypeId::new),
-        weapon_type_id: value["weapon_type_id"].as_i64().and_then(TypeId::new),
-        damage_done: value["damage_done"].as_i64().unwrap_or(0),
-        final_blow: value["final_blow"].as_bool().unwrap_or(false),
-        security_status: value["security_status"].as_f64(),
-    }
 }
 
 fn made_up(id: i64) -> Option<Kill> {

@@ -17,9 +17,9 @@ use super::signals::Signals;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
 use crate::hub::Hub;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::stages::deduplicate::RecentKills;
 use crate::store::{self, Store};
 
 /// Running pipelines and what serves them.
@@ -119,8 +119,9 @@ impl Worker {
                         eprintln!("broadside: a second signal: ending at once");
                         std::process::exit(i32::from(caught.exit_code()));
                     }
-                    tracing::info!(signal = caught.name(), "draining");
                     draining = true;
+                    self.readiness.block("draining", "the worker is being stopped");
+                    tracing::info!(signal = caught.name(), "draining");
                     self.drain();
                 }
             }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::LETTER;
 use super::letter::Writer;
 use crate::killmail::Kill;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
-use crate::stages::deduplicate::RecentKills;
 use crate::store::{Error, NewDeadLetter, Store, retry};
 
 /// The failure handler of a pipeline with dead letters.

@@ -90,7 +90,11 @@ impl Definition {
     pub fn build_with_source(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
         Components {
             source,
-            stages: self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(resources))).collect(),
+            stages: self
+                .stages
+                .iter()
+                .map(|stage| (stage.name().to_owned(), stage.build(&self.name, resources)))
+                .collect(),
             sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
             failure_handler: self.failure_handler(resources),
             partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::killmail::Kill;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
-use crate::stages::deduplicate::RecentKills;
 use crate::store::{Change, Error, Store, retry};
 
 /// `sink.database = {}`.

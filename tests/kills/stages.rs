@@ -2,7 +2,7 @@
 
 use broadside::killmail::Kill;
 use broadside::killmail::sample::Sampler;
-use broadside::stages::deduplicate::RecentKills;
+use broadside::recent::RecentKills;
 use broadside::stages::{decode, deduplicate};
 use broadside_engine::{Message, Outcome, Stage, testing::contract};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ fn kills() -> Vec<Kill> {
 
 #[tokio::test]
 async fn decode_keeps_the_contract() {
-    let stage = decode::Config::default().build();
+    let stage = decode::Config::default().build("test");
     contract::stage(&stage, kills, |message| {
         (message.payload.mail.clone(), message.failure().map(|failure| failure.error.clone()))
     })
@@ -29,7 +29,7 @@ async fn decode_keeps_the_contract() {
 
 #[tokio::test]
 async fn decode_fails_what_it_cannot_read_and_keeps_its_bytes() {
-    let stage = decode::Config::default().build();
+    let stage = decode::Config::default().build("test");
     let mut messages: Vec<_> = kills().into_iter().map(Message::new).collect();
     stage.process(&mut messages).await;
     assert!(messages[..20].iter().all(|message| message.is_active() && message.payload.mail.is_some()));
@@ -42,7 +42,7 @@ async fn decode_fails_what_it_cannot_read_and_keeps_its_bytes() {
 #[tokio::test]
 async fn deduplicate_filters_the_second_copy_also_within_one_group() {
     let recent = Arc::new(RecentKills::default());
-    let decode = decode::Config::default().build();
+    let decode = decode::Config::default().build("test");
     let deduplicate = deduplicate::Config::default().build(recent.clone());
     let mut messages: Vec<_> =
         kills().into_iter().take(20).chain(kills().into_iter().take(20)).map(Message::new).collect();
@@ -59,7 +59,7 @@ async fn a_set_capacity_bounds_the_shared_memory() {
     let config = deduplicate::Config { capacity: std::num::NonZeroUsize::new(5) };
     let stage = config.build(recent.clone());
     let mut messages: Vec<_> = kills().into_iter().take(20).map(Message::new).collect();
-    decode::Config::default().build().process(&mut messages).await;
+    decode::Config::default().build("test").process(&mut messages).await;
     stage.process(&mut messages).await;
     assert_eq!((recent.len(), recent.stats().evictions), (5, 15));
 }

@@ -4,11 +4,11 @@
 //! before the source is asked, so that what it hands over never waits outside a bound.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,13 +26,14 @@ use crate::worker::queue::Queue;
 /// How the pipeline's producers are steered, all together.
 #[derive(Debug)]
 pub(crate) struct Valve {
-    paused: watch::Sender<bool>,
+    paused: AtomicBool,
+    resumed: Notify,
     /// Cancelled once, at the start of the drain.
     pub(crate) drain: CancellationToken,
     /// Cancelled at each pause and at the drain; a new one at each resume.
     interrupt: Mutex<Arc<CancellationToken>>,
     limiter: Mutex<Option<RateLimiter>>,
-    limit_changed: tokio::sync::Notify,
+    limit_changed: Notify,
     pub(crate) restarts: AtomicU64,
     failure: Mutex<Option<String>>,
 }
@@ -45,11 +46,12 @@ impl Valve {
     pub(crate) fn new(limit: Option<RateLimit>) -> Self {
         let drain = CancellationToken::new();
         Self {
-            paused: watch::Sender::new(false),
+            paused: AtomicBool::new(false),
+            resumed: Notify::new(),
             interrupt: Mutex::new(Arc::new(drain.child_token())),
             drain,
             limiter: Mutex::new(limit.map(|limit| RateLimiter::new(limit, Instant::now()))),
-            limit_changed: tokio::sync::Notify::new(),
+            limit_changed: Notify::new(),
             restarts: AtomicU64::new(0),
             failure: Mutex::new(None),
         }
@@ -57,14 +59,15 @@ impl Valve {
 
     pub(crate) fn pause(&self) {
         let interrupt = lock(&self.interrupt);
-        self.paused.send_replace(true);
+        self.paused.store(true, Ordering::SeqCst);
         interrupt.cancel();
     }
 
     pub(crate) fn resume(&self) {
         let mut interrupt = lock(&self.interrupt);
         *interrupt = Arc::new(self.drain.child_token());
-        self.paused.send_replace(false);
+        self.paused.store(false, Ordering::SeqCst);
+        self.resumed.notify_waiters();
     }
 
     /// Calls back the pulls under way, so that a changed limit holds from now on.
@@ -76,7 +79,7 @@ impl Valve {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        *self.paused.borrow()
+        self.paused.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_limit(&self, limit: Option<RateLimit>) {
@@ -90,8 +93,13 @@ impl Valve {
     }
 
     async fn wait_while_paused(&self) {
-        let mut paused = self.paused.subscribe();
-        let _ = paused.wait_for(|paused| !paused).await;
+        loop {
+            let resumed = self.resumed.notified();
+            if !self.is_paused() {
+                return;
+            }
+            resumed.await;
+        }
     }
 
     /// Waits until the rate limit lets at least one message pass, if nobody is faster.

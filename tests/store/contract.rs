@@ -1,0 +1,331 @@
+//! What every store promises. Each promise is a function on a store with empty tables; [`suite`] names them all for an engine.
+
+use std::sync::Arc;
+
+use broadside::killmail::{Form, Kill, KillmailId, SystemId};
+use broadside::store::{Change, DeadLetterFilter, DeadLetterState, Error, NewDeadLetter, Store};
+
+use crate::kills::{dated, kill, payload};
+
+/// How an engine lets tests look into its tables.
+#[async_trait::async_trait]
+pub(crate) trait Look: Send + Sync {
+    /// Every row, its columns as text ("NULL" for none) joined by `|`.
+    async fn rows(&self, sql: &str) -> Vec<String>;
+}
+
+macro_rules! suite {
+    ($open:path) => {
+        suite!($open: a_kill_is_stored_whole, storing_again_changes_nothing, a_richer_copy_takes_the_place_of_a_poorer_one,
+            a_poorer_copy_changes_nothing, a_kill_twice_in_one_call_is_one_kill, large_calls_are_stored_whole, an_impossible_date_names_its_column,
+            a_refused_kill_refuses_the_whole_call, events_come_in_order_and_after_a_mark, without_events_none_are_written,
+            writers_at_once_lose_nothing, dead_letters_live_and_end, dead_letters_are_found_by_what_they_say,
+            letters_move_only_from_the_states_that_are_named, a_letter_that_fails_again_keeps_its_first_failure, checkpoints_are_kept_and_forgotten,
+            any_order_of_copies_ends_in_the_richest);
+    };
+    ($open:path: $($name:ident),+ $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let open = $open().await;
+            crate::contract::$name(&open.store, &open).await;
+        }
+    )+};
+}
+pub(crate) use suite;
+
+type Shared = Arc<dyn Store>;
+
+async fn insert(store: &Shared, kills: &[Kill]) -> Vec<Change> {
+    store.insert_kills(&kills.iter().collect::<Vec<_>>(), true).await.unwrap()
+}
+
+pub(crate) async fn a_kill_is_stored_whole(store: &Shared, look: &dyn Look) {
+    let changes = insert(store, &[kill(5, Form::Package, 2)]).await;
+    assert!(matches!(changes[..], [Change::New { event_id: Some(_) }]), "{changes:?}");
+    let raw = "SELECT killmail_time, solar_system_id, source, received_at, payload FROM killmails_raw";
+    let expected = format!("2021-11-30T00:00:00Z|30000144|file|2021-11-30T01:00:00.000Z|{}", payload(5, Form::Package));
+    assert_eq!(look.rows(raw).await, [expected]);
+    let enriched =
+        "SELECT victim_character_id, attacker_count, total_value, fitted_value, price_source, module_tags, npc, solo,
+        enrichment_status FROM killmails_enriched";
+    assert_eq!(look.rows(enriched).await, ["7|2|123456|NULL|zkb|[]|0|NULL|partial"]);
+    let participants =
+        "SELECT position, is_victim, character_id, weapon_type_id, damage_done, final_blow, security_status
+        FROM killmail_participants ORDER BY position";
+    let expected = ["0|1|7|NULL|NULL|0|NULL", "1|0|90000001|2873|10|1|-1.5", "2|0|90000002|2873|20|0|-1.5"];
+    assert_eq!(look.rows(participants).await, expected);
+}
+
+pub(crate) async fn storing_again_changes_nothing(store: &Shared, look: &dyn Look) {
+    let kills = [kill(1, Form::Esi, 2), kill(2, Form::Esi, 1)];
+    insert(store, &kills).await;
+    let before = look.rows("SELECT * FROM killmails_enriched ORDER BY 1").await;
+    assert_eq!(insert(store, &kills).await, [Change::Same, Change::Same]);
+    assert_eq!(look.rows("SELECT * FROM killmails_enriched ORDER BY 1").await, before);
+    assert_eq!(store.count_kills().await, Ok(2));
+    assert_eq!(store.events_after(0, &[], 10).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn a_richer_copy_takes_the_place_of_a_poorer_one(store: &Shared, look: &dyn Look) {
+    insert(store, &[kill(1, Form::Feed, 3), kill(2, Form::Esi, 1)]).await;
+    let changes = insert(store, &[kill(1, Form::Package, 2), kill(3, Form::Esi, 1)]).await;
+    assert!(matches!(changes[..], [Change::Richer, Change::New { .. }]), "{changes:?}");
+    assert_eq!(look.rows("SELECT payload FROM killmails_raw WHERE killmail_id = 1").await, [payload(1, Form::Package)]);
+    assert_eq!(look.rows("SELECT total_value FROM killmails_enriched WHERE killmail_id = 1").await, ["123456"]);
+    assert_eq!(
+        look.rows("SELECT position FROM killmail_participants WHERE killmail_id = 1 ORDER BY 1").await,
+        ["0", "1", "2"]
+    );
+    assert_eq!(look.rows("SELECT count(*) FROM killmail_participants WHERE killmail_id = 2").await, ["2"]);
+    assert_eq!(store.events_after(0, &[], 10).await.unwrap().len(), 3, "a richer copy is no new event");
+}
+
+pub(crate) async fn a_poorer_copy_changes_nothing(store: &Shared, look: &dyn Look) {
+    insert(store, &[kill(1, Form::Package, 2)]).await;
+    assert_eq!(insert(store, &[kill(1, Form::Feed, 5)]).await, [Change::Same]);
+    assert_eq!(look.rows("SELECT payload FROM killmails_raw").await, [payload(1, Form::Package)]);
+    assert_eq!(look.rows("SELECT count(*) FROM killmail_participants").await, ["3"]);
+}
+
+pub(crate) async fn a_kill_twice_in_one_call_is_one_kill(store: &Shared, look: &dyn Look) {
+    let kills = [kill(1, Form::Feed, 1), kill(2, Form::Esi, 1), kill(1, Form::Package, 2), kill(1, Form::Esi, 4)];
+    let changes = insert(store, &kills).await;
+    assert!(
+        matches!(changes[..], [Change::New { .. }, Change::New { .. }, Change::Richer, Change::Same]),
+        "{changes:?}"
+    );
+    assert_eq!(look.rows("SELECT payload FROM killmails_raw WHERE killmail_id = 1").await, [payload(1, Form::Package)]);
+    assert_eq!(look.rows("SELECT count(*) FROM killmail_participants WHERE killmail_id = 1").await, ["3"]);
+    assert_eq!(store.events_after(0, &[], 10).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn large_calls_are_stored_whole(store: &Shared, look: &dyn Look) {
+    let mut kills: Vec<_> = (1..=1234).map(|id| kill(id, Form::Esi, id as usize % 7)).collect();
+    kills.push(kill(2000, Form::Esi, 10_000));
+    insert(store, &kills).await;
+    assert_eq!(store.count_kills().await, Ok(1235));
+    let odd = "SELECT e.killmail_id FROM killmails_enriched e WHERE attacker_count + 1 <>
+        (SELECT count(*) FROM killmail_participants p WHERE p.killmail_id = e.killmail_id)";
+    assert!(look.rows(odd).await.is_empty());
+    assert_eq!(look.rows("SELECT count(*) FROM killmail_participants WHERE killmail_id = 2000").await, ["10001"]);
+}
+
+pub(crate) async fn an_impossible_date_names_its_column(store: &Shared, _: &dyn Look) {
+    for time in ["2003-05-05T23:59:59Z", "2021-12-01T01:00:01Z"] {
+        match store.insert_kills(&[&dated(1, time)], true).await {
+            Err(Error::Data { column, message, .. }) => {
+                assert_eq!(column.as_deref(), Some("killmail_time"));
+                assert!(message.contains(time), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        store.insert_kills(&[&dated(1, "2003-05-06T00:00:00Z"), &dated(2, "2021-12-01T01:00:00Z")], true).await.is_ok()
+    );
+}
+
+pub(crate) async fn a_refused_kill_refuses_the_whole_call(store: &Shared, _: &dyn Look) {
+    let mut undecoded = kill(2, Form::Esi, 1);
+    undecoded.mail = None;
+    let answer = store.insert_kills(&[&kill(1, Form::Esi, 1), &undecoded], true).await;
+    assert!(matches!(answer, Err(Error::Data { .. })), "{answer:?}");
+    let mut bytes = kill(3, Form::Esi, 1);
+    bytes.raw = vec![b'{', 0xff, b'}'].into();
+    let answer = store.insert_kills(&[&kill(1, Form::Esi, 1), &bytes], true).await;
+    assert!(matches!(answer, Err(Error::Data { .. })), "{answer:?}");
+    assert_eq!(store.count_kills().await, Ok(0));
+}
+
+pub(crate) async fn events_come_in_order_and_after_a_mark(store: &Shared, _: &dyn Look) {
+    assert_eq!(store.event_range().await, Ok(None));
+    let changes = insert(store, &(1..=300).map(|id| kill(id, Form::Esi, 1)).collect::<Vec<_>>()).await;
+    let given = changes.iter().map(|change| match change {
+        Change::New { event_id } => event_id.unwrap(),
+        other => panic!("{other:?}"),
+    });
+    let given: Vec<i64> = given.collect();
+    let events = store.events_after(0, &[], 1000).await.unwrap();
+    assert_eq!(
+        events.iter().map(|event| event.event_id).collect::<Vec<_>>(),
+        given,
+        "ascending, in the order of the call"
+    );
+    assert_eq!(events[9].payload, payload(10, Form::Esi));
+    assert_eq!(store.event_range().await, Ok(Some((given[0], given[299]))));
+
+    let page = store.events_after(given[99], &[], 5).await.unwrap();
+    assert_eq!(page.iter().map(|event| event.event_id).collect::<Vec<_>>(), given[100..105]);
+    let system = SystemId::new(30_000_143).unwrap();
+    let of_system = store.events_after(given[99], &[system, SystemId::new(5).unwrap()], 2).await.unwrap();
+    assert_eq!(of_system.iter().map(|event| event.killmail_id.get()).collect::<Vec<_>>(), [103, 106]);
+    assert!(of_system.iter().all(|event| event.system_id == system));
+}
+
+pub(crate) async fn without_events_none_are_written(store: &Shared, _: &dyn Look) {
+    let changes = store.insert_kills(&[&kill(1, Form::Esi, 1)], false).await.unwrap();
+    assert_eq!(changes, [Change::New { event_id: None }]);
+    assert_eq!(store.event_range().await, Ok(None));
+}
+
+pub(crate) async fn writers_at_once_lose_nothing(store: &Shared, look: &dyn Look) {
+    // Eight writers, each with its own kills and the same hundred others.
+    let tasks = (0..8_i64).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut new = 0;
+            for batch in 0..5 {
+                let own = (0..20).map(|i| 1000 + writer * 100 + batch * 20 + i);
+                let common = (0..20).map(|i| 1 + batch * 20 + i);
+                let kills: Vec<_> = own.chain(common).map(|id| kill(id, Form::Esi, 2)).collect();
+                let changes = insert(&store, &kills).await;
+                new += changes.iter().filter(|change| matches!(change, Change::New { .. })).count();
+            }
+            new
+        })
+    });
+    let mut new = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        new += task.await.unwrap();
+    }
+    assert_eq!(new, 900, "each kill is new exactly once");
+    assert_eq!(store.count_kills().await, Ok(900));
+    assert_eq!(look.rows("SELECT count(*), count(DISTINCT killmail_id) FROM killmail_events").await, ["900|900"]);
+    assert_eq!(look.rows("SELECT count(*) FROM killmail_participants").await, ["2700"]);
+}
+
+fn letter(stage: &str, payload: &[u8]) -> NewDeadLetter {
+    NewDeadLetter {
+        pipeline: "kills".to_owned(),
+        source: "wanderer".to_owned(),
+        group: "parse".to_owned(),
+        stage: stage.to_owned(),
+        sinks_done: vec!["db_insert".to_owned()],
+        class: "invalid".to_owned(),
+        error: "the victim is missing".to_owned(),
+        sqlstate: Some("23514".to_owned()),
+        http_status: Some(422),
+        killmail_id: KillmailId::new(42),
+        failed_at: "2026-01-01T00:00:00.5Z".parse().unwrap(),
+        payload: payload.to_vec(),
+    }
+}
+
+async fn states(store: &Shared) -> Vec<DeadLetterState> {
+    let letters = store.dead_letters(&DeadLetterFilter::default()).await.unwrap();
+    letters.into_iter().map(|letter| letter.state).collect()
+}
+
+pub(crate) async fn dead_letters_live_and_end(store: &Shared, _: &dyn Look) {
+    let bytes = [0, 255, b'{', b'\n', 0x80];
+    let ids = store.add_dead_letters(&[letter("decode", &bytes), letter("match", b"")]).await.unwrap();
+    assert!(ids[0] < ids[1]);
+    let filter = DeadLetterFilter { ids: vec![ids[0]], payload: true, ..DeadLetterFilter::default() };
+    let found = store.dead_letters(&filter).await.unwrap().remove(0);
+    assert_eq!((found.state, found.attempts, found.payload_bytes), (DeadLetterState::Open, 1, 5));
+    assert_eq!(found.first_failed_at, found.letter.failed_at);
+    assert_eq!(format!("{:?}", found.letter), format!("{:?}", letter("decode", &bytes)));
+
+    use DeadLetterState::{Discarded, Open, Replayed, Retrying};
+    assert_eq!(store.set_dead_letter_state(&ids, &[Open], Retrying, None).await, Ok(ids.clone()));
+    assert_eq!(store.set_dead_letter_state(&ids[..1], &[Retrying], Replayed, None).await, Ok(ids[..1].to_vec()));
+    store.set_dead_letter_state(&ids[1..], &[Retrying], Discarded, Some("no use")).await.unwrap();
+    assert_eq!(states(store).await, [Replayed, Discarded]);
+    let note = |letters: Vec<broadside::store::DeadLetter>| letters[1].note.clone();
+    assert_eq!(note(store.dead_letters(&DeadLetterFilter::default()).await.unwrap()).as_deref(), Some("no use"));
+    let mut counts = store.dead_letter_counts().await.unwrap();
+    counts.sort_by_key(|(_, state, _)| state.as_str());
+    assert_eq!(counts, [("kills".to_owned(), Discarded, 1), ("kills".to_owned(), Replayed, 1)]);
+}
+
+pub(crate) async fn dead_letters_are_found_by_what_they_say(store: &Shared, _: &dyn Look) {
+    let mut other = letter("decode", b"x");
+    other.pipeline = "market".to_owned();
+    let ids = store.add_dead_letters(&[letter("decode", b"x"), letter("match", b"x"), other]).await.unwrap();
+    let find = async |filter: DeadLetterFilter| {
+        let letters = store.dead_letters(&filter).await.unwrap();
+        assert!(letters.iter().all(|letter| letter.letter.payload.is_empty()), "payloads only when asked for");
+        letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>()
+    };
+    let any = DeadLetterFilter::default;
+    assert_eq!(find(any()).await, ids);
+    assert_eq!(find(DeadLetterFilter { stage: Some("decode".into()), ..any() }).await, [ids[0], ids[2]]);
+    assert_eq!(find(DeadLetterFilter { pipeline: Some("kills".into()), ..any() }).await, ids[..2]);
+    assert_eq!(find(DeadLetterFilter { state: Some(DeadLetterState::Replayed), ..any() }).await, [0_i64; 0]);
+    assert_eq!(find(DeadLetterFilter { after: ids[0], limit: Some(1), ..any() }).await, [ids[1]]);
+}
+
+pub(crate) async fn letters_move_only_from_the_states_that_are_named(store: &Shared, _: &dyn Look) {
+    use DeadLetterState::{Discarded, Open, Retrying};
+    let ids = store.add_dead_letters(&[letter("decode", b"x"), letter("decode", b"y")]).await.unwrap();
+    store.set_dead_letter_state(&ids[..1], &[Open], Discarded, Some("no use")).await.unwrap();
+    assert_eq!(store.set_dead_letter_state(&ids, &[Open], Retrying, None).await, Ok(ids[1..].to_vec()));
+    assert_eq!(
+        store.set_dead_letter_state(&ids, &[Open], Retrying, None).await,
+        Ok(vec![]),
+        "two replays never share a letter"
+    );
+    assert_eq!(states(store).await, [Discarded, Retrying]);
+}
+
+pub(crate) async fn a_letter_that_fails_again_keeps_its_first_failure(store: &Shared, _: &dyn Look) {
+    let id = store.add_dead_letters(&[letter("decode", b"as received")]).await.unwrap()[0];
+    store.set_dead_letter_state(&[id], &[DeadLetterState::Open], DeadLetterState::Retrying, None).await.unwrap();
+    let again = NewDeadLetter {
+        error: "the ship is missing".to_owned(),
+        killmail_id: None,
+        failed_at: "2026-02-02T00:00:00Z".parse().unwrap(),
+        ..letter("match", b"never kept")
+    };
+    store.dead_letter_failed_again(id, &again).await.unwrap();
+    let filter = DeadLetterFilter { payload: true, ..DeadLetterFilter::default() };
+    let found = store.dead_letters(&filter).await.unwrap().remove(0);
+    assert_eq!((found.state, found.attempts), (DeadLetterState::Open, 2));
+    assert_eq!((found.letter.stage.as_str(), found.letter.error.as_str()), ("match", "the ship is missing"));
+    assert_eq!(found.letter.payload, b"as received");
+    assert_eq!(found.letter.killmail_id, KillmailId::new(42), "an id that was known stays known");
+    assert_eq!(found.first_failed_at, letter("decode", b"").failed_at);
+    assert_eq!(found.last_failed_at, again.failed_at);
+    assert!(store.dead_letter_failed_again(id + 1, &again).await.is_err());
+}
+
+pub(crate) async fn checkpoints_are_kept_and_forgotten(store: &Shared, _: &dyn Look) {
+    assert_eq!(store.checkpoint("file:a").await, Ok(None));
+    store.set_checkpoint("file:a", Some("1")).await.unwrap();
+    store.set_checkpoint("file:a", Some("2")).await.unwrap();
+    store.set_checkpoint("file:b", Some("")).await.unwrap();
+    assert_eq!(store.checkpoint("file:a").await, Ok(Some("2".to_owned())));
+    assert_eq!(store.checkpoint("file:b").await, Ok(Some(String::new())));
+    store.set_checkpoint("file:a", None).await.unwrap();
+    assert_eq!(store.checkpoint("file:a").await, Ok(None));
+}
+
+/// A hundred drawn histories of copies, in calls of drawn sizes, against the rule itself.
+pub(crate) async fn any_order_of_copies_ends_in_the_richest(store: &Shared, look: &dyn Look) {
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
+    let forms = [Form::Feed, Form::Esi, Form::Package];
+    let histories = proptest::collection::vec(proptest::collection::vec((1..5_i64, 0..3_usize), 1..6), 1..6);
+    let mut runner = TestRunner::deterministic();
+    for round in 0..100 {
+        let calls = histories.new_tree(&mut runner).unwrap().current();
+        let mut richest = std::collections::BTreeMap::new();
+        for call in &calls {
+            let id = |kill: i64| round * 10 + kill;
+            let kills: Vec<_> = call.iter().map(|(n, form)| kill(id(*n), forms[*form], 1 + form)).collect();
+            insert(store, &kills).await;
+            for (n, form) in call {
+                let best = richest.entry(id(*n)).or_insert(*form);
+                *best = (*best).max(*form);
+            }
+        }
+        let (first, last) = (round * 10, round * 10 + 9);
+        let sql = format!(
+            "SELECT r.killmail_id, r.payload, count(*) FROM killmails_raw r JOIN killmail_participants USING (killmail_id)
+             WHERE r.killmail_id BETWEEN {first} AND {last} GROUP BY r.killmail_id, r.payload ORDER BY 1"
+        );
+        let expected: Vec<_> =
+            richest.iter().map(|(id, form)| format!("{id}|{}|{}", payload(*id, forms[*form]), 2 + form)).collect();
+        assert_eq!(look.rows(&sql).await, expected, "after {calls:?}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Stores: one suite of promises that every engine keeps ([`contract`]), and what is each engine's own.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod contract;
+mod kills;
+mod pipeline;
+mod sqlite;

@@ -1,0 +1,176 @@
+//! The suite on SQLite, and what only a file can do: be locked by another process, be in the wrong place, be of another build.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broadside::killmail::Form;
+use broadside::store::{self, Error, Options, Store, retry};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Row, TypeInfo, ValueRef};
+use tempfile::TempDir;
+
+use crate::contract::{Look, suite};
+use crate::kills::kill;
+
+suite!(open);
+
+/// A store in a folder that goes when it goes.
+pub(crate) struct Open {
+    pub(crate) store: Arc<dyn Store>,
+    folder: TempDir,
+}
+
+impl Open {
+    pub(crate) async fn connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("kills.db"));
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+}
+
+#[async_trait::async_trait]
+impl Look for Open {
+    async fn rows(&self, sql: &str) -> Vec<String> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut self.connection().await).await.unwrap();
+        rows.iter().map(|row| (0..row.columns().len()).map(|at| text(row, at)).collect::<Vec<_>>().join("|")).collect()
+    }
+}
+
+fn text(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
+    let value = row.try_get_raw(at).unwrap();
+    match value.type_info().name() {
+        _ if value.is_null() => "NULL".to_owned(),
+        "TEXT" => row.get(at),
+        "REAL" => row.get::<f64, _>(at).to_string(),
+        _ => row.get::<i64, _>(at).to_string(),
+    }
+}
+
+pub(crate) async fn open() -> Open {
+    open_with(&Options::default()).await
+}
+
+async fn open_with(options: &Options) -> Open {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("kills.db").display());
+    let store = store::connect(&url, options).await.unwrap();
+    assert_eq!(store.migrate().await.unwrap().len(), 4);
+    Open { store, folder }
+}
+
+#[tokio::test]
+async fn migrating_again_takes_no_step() {
+    let open = open().await;
+    assert_eq!(open.store.pending_migrations().await, Ok(vec![]));
+    assert_eq!(open.store.migrate().await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn a_newer_builds_file_is_refused() {
+    let open = open().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)";
+    sqlx::query(newer).execute(&mut open.connection().await).await.unwrap();
+    let error = open.store.migrate().await.unwrap_err();
+    assert!(error.to_string().contains("a newer one made it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_migrated_is_a_permanent_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("kills.db").display());
+    let store = store::connect(&url, &Options::default()).await.unwrap();
+    assert_eq!(store.pending_migrations().await.unwrap()[0], "0001 killmails");
+    let answer = store.insert_kills(&[&kill(1, Form::Esi, 1)], true).await;
+    assert!(matches!(answer, Err(Error::Permanent(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_store_in_memory_keeps_kills_until_it_is_closed() {
+    let store = store::connect("sqlite::memory:", &Options::default()).await.unwrap();
+    store.migrate().await.unwrap();
+    store.insert_kills(&[&kill(1, Form::Esi, 1)], true).await.unwrap();
+    assert_eq!(store.count_kills().await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_work_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display();
+    for (url, says) in [
+        (format!("sqlite://{path}/missing/kills.db"), "does not exist"),
+        (format!("sqlite://{path}"), "it is a folder"),
+        ("sqlite://".to_owned(), "no file is named"),
+        (format!("sqlite://{path}/kills.db?sync=off"), "`sync=off` is not known"),
+        ("postgres://broadside:secret@localhost/kills".to_owned(), "this build has SQLite only"),
+        ("mysql://broadside:secret@localhost/kills".to_owned(), "must begin with sqlite://"),
+    ] {
+        let error = store::connect(&url, &Options::default()).await.unwrap_err().to_string();
+        assert!(error.contains(says), "{url}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn commits_can_be_synced_by_the_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?synchronous=full", folder.path().join("kills.db").display());
+    let store = store::connect(&url, &Options::default()).await.unwrap();
+    store.migrate().await.unwrap();
+    store.insert_kills(&[&kill(1, Form::Esi, 1)], true).await.unwrap();
+    assert_eq!(store.count_kills().await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_row_that_the_database_refuses_names_code_and_constraint() {
+    let open = open().await;
+    let trap = "CREATE TRIGGER trap BEFORE INSERT ON killmails_enriched WHEN NEW.killmail_id = 7
+        BEGIN INSERT INTO killmails_enriched (killmail_id, killmail_time, solar_system_id, attacker_count, enrichment_status, enriched_at)
+        VALUES (8, '', 1, 1, 'wrong', ''); END";
+    sqlx::query(trap).execute(&mut open.connection().await).await.unwrap();
+    let answer = open.store.insert_kills(&[&kill(6, Form::Esi, 1), &kill(7, Form::Esi, 1)], true).await;
+    let Err(Error::Data { sqlstate, constraint, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(sqlstate.as_deref(), Some("SQLITE_CONSTRAINT_CHECK"));
+    assert_eq!(constraint.as_deref(), Some("enrichment_status_known"));
+    assert_eq!(open.rows("SELECT count(*) FROM killmails_raw").await, ["0"], "nothing of the call is left");
+    assert_eq!(open.store.insert_kills(&[&kill(6, Form::Esi, 1)], true).await.map(|changes| changes.len()), Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_locked_by_another_is_waited_for() {
+    let options = Options { busy_timeout: Duration::from_millis(10), ..Options::default() };
+    let open = open_with(&options).await;
+    let mut other = open.connection().await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let kill = kill(1, Form::Esi, 1);
+    let answer = open.store.insert_kills(&[&kill], true).await;
+    assert!(matches!(answer, Err(Error::Transient(_))), "{answer:?}");
+
+    let store = open.store.clone();
+    let held = tokio::spawn(async move {
+        let kills = [&kill];
+        retry::hold(store.health(), "store kills", || store.insert_kills(&kills, true)).await
+    });
+    while open.store.health().trouble().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!held.is_finished());
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(held.await.unwrap().map(|changes| changes.len()), Ok(1));
+    assert_eq!(open.store.health().trouble(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_dropped_leaves_nothing_and_blocks_nothing() {
+    let options = Options { call_timeout: Duration::from_micros(200), ..Options::default() };
+    let open = open_with(&Options::default()).await;
+    let url = format!("sqlite://{}", open.folder.path().join("kills.db").display());
+    let hasty = store::connect(&url, &options).await;
+    let kills: Vec<_> = (1..=500).map(|id| kill(id, Form::Esi, 20)).collect();
+    let kills: Vec<_> = kills.iter().collect();
+    if let Ok(hasty) = hasty {
+        let answer = hasty.insert_kills(&kills, true).await;
+        assert!(matches!(answer, Err(Error::Transient(_))), "{answer:?}");
+        hasty.close().await;
+    }
+    assert_eq!(open.store.count_kills().await, Ok(0));
+    assert_eq!(open.store.insert_kills(&kills, true).await.map(|changes| changes.len()), Ok(500));
+}
