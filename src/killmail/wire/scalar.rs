@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(cents(1_234_567.89), Some(123_456_789));
         assert_eq!(cents(0.1 + 0.2), Some(30));
         assert_eq!(cents(1.999), Some(200));
-        assert_eq!(cents(90_071_992_547_409.9), Some(9_007_199_254_740_990));
+        assert_eq!(cents(90_071_992_547_409.91), Some(9_007_199_254_740_991));
         assert_eq!(cents(9_007_199_254_740_993.0), Some(900_719_925_474_099_200), "the double itself is even");
         for wrong in [-0.01, f64::NAN, f64::INFINITY, 1e17, 92_233_720_368_547_760.0] {
             assert_eq!(cents(wrong), None, "{wrong}");
