@@ -12,8 +12,7 @@ use serde::Deserialize;
 
 use crate::killmail::Kill;
 use crate::resources::Resources;
-use crate::stages::deduplicate::RecentKills;
-use crate::store::{Change, Error, Store, retry};
+use crate::store::{Change, Error, retry};
 
 /// `sink.database = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -33,18 +32,13 @@ impl Config {
     /// Builds the sink.
     #[must_use]
     pub fn build(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
-        Arc::new(Database {
-            store: resources.store.clone(),
-            recent: resources.recent.clone(),
-            events: self.events && resources.events,
-        })
+        Arc::new(Database { resources: resources.clone(), events: self.events && resources.events })
     }
 }
 
 #[derive(Debug)]
 struct Database {
-    store: Arc<dyn Store>,
-    recent: Arc<RecentKills>,
+    resources: Resources,
     events: bool,
 }
 
@@ -58,10 +52,11 @@ impl Sink<Kill> for Database {
         if kills.is_empty() {
             return Ok(());
         }
-        let call = || self.store.insert_kills(&kills, self.events);
-        let changes = retry::hold(self.store.health(), "store kills", call).await.map_err(failure)?;
+        let Resources { store, recent, .. } = &self.resources;
+        let call = || store.insert_kills(&kills, self.events);
+        let changes = retry::hold(store.health(), "store kills", call).await.map_err(failure)?;
         let mails = kills.iter().filter_map(|kill| kill.mail.as_ref());
-        self.recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
+        recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
         for (message, change) in messages.iter_mut().filter(|m| m.is_active()).zip(changes) {
             match change {
                 Change::New { event_id } => message.payload.event_id = event_id,

@@ -52,7 +52,7 @@ cases! {
     single_brackets: format!("{SOURCE}[processor]\nname = \"parse\"\nstages = [\"decode\"]\n") => ["3:2: `processor` is a table, not a list of tables | write [[processor]], in double brackets: there may be several"];
     an_unknown_field: format!("{SOURCE}[[processor]]\nname = \"parse\"\nconcurency = 2\nstages = [\"decode\"]\n") => ["5:1: unknown field `concurency` | did you mean `concurrency`?"];
     an_unknown_field_of_a_source: format!("[source.wanderer]\nurll = \"x\"\n{PARSE}") => ["2:1: unknown field `urll` | did you mean `url`?"];
-    an_unknown_field_of_a_sink: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink.database = {{ path = \"x\" }}\n") => ["8:19: unknown field `path` | nothing can be set here"];
+    an_unknown_field_of_a_sink: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink.database = {{ path = \"x\" }}\n") => ["8:19: unknown field `path` | known here: events"];
     an_unknown_stage: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"decode\", \"dedupliacte\"]\n") => ["5:21: unknown stage `dedupliacte` | did you mean `deduplicate`?"];
     an_unknown_sink: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink.databse = {{}}\n") => ["8:6: unknown sink `databse` | did you mean `database`?"];
     a_sink_as_text: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink = \"database\"\n") => ["8:8: a sink must be a table that is named after its kind | as in sink.database = {}"];
