@@ -21,6 +21,7 @@
 //! | [`store`] | all SQL, one trait | a migration, a method |
 //! | [`dead_letter`] | keeps what failed, hands it out again | |
 //! | [`hub`] | in-process topics | |
+//! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`resources`] | what components share | a field |
 //! | [`definition`] | pipeline files → topology and components | |
 //! | [`http`] | what the worker serves | a file per route |
@@ -41,6 +42,7 @@ pub mod duration;
 pub mod http;
 pub mod hub;
 pub mod killmail;
+pub mod recent;
 pub mod resources;
 pub mod settings;
 pub mod simulator;

@@ -12,7 +12,7 @@ pub struct Resources {
     /// Live topics.
     pub hub: Arc<crate::hub::Hub>,
     /// Kills seen of late, shared by `deduplicate` (reads, marks as pending) and the `database` sink (marks as stored).
-    pub recent: Arc<crate::stages::deduplicate::RecentKills>,
+    pub recent: Arc<crate::recent::RecentKills>,
     /// An address for the User-Agent.
     pub contact: Option<String>,
     /// Whether killfeed events are written (a backfill writes none unless asked).

@@ -55,6 +55,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         if let Err(problem) = definition.check_source(settings.contact.as_deref()) {
             text.push_str(&format!("  Not ready to run yet: {}.\n", problem.message));
         }
+        for setting in definition.without_effect() {
+            text.push_str(&format!("  {setting} is checked, and not acted on yet.\n"));
+        }
         text.push('\n');
     }
     print(&text);

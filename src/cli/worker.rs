@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use broadside_engine::Outcome;
-use broadside_engine::pipeline::{Pipeline, State};
+use broadside_engine::pipeline::Pipeline;
 use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -18,12 +17,10 @@ use super::signals::Signals;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
 use crate::hub::Hub;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::stages::deduplicate::RecentKills;
 use crate::store::{self, Store};
-
-const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// Running pipelines and what serves them.
 #[derive(Debug)]
@@ -106,6 +103,7 @@ impl Worker {
     }
 
     /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
+    /// Who is still draining is logged by the engine, every few seconds.
     pub(super) async fn finished(&self, signals: &mut Signals, mut draining: bool) -> Vec<Ended> {
         let mut all = std::pin::pin!(join_all(self.running.iter().map(|running| async {
             let report = running.pipeline.finished().await;
@@ -113,8 +111,6 @@ impl Worker {
             log_end(&ended);
             ended
         })));
-        let mut every = tokio::time::interval(REPORT_EVERY);
-        every.reset();
         loop {
             tokio::select! {
                 ended = &mut all => return ended,
@@ -123,33 +119,11 @@ impl Worker {
                         eprintln!("broadside: a second signal: ending at once");
                         std::process::exit(i32::from(caught.exit_code()));
                     }
-                    tracing::info!(signal = caught.name(), "draining");
                     draining = true;
+                    self.readiness.block("draining", "the worker is being stopped");
+                    tracing::info!(signal = caught.name(), "draining");
                     self.drain();
-                    every.reset();
                 }
-                _ = every.tick(), if draining => self.log_drain(),
-            }
-        }
-    }
-
-    fn log_drain(&self) {
-        for running in &self.running {
-            let status = running.pipeline.status();
-            if status.state != State::Stopped {
-                let queues: Vec<String> = status
-                    .groups
-                    .iter()
-                    .filter(|group| group.queue_depth > 0)
-                    .map(|group| format!("{} {}", group.name, group.queue_depth))
-                    .collect();
-                let pipeline = &running.pipeline.topology().name;
-                tracing::info!(
-                    pipeline,
-                    in_flight = status.ledger.in_flight,
-                    queues = queues.join(", "),
-                    "still draining"
-                );
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Writes failed messages down as dead letters, before they are acknowledged.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use broadside_engine::{FailureHandler, Message, Topology};
 use jiff::Timestamp;
@@ -7,8 +9,9 @@ use jiff::Timestamp;
 use super::LETTER;
 use super::letter::Writer;
 use crate::killmail::Kill;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
-use crate::store::{Error, NewDeadLetter, retry};
+use crate::store::{Error, NewDeadLetter, Store, retry};
 
 /// The failure handler of a pipeline with dead letters.
 ///
@@ -16,7 +19,8 @@ use crate::store::{Error, NewDeadLetter, retry};
 /// cannot be written for good stays failed, and its acknowledger hears so.
 #[derive(Debug)]
 pub struct Keeper {
-    resources: Resources,
+    store: Arc<dyn Store>,
+    recent: Arc<RecentKills>,
     writer: Writer,
 }
 
@@ -24,7 +28,8 @@ impl Keeper {
     /// For the pipeline of this shape.
     #[must_use]
     pub fn new(resources: &Resources, topology: &Topology) -> Self {
-        Self { resources: resources.clone(), writer: Writer::new(topology) }
+        let (store, recent) = (resources.store.clone(), resources.recent.clone());
+        Self { store, recent, writer: Writer::new(topology) }
     }
 
     /// One transaction for all; when one of them is refused, one for each.
@@ -42,15 +47,15 @@ impl Keeper {
     }
 
     async fn add(&self, letters: &[NewDeadLetter]) -> Result<(), Error> {
-        let call = || self.resources.store.add_dead_letters(letters);
-        retry::hold(self.resources.store.health(), "keep dead letters", call).await.map(drop)
+        let call = || self.store.add_dead_letters(letters);
+        retry::hold(self.store.health(), "keep dead letters", call).await.map(drop)
     }
 
     /// A letter that failed on its way again stays the same letter.
     async fn failed_again(&self, message: &mut Message<Kill>, id: i64, now: Timestamp) {
         let letter = self.writer.letter(message, now);
-        let call = || self.resources.store.dead_letter_failed_again(id, &letter);
-        settle(message, retry::hold(self.resources.store.health(), "keep dead letters", call).await);
+        let call = || self.store.dead_letter_failed_again(id, &letter);
+        settle(message, retry::hold(self.store.health(), "keep dead letters", call).await);
     }
 }
 
@@ -70,7 +75,7 @@ impl FailureHandler<Kill> for Keeper {
         let now = Timestamp::now();
         // A good copy that comes later is not a duplicate of one that failed.
         let ids = messages.iter().filter_map(|message| Some(message.payload.mail.as_ref()?.killmail_id));
-        self.resources.recent.forget(ids);
+        self.recent.forget(ids);
         let mut first = Vec::with_capacity(messages.len());
         for message in messages {
             match message.metadata(LETTER).and_then(|id| id.parse().ok()) {

@@ -102,12 +102,12 @@ pub enum PartitionBy {
 pub struct DeadLetters {
     /// Whether they are kept in the database. Without it a failed message is only counted and logged.
     pub enabled: bool,
-    /// Letters that failed for a passing reason are tried again this often; none: only by hand.
+    /// How often letters that failed for a passing reason are to be tried again. Checked, and not acted on yet: replay by hand.
     pub retry_every: Option<Span>,
-    /// Attempts, the first one included, after which a letter waits for a person.
+    /// Attempts, the first one included, after which a letter waits for a person. Goes with `retry_every`.
     #[schemars(range(min = 1, max = 1000))]
     pub attempts_max: u32,
-    /// Share of failed messages above which an alert is due.
+    /// Share of failed messages above which an alert is due. Checked, and not acted on yet.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub alert_above: Option<f64>,
 }

@@ -90,7 +90,11 @@ impl Definition {
     pub fn build_with_source(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
         Components {
             source,
-            stages: self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(resources))).collect(),
+            stages: self
+                .stages
+                .iter()
+                .map(|stage| (stage.name().to_owned(), stage.build(&self.name, resources)))
+                .collect(),
             sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
             failure_handler: self.failure_handler(resources),
             partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),
@@ -104,6 +108,17 @@ impl Definition {
         } else {
             Arc::new(LeaveFailed)
         }
+    }
+
+    /// Settings that are checked and, as yet, change nothing: the operator must not count on them.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let letters = &self.dead_letters;
+        let set = [
+            (letters.retry_every.is_some(), "dead_letters.retry_every"),
+            (letters.alert_above.is_some(), "dead_letters.alert_above"),
+        ];
+        set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 
     /// The kind of each batcher's sink, by the batcher's name.

@@ -253,7 +253,11 @@ impl Pipeline {
         if limit == 0 {
             return Err(ControlError::Zero("in_flight_max"));
         }
+        let lower = limit < self.book.limit();
         self.book.set_limit(limit);
+        if lower {
+            self.valve.call_back();
+        }
         Ok(())
     }
 

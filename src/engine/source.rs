@@ -62,7 +62,7 @@ impl<T> Demand<T> {
         self.messages.is_empty()
     }
 
-    /// Ready when the pipeline is paused or drains: return soon, with what there is.
+    /// Ready when the pipeline is paused or drains, or a limit has changed: return soon, with what there is.
     pub fn interrupted(&self) -> WaitForCancellationFutureOwned {
         CancellationToken::clone(&self.interrupt).cancelled_owned()
     }

@@ -132,3 +132,30 @@ fn isk<S: serde::Serializer>(cents: &Option<i64>, serializer: S) -> Result<S::Ok
         None => serializer.serialize_none(),
     }
 }
+
+/// A party to a kill, in the order in which they are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Participant<'a> {
+    Victim(&'a Victim),
+    Attacker(&'a Attacker),
+}
+
+impl Killmail {
+    /// As JSON: ESI's field names, with `killmail_hash`, and `zkb` in snake case.
+    #[must_use]
+    pub fn to_public_json(&self) -> String {
+        serde_json::to_string(self).expect("a killmail has neither maps with odd keys nor failing fields")
+    }
+
+    /// Everyone, by position: 0 is the victim, then the attackers in their order.
+    pub fn participants(&self) -> impl Iterator<Item = (usize, Participant<'_>)> {
+        let attackers = self.attackers.iter().map(Participant::Attacker);
+        std::iter::once(Participant::Victim(&self.victim)).chain(attackers).enumerate()
+    }
+
+    /// How many attacked.
+    #[must_use]
+    pub fn attacker_count(&self) -> usize {
+        self.attackers.len()
+    }
+}

@@ -9,7 +9,6 @@ mod faults;
 mod ledger;
 mod publisher;
 mod routes;
-mod sampler;
 mod supply;
 
 use std::net::SocketAddr;

@@ -9,8 +9,8 @@ use flate2::bufread::MultiGzDecoder;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::sampler::Sampler;
 use super::{Config, Error};
+use crate::killmail::sample::Sampler;
 
 /// A kill as the feed sends it.
 #[derive(Debug, Clone)]
@@ -56,7 +56,9 @@ impl Supply {
     pub(super) fn next(&mut self) -> io::Result<Option<Published>> {
         loop {
             let mut body = match &mut self.origin {
-                Origin::Seed(sampler) => sampler.next(Timestamp::now()),
+                Origin::Seed(sampler) => {
+                    serde_json::from_str(&sampler.next(Timestamp::now()).feed_json()).map_err(io::Error::from)?
+                }
                 Origin::Files { waiting, open } => match next_line(waiting, open)? {
                     None => return Ok(None),
                     Some(line) => match serde_json::from_slice(&line).ok().and_then(feed_form) {

@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::killmail::Kill;
+use crate::recent::RecentKills;
 use crate::resources::Resources;
-use crate::store::{Change, Error, retry};
+use crate::store::{Change, Error, Store, retry};
 
 /// `sink.database = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -32,13 +33,18 @@ impl Config {
     /// Builds the sink.
     #[must_use]
     pub fn build(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
-        Arc::new(Database { resources: resources.clone(), events: self.events && resources.events })
+        Arc::new(Database {
+            store: resources.store.clone(),
+            recent: resources.recent.clone(),
+            events: self.events && resources.events,
+        })
     }
 }
 
 #[derive(Debug)]
 struct Database {
-    resources: Resources,
+    store: Arc<dyn Store>,
+    recent: Arc<RecentKills>,
     events: bool,
 }
 
@@ -52,11 +58,10 @@ impl Sink<Kill> for Database {
         if kills.is_empty() {
             return Ok(());
         }
-        let Resources { store, recent, .. } = &self.resources;
-        let call = || store.insert_kills(&kills, self.events);
-        let changes = retry::hold(store.health(), "store kills", call).await.map_err(failure)?;
+        let call = || self.store.insert_kills(&kills, self.events);
+        let changes = retry::hold(self.store.health(), "store kills", call).await.map_err(failure)?;
         let mails = kills.iter().filter_map(|kill| kill.mail.as_ref());
-        recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
+        self.recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
         for (message, change) in messages.iter_mut().filter(|m| m.is_active()).zip(changes) {
             match change {
                 Change::New { event_id } => message.payload.event_id = event_id,

@@ -107,7 +107,12 @@ impl Work {
         }
         let Some(rate) = self.rate else { return Due::Now(wanted) };
         let begun = *self.begun.get_or_insert(now);
-        let mut due = (now.duration_since(begun).as_secs_f64() * rate) as u64 + 1;
+        let tick = |kill: u64| begun + Duration::from_secs_f64(kill as f64 / rate);
+        // An estimate first, and then by the ticks themselves: what rounding says is due must be due by the clock too.
+        let mut due = (now.duration_since(begun).as_secs_f64() * rate) as u64;
+        while tick(due) <= now {
+            due += 1;
+        }
         let late = due.saturating_sub(self.made);
         let late_max = (CATCH_UP.as_secs_f64() * rate) as u64 + 1;
         if late > late_max {
@@ -116,7 +121,7 @@ impl Work {
             due = self.made + late_max;
         }
         match due.saturating_sub(self.made) {
-            0 => Due::At(begun + Duration::from_secs_f64(self.made as f64 / rate)),
+            0 => Due::At(tick(self.made)),
             ready => Due::Now(wanted.min(ready)),
         }
     }

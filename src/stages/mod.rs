@@ -54,9 +54,9 @@ impl Config {
 
     /// The stage.
     #[must_use]
-    pub fn build(&self, resources: &Resources) -> Arc<dyn Stage<Kill>> {
+    pub fn build(&self, pipeline: &str, resources: &Resources) -> Arc<dyn Stage<Kill>> {
         match self {
-            Self::Decode(config) => Arc::new(config.build()),
+            Self::Decode(config) => Arc::new(config.build(pipeline)),
             Self::Deduplicate(config) => Arc::new(config.build(resources.recent.clone())),
         }
     }

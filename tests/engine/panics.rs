@@ -34,7 +34,7 @@ async fn a_panic_in_a_stage_on_groups_fails_its_group_and_the_worker_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_stage_on_single_messages_fails_that_message_alone() {
     let (pusher, source) = source();
-    let odd = stage::each(|m: &mut Record| assert!(m.payload % 2 == 0, "odd"));
+    let odd = stage::each(|m: &mut Record| assert!(m.payload.is_multiple_of(2), "odd"));
     push(&pusher, 0..9).await;
     pusher.finish();
     let pipeline = start(stepping(), Components::new(source).stage("step", odd));

@@ -1,5 +1,6 @@
 //! `/livez` and `/readyz`.
 
+use broadside::store::{self, DeadLetterState, Store};
 use broadside_engine::pipeline::State;
 use serde_json::json;
 
@@ -58,9 +59,26 @@ async fn a_store_that_does_not_answer_is_not_ready_and_its_words_stay_inside() {
 }
 
 #[tokio::test]
-async fn the_pipelines_are_listed_with_their_shape_figures_and_ledger() {
-    use broadside::store::DeadLetterState;
+async fn a_call_that_is_held_is_not_ready_although_a_ping_comes_through() {
+    let world = World::new().await;
+    let held = store::retry::hold(world.store.health(), "insert kills", || async {
+        Err::<(), _>(store::Error::Transient("busy".into()))
+    });
+    let waiting = async {
+        while world.get("/readyz").await.status == 200 {}
+        not_ready(&world).await
+    };
+    tokio::select! {
+        _ = held => panic!("it is held for ever"),
+        (status, reasons) = waiting => {
+            assert_eq!((status, reasons[0].0.as_str()), (503, "store"));
+            assert!(reasons[0].1.starts_with("calls have been held since 20"), "{reasons:?}");
+        }
+    }
+}
 
+#[tokio::test]
+async fn the_pipelines_are_listed_with_their_shape_figures_and_ledger() {
     let world = World::new().await;
     world
         .store

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::client::Stream;
 use crate::memory_store::MemoryStore;
 use crate::metrics::{keeps_to_the_table, passes_promtool};
-use crate::world::{World, mail};
+use crate::world::{World, mail, recorder};
 
 /// Stores events, as the database sink does.
 struct Keep(Arc<MemoryStore>);
@@ -38,6 +38,7 @@ impl Sink<Kill> for Keep {
 
 /// Kills whose id ends in 9 fail, those that end in 8 are duplicates.
 async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
+    recorder();
     let (store, hub) = (Arc::new(MemoryStore::default()), Arc::new(Hub::default()));
     let (pusher, source) = push_source(100);
     let topology = Topology::new("kills", Source::new("wanderer"))

@@ -176,8 +176,8 @@ pub(crate) fn mail(id: i64, system: i64) -> Arc<Killmail> {
     })
 }
 
-/// The process has one recorder, whichever test comes first.
-fn recorder() -> PrometheusHandle {
+/// The process has one recorder, whichever test comes first. Pipelines take their histograms from it when they start.
+pub(crate) fn recorder() -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| telemetry::install_metrics().unwrap()).clone()
 }

@@ -108,7 +108,9 @@ mod tests {
                     lanes.push(partition, item);
                 }
                 let (max, finish) = takes.next().unwrap();
-                if let Some((partition, items)) = lanes.take(max) {
+                let taken = lanes.take(max);
+                let stuck = taken.is_none();
+                if let Some((partition, items)) = taken {
                     prop_assert!(!working.contains(&partition));
                     working.push(partition);
                     out += items.len();
@@ -116,7 +118,7 @@ mod tests {
                 } else if working.is_empty() {
                     prop_assert_eq!(lanes.len(), 0);
                 }
-                if (finish || working.len() > 3) && !working.is_empty() {
+                if (finish || stuck || working.len() > 3) && !working.is_empty() {
                     lanes.done(working.remove(0));
                 }
             }

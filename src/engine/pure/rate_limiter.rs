@@ -1,7 +1,10 @@
 //! Messages per span of time, as a token bucket.
 //!
 //! A bucket rather than a fixed window: the whole allowance may be used at once, is then refilled evenly, and what was not
-//! used is kept up to one allowance. So in any span of `per` at most twice the allowance passes, and over a long time exactly the rate.
+//! used is kept up to one allowance. So in any span at most the allowance and the span's share pass, and over a long time exactly the rate.
+//!
+//! A pull may take long, so what is set aside for it is counted again when it has passed: else an allowance set aside long ago, the
+//! refilled one and the next share could all pass in one moment.
 
 use std::time::Duration;
 
@@ -13,6 +16,7 @@ use crate::topology::RateLimit;
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimiter {
     limit: RateLimit,
+    since: Instant,
     /// The moment up to which the allowance is spent. A bucket that is `per` behind is full.
     spent_until: Instant,
 }
@@ -20,7 +24,7 @@ pub(crate) struct RateLimiter {
 impl RateLimiter {
     /// Starts with a full allowance.
     pub(crate) fn new(limit: RateLimit, now: Instant) -> Self {
-        Self { limit, spent_until: now - limit.per }
+        Self { limit, since: now, spent_until: now - limit.per }
     }
 
     fn cost(&self, messages: usize) -> Duration {
@@ -45,13 +49,14 @@ impl RateLimiter {
         self.spent_until += self.cost(messages);
     }
 
-    /// Puts right what was counted before it was known: `counted` messages, of which `passed` passed (or more).
-    pub(crate) fn correct(&mut self, counted: usize, passed: usize) {
-        if passed > counted {
-            self.spend(passed - counted);
-        } else {
-            self.spent_until -= self.cost(counted) - self.cost(passed);
+    /// Counts `passed` messages in place of the `taken` that were set aside for them at `at`. More than there is makes a debt.
+    pub(crate) fn correct(&mut self, taken: usize, at: Option<Instant>, passed: usize, now: Instant) {
+        if let Some(at) = at.filter(|at| *at >= self.since) {
+            // less what has been refilled since, and may have been taken by others
+            self.spent_until -= self.cost(taken).saturating_sub(now.saturating_duration_since(at));
         }
+        self.spent_until = self.spent_until.max(now - self.limit.per);
+        self.spend(passed);
     }
 }
 
@@ -69,6 +74,29 @@ mod tests {
         limiter.spend(10);
         assert_eq!(limiter.available(1, start), Err(Duration::from_millis(100)));
         assert_eq!(limiter.available(100, start + Duration::from_millis(300)), Ok(3));
+    }
+
+    #[test]
+    fn an_allowance_set_aside_for_long_is_not_spent_besides_the_refilled_one() {
+        let start = Instant::now();
+        let limit = RateLimit { messages: 10, per: Duration::from_secs(1) };
+        let mut limiter = RateLimiter::new(limit, start);
+        limiter.spend(10);
+        let later = start + Duration::from_secs(60);
+        limiter.correct(10, Some(start), 10, later);
+        assert_eq!(limiter.available(10, later), Err(Duration::from_millis(100)));
+        limiter.spend(5);
+        limiter.correct(5, Some(later), 0, later);
+        assert_eq!(limiter.available(10, later + Duration::from_millis(200)), Ok(2));
+    }
+
+    #[test]
+    fn what_was_taken_before_the_limit_was_set_gives_nothing_back() {
+        let start = Instant::now();
+        let limit = RateLimit { messages: 10, per: Duration::from_secs(1) };
+        let mut limiter = RateLimiter::new(limit, start);
+        limiter.correct(100, None, 20, start);
+        assert_eq!(limiter.available(1, start), Err(Duration::from_millis(1_100)));
     }
 
     proptest! {

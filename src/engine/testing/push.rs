@@ -111,8 +111,8 @@ impl<T: Send> Source<T> for Pulling<T> {
     async fn pull(&mut self, demand: &mut Demand<T>) -> Result<Flow, Failure> {
         let first = tokio::select! {
             biased;
-            order = self.orders.recv() => order,
             () = demand.interrupted() => return Ok(Flow::More),
+            order = self.orders.recv() => order,
         };
         let Ok(mut order) = first else { return Ok(Flow::Finished) };
         loop {

@@ -46,7 +46,7 @@ impl<T> Drop for Serving<'_, T> {
 }
 
 impl<T: Send + 'static> BatchProcessor<T> {
-    pub(crate) async fn run(self: Arc<Self>, mut place: Place) -> End {
+    pub(crate) async fn run(self: Arc<Self>, place: Place) -> End {
         let mut worker = self.meter.worker();
         loop {
             self.hatch.idle.add_permits(1);
@@ -89,7 +89,8 @@ impl<T: Send + 'static> BatchProcessor<T> {
 
     /// Delivers, and halves what fails for its data until the bad messages stand alone: k bad ones of n cost about k·log₂(n) further deliveries.
     async fn deliver_splitting(&self, head: &Batch, messages: &mut [Message<T>]) {
-        let mut left = Vec::from_iter([0..messages.len()]);
+        let mut left = Vec::new();
+        left.push(0..messages.len());
         while let Some(range) = left.pop() {
             let part = &mut messages[range.clone()];
             let delivered = fence::guard(self.sink.deliver(head, part)).await;

@@ -1,9 +1,10 @@
 //! The workers of one group: started, added, removed, restarted after a fault of the engine itself, and joined.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,20 +26,41 @@ pub(crate) type Run = Arc<dyn Fn(Place) -> BoxFuture<'static, End> + Send + Sync
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     index: usize,
-    wanted: watch::Receiver<usize>,
+    wanted: Arc<Wanted>,
+}
+
+/// How many workers there should be. Not a `watch` channel: that wakes its receivers in random order, and a simulation could not repeat it.
+#[derive(Debug)]
+struct Wanted {
+    workers: AtomicUsize,
+    changed: Notify,
+}
+
+impl Wanted {
+    fn workers(&self) -> usize {
+        self.workers.load(Ordering::SeqCst)
+    }
+
+    fn set(&self, workers: usize) {
+        self.workers.store(workers, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
 }
 
 impl Place {
     /// Whether this worker is one too many.
     pub(crate) fn is_dismissed(&self) -> bool {
-        self.index >= *self.wanted.borrow()
+        self.index >= self.wanted.workers()
     }
 
     /// Ready when this worker is one too many.
-    pub(crate) async fn dismissed(&mut self) {
-        let index = self.index;
-        if self.wanted.wait_for(|wanted| *wanted <= index).await.is_err() {
-            std::future::pending::<()>().await;
+    pub(crate) async fn dismissed(&self) {
+        loop {
+            let changed = self.wanted.changed.notified();
+            if self.is_dismissed() {
+                return;
+            }
+            changed.await;
         }
     }
 }
@@ -46,7 +68,7 @@ impl Place {
 /// One group's workers.
 pub(crate) struct Crew {
     run: Run,
-    wanted: Arc<watch::Sender<usize>>,
+    wanted: Arc<Wanted>,
     /// Seats that are taken.
     seats: Arc<Mutex<Vec<bool>>>,
     tracker: TaskTracker,
@@ -56,7 +78,7 @@ pub(crate) struct Crew {
 impl Crew {
     /// Starts `workers` workers. `abort` ends them at once, wherever they wait.
     pub(crate) fn start(workers: usize, abort: CancellationToken, run: Run) -> Self {
-        let wanted = Arc::new(watch::Sender::new(workers));
+        let wanted = Arc::new(Wanted { workers: AtomicUsize::new(workers), changed: Notify::new() });
         let crew = Self { run, wanted, seats: Arc::default(), tracker: TaskTracker::new(), abort };
         crew.fill();
         crew
@@ -64,12 +86,12 @@ impl Crew {
 
     /// Changes the number of workers: new ones start now, those too many leave after their present group.
     pub(crate) fn resize(&self, workers: usize) {
-        self.wanted.send_replace(workers);
+        self.wanted.set(workers);
         self.fill();
     }
 
     fn fill(&self) {
-        let wanted = *self.wanted.borrow();
+        let wanted = self.wanted.workers();
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         for index in 0..wanted {
             if index == seats.len() {
@@ -91,15 +113,15 @@ impl Crew {
 }
 
 /// Runs one worker, again after a crash, until it is drained or dismissed.
-async fn stay(index: usize, run: Run, wanted: Arc<watch::Sender<usize>>, seats: Arc<Mutex<Vec<bool>>>) {
+async fn stay(index: usize, run: Run, wanted: Arc<Wanted>, seats: Arc<Mutex<Vec<bool>>>) {
     loop {
-        let place = Place { index, wanted: wanted.subscribe() };
+        let place = Place { index, wanted: wanted.clone() };
         match fence::guard(run(place)).await {
             Ok(End::Drained) => return,
             Ok(End::Dismissed) => {
                 let mut seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
                 // wanted again meanwhile: stay
-                if index >= *wanted.borrow() {
+                if index >= wanted.workers() {
                     seats[index] = false;
                     return;
                 }

@@ -42,7 +42,7 @@ pub(crate) struct Processor<T> {
 }
 
 impl<T: Send + 'static> Processor<T> {
-    pub(crate) async fn run(self: Arc<Self>, mut place: Place) -> End {
+    pub(crate) async fn run(self: Arc<Self>, place: Place) -> End {
         let mut worker = self.meter.worker();
         loop {
             if place.is_dismissed() {

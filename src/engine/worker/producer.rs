@@ -4,11 +4,11 @@
 //! before the source is asked, so that what it hands over never waits outside a bound.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,13 +26,14 @@ use crate::worker::queue::Queue;
 /// How the pipeline's producers are steered, all together.
 #[derive(Debug)]
 pub(crate) struct Valve {
-    paused: watch::Sender<bool>,
+    paused: AtomicBool,
+    resumed: Notify,
     /// Cancelled once, at the start of the drain.
     pub(crate) drain: CancellationToken,
     /// Cancelled at each pause and at the drain; a new one at each resume.
     interrupt: Mutex<Arc<CancellationToken>>,
     limiter: Mutex<Option<RateLimiter>>,
-    limit_changed: tokio::sync::Notify,
+    limit_changed: Notify,
     pub(crate) restarts: AtomicU64,
     failure: Mutex<Option<String>>,
 }
@@ -45,33 +46,46 @@ impl Valve {
     pub(crate) fn new(limit: Option<RateLimit>) -> Self {
         let drain = CancellationToken::new();
         Self {
-            paused: watch::Sender::new(false),
+            paused: AtomicBool::new(false),
+            resumed: Notify::new(),
             interrupt: Mutex::new(Arc::new(drain.child_token())),
             drain,
             limiter: Mutex::new(limit.map(|limit| RateLimiter::new(limit, Instant::now()))),
-            limit_changed: tokio::sync::Notify::new(),
+            limit_changed: Notify::new(),
             restarts: AtomicU64::new(0),
             failure: Mutex::new(None),
         }
     }
 
     pub(crate) fn pause(&self) {
-        self.paused.send_replace(true);
-        lock(&self.interrupt).cancel();
+        let interrupt = lock(&self.interrupt);
+        self.paused.store(true, Ordering::SeqCst);
+        interrupt.cancel();
     }
 
     pub(crate) fn resume(&self) {
-        *lock(&self.interrupt) = Arc::new(self.drain.child_token());
-        self.paused.send_replace(false);
+        let mut interrupt = lock(&self.interrupt);
+        *interrupt = Arc::new(self.drain.child_token());
+        self.paused.store(false, Ordering::SeqCst);
+        self.resumed.notify_waiters();
+    }
+
+    /// Calls back the pulls under way, so that a changed limit holds from now on.
+    pub(crate) fn call_back(&self) {
+        let mut interrupt = lock(&self.interrupt);
+        if !self.is_paused() {
+            std::mem::replace(&mut *interrupt, Arc::new(self.drain.child_token())).cancel();
+        }
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        *self.paused.borrow()
+        self.paused.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_limit(&self, limit: Option<RateLimit>) {
         *lock(&self.limiter) = limit.map(|limit| RateLimiter::new(limit, Instant::now()));
         self.limit_changed.notify_waiters();
+        self.call_back();
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
@@ -79,37 +93,40 @@ impl Valve {
     }
 
     async fn wait_while_paused(&self) {
-        let mut paused = self.paused.subscribe();
-        let _ = paused.wait_for(|paused| !paused).await;
-    }
-
-    /// Takes up to `wanted` messages' worth of the rate limit.
-    async fn take_rate(&self, wanted: usize) -> usize {
         loop {
-            let changed = self.limit_changed.notified();
-            let wait = match self.try_take_rate(wanted) {
-                Ok(taken) => return taken,
-                Err(wait) => wait,
-            };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = changed => {}
+            let resumed = self.resumed.notified();
+            if !self.is_paused() {
+                return;
             }
+            resumed.await;
         }
     }
 
-    /// The same without waiting; or how long to wait.
-    fn try_take_rate(&self, wanted: usize) -> Result<usize, Duration> {
-        let mut limiter = lock(&self.limiter);
-        let Some(limiter) = limiter.as_mut() else { return Ok(wanted) };
-        let available = limiter.available(wanted, Instant::now())?;
-        limiter.spend(available);
-        Ok(available)
+    /// Waits until the rate limit lets at least one message pass, if nobody is faster.
+    async fn wait_for_rate(&self) {
+        let changed = self.limit_changed.notified();
+        let wait = lock(&self.limiter).as_mut().and_then(|limiter| limiter.available(1, Instant::now()).err());
+        let Some(wait) = wait else { return };
+        tokio::select! {
+            biased;
+            () = changed => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 
-    fn correct_rate(&self, taken: usize, used: usize) {
+    /// Takes up to `wanted` messages' worth of the rate limit; or says how long to wait.
+    fn try_take_rate(&self, wanted: usize) -> Result<Rate, Duration> {
+        let mut limiter = lock(&self.limiter);
+        let Some(limiter) = limiter.as_mut() else { return Ok(Rate { messages: wanted, at: None }) };
+        let now = Instant::now();
+        let messages = limiter.available(wanted, now)?;
+        limiter.spend(messages);
+        Ok(Rate { messages, at: Some(now) })
+    }
+
+    fn correct_rate(&self, taken: Rate, used: usize, now: Instant) {
         if let Some(limiter) = lock(&self.limiter).as_mut() {
-            limiter.correct(taken, used);
+            limiter.correct(taken.messages, taken.at, used, now);
         }
     }
 }
@@ -129,7 +146,13 @@ pub(crate) struct Producer<T> {
 struct Reserved {
     permits: usize,
     room: usize,
-    rate: usize,
+    rate: Rate,
+}
+
+/// What is set aside of the rate limit, and since when, if there is a limit.
+struct Rate {
+    messages: usize,
+    at: Option<Instant>,
 }
 
 impl<T: Send + 'static> Producer<T> {
@@ -183,7 +206,7 @@ impl<T: Send + 'static> Producer<T> {
             let Some(reserved) = self.reserve().await else { return Ok(true) };
             worker.enter(Activity::Starved);
             let interrupt = lock(&self.valve.interrupt).clone();
-            let mut demand = Demand::new(reserved.rate, interrupt);
+            let mut demand = Demand::new(reserved.rate.messages, interrupt);
             let pulled = fence::guard(source.pull(&mut demand)).await;
             worker.enter(Activity::Busy);
             let messages = demand.take();
@@ -201,6 +224,21 @@ impl<T: Send + 'static> Producer<T> {
 
     /// Waits until at least one message may be pulled; `None` when the drain comes first.
     async fn reserve(&self) -> Option<Reserved> {
+        loop {
+            let (room, permits) = self.reserve_room().await?;
+            // a pause may have come while it waited for room; and nothing is held while it waits for the rate limit
+            let rate = if self.valve.is_paused() { None } else { self.valve.try_take_rate(permits).ok() };
+            if let Some(rate) = rate {
+                return Some(Reserved { permits, room, rate });
+            }
+            self.queue.release(room);
+            self.shared.book.release(permits);
+            self.or_drain(self.valve.wait_for_rate()).await?;
+        }
+    }
+
+    /// Waits until it is not paused and there is room and a permit for at least one message.
+    async fn reserve_room(&self) -> Option<(usize, usize)> {
         let book = &self.shared.book;
         if self.valve.drain.is_cancelled() {
             return None;
@@ -221,24 +259,15 @@ impl<T: Send + 'static> Producer<T> {
             self.queue.release(room);
             return None;
         };
-        let rate = match self.valve.try_take_rate(permits) {
-            Ok(rate) => Some(rate),
-            Err(_) => self.or_drain(self.valve.take_rate(permits)).await,
-        };
-        let Some(rate) = rate else {
-            self.queue.release(room);
-            book.release(permits);
-            return None;
-        };
-        Some(Reserved { permits, room, rate })
+        Some((room, permits))
     }
 
     /// Enters what was pulled in the ledger and sends it on; returns what was reserved for more.
     async fn accept(&self, mut messages: Vec<crate::message::Message<T>>, reserved: Reserved) {
         let pulled = messages.len();
         let Reserved { permits, room, rate } = reserved;
-        self.valve.correct_rate(rate, pulled);
         let now = Instant::now();
+        self.valve.correct_rate(rate, pulled, now);
         messages.iter_mut().for_each(|message| message.stamp(now));
         let mut group = Group::received(messages, &self.shared.book);
         let beyond = pulled.saturating_sub(permits);

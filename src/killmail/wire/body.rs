@@ -79,14 +79,6 @@ impl Draft {
             form,
         })
     }
-
-    /// The same id may stand outside and inside of an envelope; two ids are two kills.
-    fn set_id(&mut self, id: KillmailId) -> Result<(), String> {
-        match self.id.replace(id) {
-            Some(other) if other != id => Err(format!("{id}, and {other} before it: two kills in one")),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Keeps what is there if the new value is absent.
@@ -192,11 +184,7 @@ impl<'a> Body<'a> {
         let draft = self.draft;
         while let Some(key) = map.next_key()? {
             match key {
-                BodyKey::KillmailId => {
-                    if let Some(id) = map.next_value::<Int>()?.0.and_then(KillmailId::new) {
-                        draft.set_id(id).map_err(A::Error::custom)?;
-                    }
-                }
+                BodyKey::KillmailId => map.next_value_seed(IdSeed(&mut draft.id))?,
                 BodyKey::Hash => keep(&mut draft.hash, map.next_value::<Hash>()?.0),
                 BodyKey::KillmailTime => keep(&mut draft.time, map.next_value::<Time>()?.0),
                 BodyKey::KillTime => {
@@ -247,6 +235,23 @@ impl<'a> Body<'a> {
 }
 
 object!(Body<'_> => (), "an object", ());
+
+/// The same id may stand outside and inside of an envelope; two ids are two kills.
+struct IdSeed<'a>(&'a mut Option<KillmailId>);
+
+impl<'de> DeserializeSeed<'de> for IdSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Some(id) = Int::deserialize(deserializer)?.0.and_then(KillmailId::new) else { return Ok(()) };
+        match self.0.replace(id) {
+            Some(other) if other != id => {
+                Err(D::Error::custom(format_args!("{id}, and {other} before it: two kills in one")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 struct VictimBody {
     victim: Victim,

@@ -61,7 +61,7 @@ fn problem(message: &str) -> String {
 fn broken(text: &str, error: &serde_json::Error) -> Error {
     let line = error.line();
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let at = (start + error.column().saturating_sub(1)).min(text.len());
+    let at = if error.is_eof() { text.len() } else { (start + error.column().saturating_sub(1)).min(text.len()) };
     let message = error.to_string();
     let problem = message.rsplit_once(" at line ").map_or(&*message, |(sentence, _)| sentence).to_owned();
     Error::Broken { at, line, problem }

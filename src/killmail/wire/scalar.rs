@@ -266,6 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::excessive_precision, reason = "as feeds write it")]
     fn money_is_rounded_to_the_cent_and_never_wraps() {
         assert_eq!(cents(1_234_567.89), Some(123_456_789));
         assert_eq!(cents(0.1 + 0.2), Some(30));

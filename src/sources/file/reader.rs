@@ -32,7 +32,7 @@ struct Open {
 impl Reader {
     /// Opens a file. What is wrong with it shows at the first record, so that other files still have their turn.
     pub(super) fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> Self {
-        let opened = Open::open(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
+        let opened = Open::of(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
         Self { path: path.to_owned(), opened }
     }
 
@@ -44,7 +44,7 @@ impl Reader {
 }
 
 impl Open {
-    fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> io::Result<Self> {
+    fn of(path: &Path, progress: Arc<Progress>, skip: u64) -> io::Result<Self> {
         let counted = Counted { file: File::open(path)?, progress };
         let mut file = BufReader::with_capacity(BUFFER, counted);
         let is_compressed = file.fill_buf()?.starts_with(&GZIP);
