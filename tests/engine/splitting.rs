@@ -18,8 +18,7 @@ async fn deliver(size: u32, bad: impl IntoIterator<Item = u32>) -> Vec<Vec<u32>>
         let bad = messages.iter().find(|m| is_bad.contains(&m.payload));
         bad.map_or(Ok(()), |m| Err(Failure::invalid(format!("{} is bad", m.payload))))
     });
-    let components =
-        Components::new(source.with_acknowledger(acks.clone())).sink("out", sink).failure_handler(handler);
+    let components = Components::new(source.with_acknowledger(acks.clone())).sink("out", sink).failure_handler(handler);
     push(&pusher, 0..size).await;
     pusher.finish();
     let report = ended(&start(topology().batcher(out(size as usize)), components)).await;

@@ -24,8 +24,7 @@ async fn times_say_who_is_busy_who_starves_and_who_is_blocked() {
         ..Processor::new(name)
     };
     let topology = Topology { processors: vec![work("fast"), work("slow")], ..topology() };
-    let components =
-        Components::new(source).stage("fast", fast).stage("slow", slow.delay(|_| Duration::from_secs(1)));
+    let components = Components::new(source).stage("fast", fast).stage("slow", slow.delay(|_| Duration::from_secs(1)));
     let pipeline = start(topology, components);
     tokio::time::sleep(Duration::from_secs(5)).await;
     push(&pusher, 0..20).await;

@@ -50,10 +50,7 @@ fn each_fault_has_its_reason() {
             topology().batcher(Batcher { batch_timeout: Duration::ZERO, ..out(1) }),
             "`out`: batch_timeout must be at least 1",
         ),
-        (
-            topology().batcher(Batcher { batch_bytes: Some(0), ..out(1) }),
-            "`out`: batch_bytes must be at least 1",
-        ),
+        (topology().batcher(Batcher { batch_bytes: Some(0), ..out(1) }), "`out`: batch_bytes must be at least 1"),
         (topology().batcher(Batcher { concurrency: 0, ..out(1) }), "`out`: concurrency must be at least 1"),
         (
             topology().batcher(Batcher { capacity: 9, ..out(10) }),
