@@ -192,7 +192,7 @@ impl Stage<Item> for Step {
             }
             self.route(message);
         }
-        assert!(!panics || watch.world.draw(("panic", items[0].position)) % 4 != 0, "{TOLD}");
+        assert!(!panics || !watch.world.draw(("panic", items[0].position)).is_multiple_of(4), "{TOLD}");
     }
 }
 
