@@ -221,8 +221,10 @@ impl<T> Group<T> {
         for message in &self.messages {
             outcomes[message.outcome() as usize] += 1;
         }
-        self.messages.clear();
+        let messages = std::mem::take(&mut self.messages);
         self.book.settle(outcomes);
+        // last, because dropping a payload is user code
+        drop(messages);
     }
 }
 

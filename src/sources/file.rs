@@ -12,15 +12,13 @@
 
 mod checkpoints;
 mod reader;
-mod records;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source};
-use bytes::Bytes;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,8 +28,8 @@ use crate::killmail::wire::BYTES_MAX;
 use crate::resources::Resources;
 
 use checkpoints::Checkpoints;
-use reader::Reader;
-use records::Record;
+pub use reader::Progress;
+use reader::{Reader, Record};
 
 /// What a pull reads at most, so that it returns soon.
 const PULL_BYTES: usize = 4_000_000;
@@ -120,17 +118,6 @@ impl Place {
     fn key(&self, pipeline: &str) -> String {
         format!("backfill/{pipeline}/{}/{}/{}", self.canonical.display(), self.bytes, self.changed_at)
     }
-}
-
-/// How far the reading has come; shared with whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Of all files, as they lie on the disk.
-    pub bytes_total: u64,
-    /// Likewise.
-    pub bytes_read: AtomicU64,
-    /// Records handed over.
-    pub records: AtomicU64,
 }
 
 /// Builds the source, again and again; what was handed over is not handed over again by the next incarnation.
@@ -302,12 +289,4 @@ fn turn(mut reader: Reader, room: usize) -> (Reader, Turn) {
         }
     }
     (reader, turn)
-}
-
-impl Record {
-    fn bytes(&self) -> &Bytes {
-        match self {
-            Self::Whole(bytes) | Self::TooLarge { head: bytes, .. } => bytes,
-        }
-    }
 }

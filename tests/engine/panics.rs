@@ -175,3 +175,34 @@ async fn a_panic_while_a_source_is_built_costs_one_restart() {
     assert_eq!(ended(&pipeline).await.source_failure, None);
     assert_eq!(pipeline.status().source_restarts, 2);
 }
+
+/// A payload whose drop panics: user code that no fence surrounds, so it takes the worker with it.
+#[derive(Clone)]
+struct Bomb(bool);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!self.0 || std::thread::panicking(), "told to panic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_crashes_leaves_its_messages_abandoned_and_starts_again() {
+    let (pusher, source) = broadside_engine::testing::push_source(10);
+    let filter = stage::each(|m: &mut Message<Bomb>| {
+        if m.payload.0 {
+            m.filter()
+        }
+    });
+    for armed in [true, false, false] {
+        pusher.push(Message::new(Bomb(armed))).await;
+    }
+    let pipeline =
+        broadside_engine::Pipeline::start(stepping(), Components::new(source).stage("step", filter)).unwrap();
+    settle_down().await;
+    let ledger = pipeline.status().ledger;
+    assert_eq!((ledger.received, ledger.settled, ledger.in_flight), (3, [0, 0, 0, 1, 2], 0));
+    pusher.push(Message::new(Bomb(false))).await;
+    pusher.finish();
+    assert_eq!(outcomes(&ended(&pipeline).await), [1, 0, 0, 1, 2]);
+}

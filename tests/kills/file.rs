@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use broadside::killmail::Kill;
 use broadside::resources::Resources;
@@ -15,7 +14,7 @@ use flate2::write::GzEncoder;
 pub(crate) async fn resources() -> Resources {
     let store = store::connect("sqlite::memory:", &store::Options::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Resources { store, hub: Arc::default(), recent: Arc::default(), contact: None, events: false }
+    Resources { store, hub: std::sync::Arc::default(), recent: std::sync::Arc::default(), contact: None, events: false }
 }
 
 fn gzip(text: &str) -> Vec<u8> {

@@ -53,7 +53,7 @@ impl Factory<Item> for Log {
             return Err(Failure::transient("no connection"));
         }
         // most start where the last one stopped; some know no more than the checkpoint
-        if watch.world.draw(("rewind", attempt)) % 4 == 0 && !calm {
+        if watch.world.draw(("rewind", attempt)).is_multiple_of(4) && !calm {
             watch.rewind();
         }
         Ok(Box::new(Reader(watch.clone())))
@@ -86,7 +86,7 @@ impl Source<Item> for Reader {
         }
         if watch.world.strikes(500, calm, ("crash", attempt)) {
             watch.note("crash");
-            assert!(watch.world.draw(("how", attempt)) % 2 == 0, "{TOLD}");
+            assert!(watch.world.draw(("how", attempt)).is_multiple_of(2), "{TOLD}");
             return Err(Failure::transient("connection lost"));
         }
         Ok(Flow::More)
@@ -108,7 +108,7 @@ impl Acknowledger<Item> for Checkpoint {
         }
         let first = messages[0].payload.position;
         assert!(!watch.world.strikes(100, calm, ("ack", first, life)), "{TOLD}");
-        if watch.world.draw(("slow ack", first)) % 10 == 0 {
+        if watch.world.draw(("slow ack", first)).is_multiple_of(10) {
             tokio::time::sleep(watch.world.time("ack", first, calm, life)).await;
         }
         for message in messages.iter() {
@@ -187,12 +187,12 @@ impl Stage<Item> for Step {
             watch.pass(name, item);
             panics |= meet(watch, name, message) == Fate::Panic;
             message.put_batch_key(BatchKey(watch.world.key(item.position)));
-            if watch.world.draw(("flush", item.position)) % 20 == 0 {
+            if watch.world.draw(("flush", item.position)).is_multiple_of(20) {
                 message.put_batch_mode(BatchMode::Flush);
             }
             self.route(message);
         }
-        assert!(!panics || watch.world.draw(("panic", items[0].position)) % 4 != 0, "{TOLD}");
+        assert!(!panics || !watch.world.draw(("panic", items[0].position)).is_multiple_of(4), "{TOLD}");
     }
 }
 
@@ -203,7 +203,7 @@ impl Step {
         let roots: Vec<usize> =
             world.topology.batchers.iter().enumerate().filter(|(_, b)| b.after.is_none()).map(|b| b.0).collect();
         // order is promised along one path
-        if roots.is_empty() || world.ordered || drawn % 3 == 0 {
+        if roots.is_empty() || world.ordered || drawn.is_multiple_of(3) {
             return;
         }
         let batcher = roots[drawn / 3 % roots.len()];

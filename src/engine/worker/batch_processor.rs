@@ -89,10 +89,9 @@ impl<T: Send + 'static> BatchProcessor<T> {
 
     /// Delivers, and halves what fails for its data until the bad messages stand alone: k bad ones of n cost about k·log₂(n) further deliveries.
     async fn deliver_splitting(&self, head: &Batch, messages: &mut [Message<T>]) {
-        let mut left = Vec::new();
-        left.push(0..messages.len());
-        while let Some(range) = left.pop() {
-            let part = &mut messages[range.clone()];
+        let mut left = vec![(0, messages.len())];
+        while let Some((start, end)) = left.pop() {
+            let part = &mut messages[start..end];
             let delivered = fence::guard(self.sink.deliver(head, part)).await;
             let failure = match delivered {
                 Ok(Ok(())) => {
@@ -100,8 +99,8 @@ impl<T: Send + 'static> BatchProcessor<T> {
                     continue;
                 }
                 Ok(Err(failure)) if failure.class == Class::Invalid && part.len() > 1 => {
-                    let middle = range.start + part.len() / 2;
-                    left.extend([middle..range.end, range.start..middle]);
+                    let middle = start + part.len() / 2;
+                    left.extend([(middle, end), (start, middle)]);
                     continue;
                 }
                 Ok(Err(failure)) => failure,

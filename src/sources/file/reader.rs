@@ -1,27 +1,40 @@
 //! One open file: decompressed, split into records, those that are safe already passed over. Blocks.
 
+mod records;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::Progress;
-use super::records::{Record, Records};
+pub(super) use records::Record;
+use records::Records;
 
 const BUFFER: usize = 256 * 1024;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// How far the reading has come; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Of all files, as they lie on the disk.
+    pub bytes_total: u64,
+    /// Likewise.
+    pub bytes_read: AtomicU64,
+    /// Records handed over.
+    pub records: AtomicU64,
+}
+
 /// Hands out the records of a file with their positions: line numbers in NDJSON, ordinals in an array or object.
 pub(super) struct Reader {
     path: PathBuf,
-    opened: Result<Open, String>,
+    opened: Result<Stream, String>,
 }
 
-struct Open {
+struct Stream {
     input: Box<dyn BufRead + Send>,
     records: Records,
     /// Positions up to this one are passed over.
@@ -32,7 +45,7 @@ struct Open {
 impl Reader {
     /// Opens a file. What is wrong with it shows at the first record, so that other files still have their turn.
     pub(super) fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> Self {
-        let opened = Open::of(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
+        let opened = Stream::open(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
         Self { path: path.to_owned(), opened }
     }
 
@@ -43,8 +56,8 @@ impl Reader {
     }
 }
 
-impl Open {
-    fn of(path: &Path, progress: Arc<Progress>, skip: u64) -> io::Result<Self> {
+impl Stream {
+    fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> io::Result<Self> {
         let counted = Counted { file: File::open(path)?, progress };
         let mut file = BufReader::with_capacity(BUFFER, counted);
         let is_compressed = file.fill_buf()?.starts_with(&GZIP);

@@ -11,13 +11,22 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 /// The bytes of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Record {
+pub(crate) enum Record {
     Whole(Bytes),
     /// Beyond the limit: its start, and how long it is.
     TooLarge {
         head: Bytes,
         bytes: u64,
     },
+}
+
+impl Record {
+    /// What is kept of it.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Whole(bytes) | Self::TooLarge { head: bytes, .. } => bytes,
+        }
+    }
 }
 
 /// How a stream is split.
