@@ -1,13 +1,17 @@
-//! SIGINT and SIGTERM: the first asks for a drain, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for a drain, the second ends at once.
+//!
+//! A worker does not reload yet, so SIGHUP (a closed terminal, too) drains rather than kills: a supervisor starts it
+//! again with what the files then say.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Both signals, caught from the moment this exists.
+/// The signals, caught from the moment this exists.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 /// Which one came.
@@ -15,6 +19,7 @@ pub(super) struct Signals {
 pub(super) enum Caught {
     Interrupt,
     Terminate,
+    HangUp,
 }
 
 impl Caught {
@@ -22,6 +27,7 @@ impl Caught {
         match self {
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
+            Self::HangUp => "SIGHUP",
         }
     }
 
@@ -30,6 +36,7 @@ impl Caught {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
+            Self::HangUp => 129,
         }
     }
 }
@@ -38,7 +45,11 @@ impl Signals {
     /// To be called before anything is started.
     pub(super) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("failed to listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
     }
 
     /// The next one.
@@ -46,6 +57,7 @@ impl Signals {
         tokio::select! {
             Some(()) = self.interrupt.recv() => Caught::Interrupt,
             Some(()) = self.terminate.recv() => Caught::Terminate,
+            Some(()) = self.hang_up.recv() => Caught::HangUp,
             else => std::future::pending().await,
         }
     }
