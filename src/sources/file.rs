@@ -7,8 +7,8 @@
 //! that file at the last whole record; the other files are read all the same, and then the source fails with the names of those that were not read to their
 //! end: everything good is on its way by then.
 //!
-//! Redelivers: the place up to which all is safe is kept as a checkpoint a file (by path, length and time of change), about
-//! once a second, and a file goes on from there when it is read again. A file that was read to its end without a failure left has no checkpoint any more.
+//! Redelivers: the place up to which all is safe is kept as a checkpoint a file (by path, length and time of change), about once a second, and
+//! a file goes on from there when it is read again. When all files were read to their ends without a failure left, their checkpoints are removed.
 
 mod checkpoints;
 mod reader;

@@ -198,6 +198,25 @@ async fn an_interrupted_file_goes_on_behind_what_is_safe() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_done_is_passed_over_until_all_are() {
+    let world = World::new().await;
+    let (one, two) = (world.write("1", lines(1..=5)), world.write("2", lines(6..=20)));
+    let files = world.open(&[&one, &two]);
+    let mut source = files.build(0).await.unwrap();
+    let mut read = 0;
+    while read < 9 {
+        let (messages, _) = pull(source.as_mut(), 2).await;
+        read += messages.len();
+        acknowledge(&files, messages, all).await;
+    }
+    source.close().await;
+    let (numbers, _) = world.read(&world.open(&[&one, &two]), all).await;
+    assert_eq!(numbers, (10..=20).collect::<Vec<_>>());
+    let (numbers, _) = world.read(&world.open(&[&one, &two]), all).await;
+    assert_eq!(numbers.len(), 20);
+}
+
+#[tokio::test]
 async fn what_failed_for_good_is_read_again_and_a_dead_letter_is_not() {
     let world = World::new().await;
     let path = world.write("history", lines(1..=20));

@@ -81,7 +81,21 @@ impl Checkpoints {
     /// No further record of this file will come; `whole` unless it broke off.
     pub(super) async fn read_to_end(&self, index: usize, whole: bool) {
         self.files[index].state().read_to_end = whole;
-        self.save(index).await;
+        self.save_some(index).await;
+    }
+
+    /// Whether nothing is left to do in any file: then no checkpoint is needed any more. Until then a file that is done keeps its own, so that it is
+    /// passed over when the same files are read again after an interruption.
+    fn is_complete(&self) -> bool {
+        self.files.iter().all(|file| file.state().is_complete())
+    }
+
+    async fn save_some(&self, index: usize) {
+        if self.is_complete() {
+            self.save_all().await;
+        } else {
+            self.save(index).await;
+        }
     }
 
     /// Writes what was not yet written.
@@ -95,10 +109,10 @@ impl Checkpoints {
         let file = &self.files[index];
         let Some(key) = &file.key else { return };
         let _one = file.saving.lock().await;
+        let is_complete = self.is_complete();
         let (saved, wanted) = {
             let state = file.state();
-            let wanted = if state.is_complete() { None } else { state.watermark.reached().or(state.saved) };
-            (state.saved, wanted)
+            (state.saved, if is_complete { None } else { state.watermark.reached().or(state.saved) })
         };
         if saved == wanted {
             return;
@@ -130,7 +144,7 @@ impl Acknowledger<Kill> for Checkpoints {
             state.is_complete() || now.duration_since(since) >= SAVE_EVERY
         };
         if is_due {
-            self.save(index).await;
+            self.save_some(index).await;
         }
     }
 }
