@@ -112,6 +112,26 @@ async fn sink_workers_come_and_go_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_worker_that_left_is_not_waited_for() {
+    let (pusher, source) = source();
+    let gate = gate(0);
+    let (sink, mut delivered) = step();
+    let batcher = Batcher { concurrency: 3, eager: true, ..out(100) };
+    let pipeline = start(topology().batcher(batcher), Components::new(source).sink("out", sink.gate(&gate)));
+    settle_down().await;
+    pipeline.set_concurrency("out", 1).unwrap();
+    settle_down().await;
+    for payload in 0..6 {
+        push(&pusher, [payload]).await;
+        settle_down().await;
+    }
+    gate.add_permits(100);
+    drained(&pipeline).await;
+    let batches: Vec<_> = delivered.rest().into_iter().map(|seen| seen.payloads).collect();
+    assert_eq!(batches, [vec![0], vec![1, 2, 3, 4, 5]], "the eager batch grows while the only worker is busy");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_set_is_refused() {
     let (_pusher, source) = source();
     let pipeline = start(topology(), Components::new(source));

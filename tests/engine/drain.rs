@@ -68,6 +68,28 @@ async fn what_is_in_flight_at_the_deadline_is_abandoned_and_never_acknowledged()
     assert_eq!((acks.settled().len(), pipeline.status().ledger), (2, report.ledger));
 }
 
+/// On real threads and time, because the paused clock waits for code that blocks its thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn user_code_that_does_not_return_is_left_behind_with_its_messages_abandoned() {
+    let (pusher, source) = source();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let (stage, mut seen) = step();
+    let stage = stage.all(move |_| {
+        let _ = released.lock().unwrap().recv();
+        Ok(())
+    });
+    let topology = Topology { drain_deadline: millis(20), ..stepping() };
+    let pipeline = start(topology, Components::new(source).stage("step", stage));
+    push(&pusher, 0..3).await;
+    let taken = seen.next().await.payloads.len() as u64;
+    let report = drained(&pipeline).await;
+    assert!(report.deadline_passed);
+    assert_eq!(report.ledger.received, report.ledger.settled[4]);
+    assert!(report.ledger.received >= taken);
+    drop(release);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_paused_pipeline_drains() {
     let (pusher, source) = source();

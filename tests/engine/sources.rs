@@ -181,6 +181,34 @@ async fn a_drain_interrupts_an_idle_pull_and_a_wait_before_a_restart() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pause_calls_back_an_idle_pull_even_after_a_resume_too_many() {
+    use Order::*;
+    let script = Script::new([Idle, Give(1)]);
+    let (pipeline, mut seen) = run(budget(0), &script);
+    settle_down().await;
+    pipeline.resume();
+    pipeline.pause();
+    settle_down().await;
+    pipeline.resume();
+    assert_eq!(seen.next().await.payloads, [1]);
+    drained(&pipeline).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_limit_calls_back_an_idle_pull() {
+    use Order::*;
+    let script = Script::new([Idle, Give(1), Idle, Give(2)]);
+    let (pipeline, mut seen) = run(budget(0), &script);
+    settle_down().await;
+    pipeline.set_in_flight_max(1).unwrap();
+    assert_eq!(seen.next().await.payloads, [1]);
+    settle_down().await;
+    pipeline.set_rate_limit(None).unwrap();
+    assert_eq!(seen.next().await.payloads, [2]);
+    drained(&pipeline).await;
+}
+
 /// A factory that never comes back.
 struct Hanging;
 

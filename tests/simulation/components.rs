@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broadside_engine::{
-    Acknowledger, Batch, BatchKey, BatchMode, Components, Demand, Factory, Failure, FailureHandler, Flow, Message,
-    Sink, Source, Stage,
+    Acknowledger, Batch, BatchKey, BatchMode, Class, Components, Demand, Factory, Failure, FailureHandler, Flow,
+    Message, Sink, Source, Stage,
 };
 
 use crate::watch::{Item, Watch};
@@ -72,6 +72,8 @@ impl Source<Item> for Reader {
         let watch = &self.0;
         let ((calm, life), attempt) = (watch.mood(), watch.attempt());
         let time = watch.world.time("pull", attempt, calm, life);
+        watch.note(("pull", demand.room()));
+        watch.check(demand.room() > 0 && !demand.is_interrupted(), || "a pull without demand".to_owned());
         if !time.is_zero() {
             tokio::select! {
                 biased;
@@ -130,6 +132,9 @@ impl FailureHandler<Item> for Handler {
         for message in messages.iter_mut() {
             let placed = message.failure().is_some_and(|failure| failure.group.is_some() && failure.stage.is_some());
             watch.check(placed, || "a failure without a place".to_owned());
+            let invalid = message.failure().is_some_and(|failure| failure.class == Class::Invalid);
+            let bad = (0..watch.world.topology.batchers.len()).any(|sink| is_bad(watch, message.payload, sink));
+            watch.check(!invalid || bad, || "a good message failed with a bad one's batch".to_owned());
             match watch.world.draw(("handle", message.payload.position, life)) % 10 {
                 0..6 => message.dead_letter(),
                 6..8 => {
@@ -141,6 +146,12 @@ impl FailureHandler<Item> for Handler {
             }
         }
     }
+}
+
+/// Whether a sink refuses every batch with this message.
+fn is_bad(watch: &Watch, item: Item, sink: usize) -> bool {
+    let (calm, life) = watch.mood();
+    watch.world.strikes(300, calm, ("bad", item.position, sink, life))
 }
 
 /// What stages and sinks do alike.
@@ -242,8 +253,8 @@ impl Sink<Item> for Deliver {
         self.check_batch(batch, messages);
         let (calm, life) = watch.mood();
         tokio::time::sleep(world.time(&shape.name, items[0].position, calm, life)).await;
-        let bad = |item: &Item| world.strikes(300, calm, ("bad", item.position, self.index, life));
-        if items.iter().any(bad) {
+        watch.check(messages.iter().all(Message::is_active), || "a sink gets a message that is not active".to_owned());
+        if items.iter().any(|item| is_bad(watch, *item, self.index)) {
             return Err(Failure::invalid("told to refuse"));
         }
         if world.strikes(200, calm, ("down", items[0].position, self.index, life)) {

@@ -96,8 +96,14 @@ async fn steer(pipeline: &Pipeline, watch: &Watch, rng: &mut StdRng) {
 
 fn turn(pipeline: &Pipeline, watch: &Watch, rng: &mut StdRng) {
     match rng.random_range(0..8) {
-        0 => pipeline.pause(),
-        1 | 2 => pipeline.resume(),
+        0 => {
+            watch.note("pause");
+            pipeline.pause();
+        }
+        1 | 2 => {
+            watch.note("resume");
+            pipeline.resume();
+        }
         3 => {
             let limit = rng.random_range(1..250);
             pipeline.set_in_flight_max(limit).unwrap();

@@ -65,6 +65,10 @@ impl Valve {
 
     pub(crate) fn resume(&self) {
         let mut interrupt = lock(&self.interrupt);
+        if !self.is_paused() {
+            // the pulls under way hold the present one
+            return;
+        }
         *interrupt = Arc::new(self.drain.child_token());
         self.paused.store(false, Ordering::SeqCst);
         self.resumed.notify_waiters();
@@ -226,8 +230,9 @@ impl<T: Send + 'static> Producer<T> {
     async fn reserve(&self) -> Option<Reserved> {
         loop {
             let (room, permits) = self.reserve_room().await?;
-            // a pause may have come while it waited for room; and nothing is held while it waits for the rate limit
-            let rate = if self.valve.is_paused() { None } else { self.valve.try_take_rate(permits).ok() };
+            // a pause or the drain may have come while it waited for room; and nothing is held while it waits for the rate limit
+            let shut = self.valve.is_paused() || self.valve.drain.is_cancelled();
+            let rate = if shut { None } else { self.valve.try_take_rate(permits).ok() };
             if let Some(rate) = rate {
                 return Some(Reserved { permits, room, rate });
             }
