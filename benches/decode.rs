@@ -1,4 +1,4 @@
-//! How fast kills are read: `cargo bench --bench decode [FILE.ndjson.gz …]`.
+//! How fast kills are read: `cargo bench --bench decode [-- FILE.ndjson.gz …]`; without files, of made-up kills.
 //!
 //! Prints, for each corpus: kills, bytes a kill, kills/s, MB/s, ns/kill; and sums to check against another reader.
 //! Times are the least of several passes, block by block, so that a busy machine does not blur them.
@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
+use broadside::killmail::sample::{Sample, Sampler};
 use broadside::killmail::{Item, wire};
 
 #[global_allocator]
@@ -14,10 +15,30 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let files: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if files.is_empty() {
+        generated();
+    }
     for file in &files {
         let lines = read(file);
         measure(file, &lines);
         check(&lines);
+    }
+}
+
+/// Made-up kills in each shape, and how fast they are made.
+fn generated() {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    for (name, write) in [
+        ("esi", Sample::esi_json as fn(&Sample) -> String),
+        ("package", Sample::package_json),
+        ("feed", Sample::feed_json),
+    ] {
+        let mut sampler = Sampler::new(1);
+        let lines: Vec<Vec<u8>> = (0..10_000).map(|_| write(&sampler.next(now)).into_bytes()).collect();
+        let start = Instant::now();
+        (0..10_000).for_each(|_| drop(black_box(write(&sampler.next(now)))));
+        println!("{name}: {:.0} made a second", 10_000.0 / start.elapsed().as_secs_f64());
+        measure(name, &lines);
     }
 }
 
