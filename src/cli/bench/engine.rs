@@ -79,7 +79,7 @@ fn shape(name: &str, paced: bool) -> Topology {
     let batch_size = if paced { 1 } else { 100 };
     Topology::new("bench", topology::Source::new("feed"))
         .processor(Processor { stages: vec![name.to_owned()], ..Processor::new("work") })
-        .batcher(Batcher { batch_size, concurrency: 2, ..Batcher::new("sink") })
+        .batcher(Batcher { batch_size, ..Batcher::new("sink") })
 }
 
 /// The same record again and again: as many as there is room for, or so many a second.
