@@ -4,6 +4,7 @@
 //! errors, and waiting for a store that is away ([`retry`]).
 
 mod error;
+mod month;
 mod plan;
 pub mod retry;
 mod rows;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use error::Error;
+pub use month::Month;
 pub use retry::Health;
 
 use crate::killmail::{Kill, KillmailId, SystemId};
@@ -127,6 +129,20 @@ pub struct DeadLetterFilter {
     pub payload: bool,
 }
 
+/// One month of one table that is kept by months (PostgreSQL).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The table as queries name it: `killmails_raw`.
+    pub table: String,
+    /// The table that holds the month: `killmails_raw_2021_11`.
+    pub name: String,
+    pub month: Month,
+    /// As the planner last estimated it; `None` before its first look.
+    pub rows: Option<i64>,
+    /// On disk, with indexes.
+    pub bytes: i64,
+}
+
 /// How a store is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -201,6 +217,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error>;
     /// `None` forgets it.
     async fn set_checkpoint(&self, name: &str, value: Option<&str>) -> Result<(), Error>;
+
+    /// What is kept by months, oldest first. An engine without partitions has none.
+    async fn partitions(&self) -> Result<Vec<Partition>, Error> {
+        Ok(Vec::new())
+    }
+    /// Makes what is missing for these months (`last` included) before kills need it; answers the names of what it made.
+    /// Safe with other workers at the same time. [`insert_kills`](Self::insert_kills) makes the months that it meets by itself.
+    async fn ensure_partitions(&self, _first: Month, _last: Month) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+    /// Detaches and drops every month before this one, with its kills' events; answers what went.
+    async fn drop_partitions(&self, _before: Month) -> Result<Vec<Partition>, Error> {
+        Err(Error::Permanent(
+            "drop partitions: this database has none (only PostgreSQL's are kept by months)".to_owned(),
+        ))
+    }
 
     /// Answers when the store does.
     async fn ping(&self) -> Result<(), Error>;
