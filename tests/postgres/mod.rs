@@ -8,8 +8,8 @@
 //! <temp>/broadside-tests-<uid>-<checkout>/
 //!   lock       held for a moment by whoever comes or goes
 //!   users      a shared lock is held on it by everybody who uses anything here
-//!   shared/    the data folder of the shared cluster, with its socket and its log
-//!   <random>/  that of a `Server`
+//!   <random>/  a cluster: its data, its socket and its log
+//!   shared     says which of them is the shared one
 //! ```
 //!
 //! A run that was killed leaves its cluster behind; it goes when the next one comes or leaves and finds itself alone. Only a
@@ -154,12 +154,13 @@ impl Lease {
     /// The shared cluster, running.
     fn shared(&self) -> Cluster {
         let _lock = lock(&self.0);
-        let cluster = Cluster(self.0.join("shared"));
-        if !cluster.answers() {
-            cluster.remove();
-            cluster.make().and_then(|()| cluster.start()).unwrap_or_else(|why| panic!("{why}"));
-        }
-        cluster
+        let note = self.0.join("shared");
+        let noted = fs::read_to_string(&note).map(|name| Cluster(self.0.join(name)));
+        noted.ok().filter(Cluster::answers).unwrap_or_else(|| {
+            let cluster = Cluster::start_new(&self.0);
+            fs::write(note, cluster.0.file_name().expect("a name").as_encoded_bytes()).expect("a note");
+            cluster
+        })
     }
 }
 
@@ -179,7 +180,7 @@ fn folder() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").hash(&mut checkout);
     let name = format!("broadside-tests-{}-{:08x}", uid(), checkout.finish() as u32);
     let wanted = std::env::temp_dir().join(&name);
-    let socket = wanted.join("shared/.s.PGSQL.5432");
+    let socket = wanted.join("12345678/.s.PGSQL.5432");
     if socket.as_os_str().len() < SOCKET_PATH_MAX { wanted } else { Path::new("/tmp").join(name) }
 }
 
@@ -232,6 +233,13 @@ struct Cluster(PathBuf);
 impl Cluster {
     fn url(&self) -> String {
         format!("postgres://postgres@localhost:5432/postgres?host={}", self.0.display())
+    }
+
+    /// A new one in this folder. Its name is new too, because a run that was killed may have left an `initdb` at work on the last.
+    fn start_new(folder: &Path) -> Self {
+        let cluster = Self(folder.join(format!("{:08x}", rand::random::<u32>())));
+        cluster.make().and_then(|()| cluster.start()).unwrap_or_else(|why| panic!("{why}"));
+        cluster
     }
 
     fn make(&self) -> Result<(), String> {
