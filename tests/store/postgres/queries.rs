@@ -55,11 +55,19 @@ async fn plan(open: &Open, sql: &str) -> Vec<(String, String, f64)> {
     nodes
 }
 
-async fn touches_few_and_scans_none(open: &Open, sql: &str) {
+/// `ahead`: the query goes on into months to come. Once the planner knows that such a month is empty, it reads its no pages in sequence.
+async fn touches_few_and_scans_none(open: &Open, sql: &str, ahead: bool) {
     let nodes = plan(open, sql).await;
-    assert!(nodes.iter().all(|(kind, _, _)| kind != "Seq Scan"), "{sql}: {nodes:?}");
+    let this_month = Month::of(Timestamp::now()).suffix();
+    let scanned = |(kind, table, _): &&(String, String, f64)| {
+        kind == "Seq Scan" && !(ahead && table[table.len() - this_month.len()..] > *this_month)
+    };
+    assert_eq!(nodes.iter().find(scanned), None, "{sql}: {nodes:?}");
     let touched = nodes.iter().filter(|(_, table, rows)| !table.is_empty() && *rows > 0.0).count();
     assert!((1..=2).contains(&touched), "{sql}: {nodes:?}");
+    if !ahead {
+        assert!(nodes.iter().filter(|(_, table, _)| !table.is_empty()).count() <= 2, "{sql}: {nodes:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,14 +83,14 @@ async fn one_systems_last_day_reads_one_or_two_partitions_by_an_index() {
                 ORDER BY killmail_time DESC",
             end - day
         );
-        touches_few_and_scans_none(&open, &sql).await;
+        touches_few_and_scans_none(&open, &sql, false).await;
     }
     let sql = "SELECT * FROM killmails_enriched WHERE solar_system_id = 30000142 AND killmail_time >= now() - interval '1 day'
         ORDER BY killmail_time DESC";
-    touches_few_and_scans_none(&open, sql).await;
+    touches_few_and_scans_none(&open, sql, true).await;
     let sql = "SELECT * FROM killmails_enriched WHERE solar_system_id = 30000142 AND killmail_time >= now() - interval '1 day'
         ORDER BY killmail_time DESC LIMIT 20";
-    touches_few_and_scans_none(&open, sql).await;
+    touches_few_and_scans_none(&open, sql, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,6 +102,6 @@ async fn losses_and_kills_of_a_pilot_are_found_by_an_index() {
         "SELECT * FROM killmail_participants WHERE character_id = 90000042 AND killmail_time >= now() - interval '5 days'
             ORDER BY killmail_time DESC",
     ] {
-        touches_few_and_scans_none(&open, sql).await;
+        touches_few_and_scans_none(&open, sql, true).await;
     }
 }
