@@ -11,21 +11,20 @@ use super::{Open, open};
 use crate::contract::Look;
 use crate::kills::kill;
 
-/// Kills of four months, the last of them this one, every half hour up to now, in fifty systems; what the planner knows of them is fresh.
+/// Kills of four whole months, the last of them this one, every half hour in one of fifty systems; what the planner knows of them is fresh.
 async fn four_months() -> Open {
     let open = open().await;
-    let now = Timestamp::now();
-    let first = Month::of(now).plus(-3).start();
+    let this = Month::of(Timestamp::now());
     let mut kills = Vec::new();
-    let mut time = first;
-    while time < now {
+    let mut time = this.plus(-3).start();
+    while time < this.plus(1).start() {
         kills.push(at(kills.len() as i64 + 1, time));
         time += SignedDuration::from_mins(30);
     }
     for call in kills.chunks(500) {
         open.store.insert_kills(&call.iter().collect::<Vec<_>>(), false).await.unwrap();
     }
-    open.store.ensure_partitions(Month::of(now), Month::of(now).plus(2)).await.unwrap();
+    open.store.ensure_partitions(this, this.plus(2)).await.unwrap();
     open.execute("ANALYZE").await;
     open
 }
