@@ -8,13 +8,16 @@ mod outages;
 mod queries;
 mod refusals;
 mod steps;
+mod together;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use broadside::store::{self, Options, Store};
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Column, Connection, Executor, Row, TypeInfo, ValueRef};
+use tokio::task::JoinHandle;
 
 use crate::contract::{Look, suite};
 use crate::server::{Database, database};
@@ -47,6 +50,21 @@ pub(crate) async fn open() -> Open {
     let store = store::connect(database.url(), &Options::default()).await.unwrap();
     store.migrate().await.unwrap();
     Open { store, database }
+}
+
+/// Until each of the writers has either ended or waits in the server for another.
+async fn all_wait_or_have_ended(open: &Open, writers: &[JoinHandle<()>]) {
+    let waiting = "SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_stat_activity USING (pid)
+        WHERE NOT granted AND datname = current_database()";
+    let settled = async {
+        loop {
+            let waiting: usize = open.rows(waiting).await[0].parse().unwrap();
+            if waiting + writers.iter().filter(|writer| writer.is_finished()).count() >= writers.len() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), settled).await.expect("writers end or wait");
 }
 
 #[async_trait::async_trait]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use broadside::killmail::{Form, Kill};
 use broadside::store::Store;
@@ -11,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinHandle;
 
-use super::{Open, open};
+use super::{Open, all_wait_or_have_ended, open};
 use crate::contract::Look;
 use crate::kills::kill;
 
@@ -47,21 +46,6 @@ fn event(killmail: i64) -> sqlx::AssertSqlSafe<String> {
 
 async fn insert(store: &Arc<dyn Store>, kills: &[Kill], events: bool) {
     store.insert_kills(&kills.iter().collect::<Vec<_>>(), events).await.unwrap();
-}
-
-/// Until each of the writers has either ended or waits in the server for another.
-async fn all_wait_or_have_ended(open: &Open, writers: &[JoinHandle<()>]) {
-    let waiting = "SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_stat_activity USING (pid)
-        WHERE NOT granted AND datname = current_database()";
-    let settled = async {
-        loop {
-            let waiting: usize = open.rows(waiting).await[0].parse().unwrap();
-            if waiting + writers.iter().filter(|writer| writer.is_finished()).count() >= writers.len() {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), settled).await.expect("writers end or wait");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
