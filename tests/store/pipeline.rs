@@ -53,6 +53,7 @@ fn resources(open: &Open) -> Resources {
         store: open.store.clone(),
         hub: Arc::default(),
         recent: Arc::new(RecentKills::default()),
+        stored: Arc::default(),
         contact: None,
         events: true,
     }
