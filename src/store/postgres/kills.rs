@@ -29,6 +29,15 @@ const CLAIM: &str = "INSERT INTO killmails_raw
     WHERE NOT EXISTS (SELECT FROM killmails_raw WHERE killmail_id = new.id AND killmail_time >= $9 AND killmail_time < $10)
     ON CONFLICT DO NOTHING RETURNING killmail_id";
 
+/// The row stays the same one, so that whoever waits for it finds what it has become.
+const ENRICH: &str = "UPDATE killmails_raw
+    SET killmail_hash = new.hash, killmail_time = new.time, solar_system_id = new.system, source = new.source, received_at = new.received,
+        form = new.form, payload = new.payload
+    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::bigint[], $5::text[], $6::timestamptz[], $7::smallint[], $8::text[])
+        AS new (id, hash, time, system, source, received, form, payload)
+    WHERE killmail_id = new.id AND killmail_time >= $9 AND killmail_time < $10
+    RETURNING killmail_id";
+
 const STORED: &str = "SELECT killmail_id, form::bigint FROM killmails_raw
     WHERE killmail_id = ANY ($1) AND killmail_time >= $2 AND killmail_time < $3";
 
@@ -120,7 +129,7 @@ impl<'a> Call<'a> {
     }
 
     async fn store(&self, connection: &mut PgConnection, events: bool) -> Result<Vec<Change>, Ended> {
-        let claimed = claim(connection, &self.writes.raw, self.span).await?;
+        let claimed = write_raw(connection, CLAIM, &self.writes.raw, self.span).await?;
         if claimed.len() == self.writes.raw.len() {
             self.writes.copy(connection).await?;
             return self.announce(connection, &self.assumed, events).await;
@@ -166,10 +175,10 @@ impl<'a> Call<'a> {
         sqlx::query_as(sql).bind(ids).bind(self.span.0).bind(self.span.1).fetch_all(connection).await
     }
 
-    /// Takes the poorer copies away, and claims their ids for the richer ones.
+    /// Puts the richer copies' raw rows in the places of the poorer ones', and takes the rest of those away.
     async fn replace(&self, connection: &mut PgConnection, indexes: &[&usize]) -> Result<(), Ended> {
         let ids: Vec<i64> = indexes.iter().map(|&&index| self.ranks[index].0).collect();
-        for table in ["killmail_participants", "killmails_enriched", "killmails_raw"] {
+        for table in ["killmail_participants", "killmails_enriched"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE killmail_id = ANY ($1) AND killmail_time >= $2 AND killmail_time < $3"
             );
@@ -177,7 +186,7 @@ impl<'a> Call<'a> {
             query.execute(&mut *connection).await?;
         }
         let raw = indexes.iter().map(|&&index| rows::raw(self.kills[index], self.mails[index]));
-        claim(connection, &raw.collect::<Result<Vec<_>, _>>()?, self.span).await?;
+        write_raw(connection, ENRICH, &raw.collect::<Result<Vec<_>, _>>()?, self.span).await?;
         Ok(())
     }
 
@@ -197,11 +206,16 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Inserts the raw rows whose kills are not there, in the order of their ids; answers which.
-async fn claim(connection: &mut PgConnection, raw: &[Raw<'_>], span: Span) -> Result<BTreeSet<i64>, sqlx::Error> {
+/// Writes raw rows ([`CLAIM`]: of kills that are not there; [`ENRICH`]: of those that are), in the order of their ids; answers which.
+async fn write_raw(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    raw: &[Raw<'_>],
+    span: Span,
+) -> Result<BTreeSet<i64>, sqlx::Error> {
     let mut raw: Vec<&Raw<'_>> = raw.iter().collect();
     raw.sort_unstable_by_key(|raw| raw.killmail_id);
-    let query = sqlx::query_scalar(CLAIM)
+    let query = sqlx::query_scalar(sql)
         .bind(raw.iter().map(|raw| raw.killmail_id).collect::<Vec<_>>())
         .bind(raw.iter().map(|raw| raw.killmail_hash.as_deref()).collect::<Vec<_>>())
         .bind(raw.iter().map(|raw| stamp(raw.killmail_time)).collect::<Vec<_>>())
