@@ -179,8 +179,9 @@ async fn pending(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
 #[async_trait]
 impl Store for Postgres {
     async fn migrate(&self) -> Result<Vec<String>, Error> {
-        // Others who migrate are waited for: an advisory lock, which sqlx takes.
+        // Others who migrate are waited for, so that the steps are those that are left: sqlx takes the same lock once more.
         let mut connection = self.patient().await?;
+        connection.lock().await.map_err(migrating)?;
         let steps = pending(&mut connection).await?;
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrating)?;
         connection.close().await?;
