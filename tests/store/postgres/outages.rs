@@ -1,7 +1,7 @@
 //! The server goes away and comes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broadside::killmail::{Form, Kill};
@@ -27,9 +27,10 @@ fn held(store: Arc<dyn Store>, kills: Vec<Kill>) -> JoinHandle<()> {
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let waiting = async {
         while !holds() {
-            tokio::task::yield_now().await;
+            ticks.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("{what}"));
@@ -58,37 +59,47 @@ async fn a_server_that_stops_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_twice_when_the_server_stops_under_writers() {
     let (server, store) = open().await;
-    let done = Arc::new(AtomicUsize::new(0));
+    let (done, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let writers = (0..4_i64).map(|writer| {
-        let (store, done) = (store.clone(), done.clone());
+        let (store, done, over) = (store.clone(), done.clone(), over.clone());
         tokio::spawn(async move {
-            for call in 0..30 {
+            let mut calls = 0;
+            while !over.load(Ordering::SeqCst) {
                 // Half of each call comes from another writer too.
-                let own = 1000 * (writer + 1) + 10 * call;
-                let shared = 100_000 + 10 * call;
+                let own = 1_000_000 * (writer + 1) + 10 * calls;
+                let shared = 10_000_000 + 10 * calls;
                 let kills = (own..own + 5).chain(shared..shared + 5).map(|id| kill(id, Form::Esi, 2)).collect();
                 held(store.clone(), kills).await.unwrap();
+                calls += 1;
                 done.fetch_add(1, Ordering::SeqCst);
             }
+            calls
         })
     });
     let writers: Vec<_> = writers.collect();
-    for calls in [10, 50, 90] {
-        until("calls went through", || done.load(Ordering::SeqCst) >= calls).await;
+    for outage in 1..=3 {
+        until("calls go through", || done.load(Ordering::SeqCst) >= 20 * outage).await;
         server.stop_immediate().await;
         until("the outage is known", || store.health().trouble().is_some()).await;
+        let before = done.load(Ordering::SeqCst);
         server.start_again().await;
+        until("calls go through again", || done.load(Ordering::SeqCst) >= before + 4).await;
     }
+    over.store(true, Ordering::SeqCst);
+    let mut calls = Vec::new();
     for writer in writers {
-        writer.await.unwrap();
+        calls.push(writer.await.unwrap());
     }
-    assert_eq!(store.count_kills().await, Ok(4 * 150 + 150));
+    let kills = 5 * (calls.iter().sum::<i64>() + calls.iter().max().unwrap());
+    assert_eq!(store.count_kills().await, Ok(kills));
     let url = server.url();
-    assert_eq!(rows(&url, "SELECT count(*), count(DISTINCT killmail_id) FROM killmail_events").await, ["750|750"]);
-    assert_eq!(rows(&url, "SELECT count(*), count(DISTINCT killmail_id) FROM killmails_enriched").await, ["750|750"]);
+    for table in ["killmails_raw", "killmails_enriched", "killmail_events"] {
+        let counts = rows(&url, &format!("SELECT count(*), count(DISTINCT killmail_id) FROM {table}")).await;
+        assert_eq!(counts, [format!("{kills}|{kills}")], "{table}");
+    }
     let odd = "SELECT killmail_id FROM killmail_participants GROUP BY killmail_id HAVING count(*) <> 3";
     assert!(rows(&url, odd).await.is_empty());
-    assert_eq!(rows(&url, "SELECT count(*) FROM killmail_participants").await, ["2250"]);
+    assert_eq!(rows(&url, "SELECT count(*) FROM killmail_participants").await, [format!("{}", 3 * kills)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
