@@ -18,9 +18,10 @@ use broadside_engine::{Acknowledger, Factory, Failure, Message, Source};
 use hdrhistogram::Histogram;
 
 use super::ending::{self, Ended};
+use super::opening::open_store;
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
-use super::worker::{ledgers, open_store, resources};
+use super::worker::{ledgers, resources};
 use super::{Usage, print};
 use crate::definition::{Definition, environment, select};
 use crate::duration::Span;
@@ -48,7 +49,7 @@ pub struct Args {
     /// How long.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub duration: Span,
-    /// The database: sqlite://FILE [default: a temporary one].
+    /// The database: sqlite://FILE or postgres://… [default: a temporary one].
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
     /// The folder with pipeline files [default: pipelines, or the shipped ones where there is none].

@@ -19,6 +19,7 @@ pub mod dlq;
 mod drawing;
 mod ending;
 pub mod migrate;
+mod opening;
 mod progress;
 pub mod run;
 pub mod schema;
@@ -63,7 +64,7 @@ enum Command {
 /// `--database`, for commands that need one.
 #[derive(Debug, Clone, Args)]
 pub struct Database {
-    /// The database: sqlite://FILE.
+    /// The database: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME.
     #[arg(long = "database", value_name = "URL", env = "DATABASE_URL", hide_env_values = true, default_value = settings::DATABASE)]
     pub url: String,
 }

@@ -20,7 +20,7 @@ use crate::hub::Hub;
 use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::store::{self, Store};
+use crate::store::Store;
 
 /// Running pipelines and what serves them.
 #[derive(Debug)]
@@ -33,20 +33,6 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     stop_serving: CancellationToken,
-}
-
-/// Opens the database, and brings its tables up to date or refuses when they are not.
-pub(super) async fn open_store(url: &str, migrate: bool) -> anyhow::Result<Arc<dyn Store>> {
-    let failed = |error: store::Error| anyhow::anyhow!("failed to {error}");
-    let store = store::connect(url, &store::Options::default()).await.map_err(failed)?;
-    if migrate {
-        for step in store.migrate().await.map_err(failed)? {
-            tracing::info!(step, "migrated the database");
-        }
-    } else if let Some(step) = store.pending_migrations().await.map_err(failed)?.first() {
-        anyhow::bail!("the database lacks migration {step}: run `broadside migrate`");
-    }
-    Ok(store)
 }
 
 /// What components share.
