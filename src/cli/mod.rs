@@ -14,17 +14,20 @@
 pub mod backfill;
 pub mod bench;
 pub mod check;
+mod columns;
 pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
 pub mod migrate;
 mod opening;
+pub mod partitions;
 mod progress;
 pub mod run;
 pub mod schema;
 mod signals;
 pub mod simulate;
+mod upkeep;
 mod worker;
 
 use std::io::Write;
@@ -59,6 +62,7 @@ enum Command {
     Simulate(simulate::Args),
     Dlq(dlq::Args),
     Migrate(migrate::Args),
+    Partitions(partitions::Args),
 }
 
 /// `--database`, for commands that need one.
@@ -114,6 +118,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Simulate(args) => simulate::run(args).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Partitions(args) => partitions::run(args).await,
     }
 }
 

@@ -11,9 +11,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::ending::{self, Ended};
 use super::signals::Signals;
+use super::upkeep::keep_partitions;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
 use crate::hub::Hub;
@@ -32,6 +34,7 @@ pub(super) struct Worker {
     pub(super) address: SocketAddr,
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
+    upkeep: AbortOnDropHandle<()>,
     stop_serving: CancellationToken,
 }
 
@@ -79,7 +82,8 @@ impl Worker {
         let state = http::State::new(Arc::new(running.clone()), store.clone(), hub, metrics.clone(), readiness.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
-        Ok(Self { running, store, metrics, address, readiness, server, stop_serving })
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())));
+        Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
@@ -120,6 +124,7 @@ impl Worker {
         if let Err(error) = self.server.await {
             tracing::warn!(%error, "the server did not end well");
         }
+        drop(self.upkeep);
         self.store.close().await;
     }
 }
