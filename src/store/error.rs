@@ -1,5 +1,9 @@
 //! Why the store could not do it: transient, data, or permanent, decided here and nowhere else.
 
+use sqlx::postgres::PgDatabaseError;
+
+use super::{postgres, sqlite};
+
 /// Why the store could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -30,5 +34,31 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient(_))
+    }
+
+    /// The same, with what was being done in front. Of data errors the message stays as it is.
+    pub(super) fn while_doing(self, what: &str) -> Self {
+        match self {
+            Self::Transient(why) => Self::Transient(format!("{what}: {why}")),
+            Self::Permanent(why) => Self::Permanent(format!("{what}: {why}")),
+            data @ Self::Data { .. } => data,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => postgres::classify(error),
+                None => sqlite::classify(&*error),
+            },
+            sqlx::Error::Io(error) => Self::Transient(error.to_string()),
+            // What is left of a conversation that was cut in the middle.
+            sqlx::Error::Protocol(why) => Self::Transient(format!("the connection broke: {why}")),
+            sqlx::Error::PoolTimedOut => Self::Transient("no connection became free in time".to_owned()),
+            sqlx::Error::WorkerCrashed => Self::Transient("the connection broke".to_owned()),
+            error => Self::Permanent(error.to_string()),
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! All SQL, behind one trait. SQLite now; PostgreSQL is a second implementation.
+//! All SQL, behind one trait, in two engines: SQLite and PostgreSQL.
 //!
 //! What every engine shares is outside the engines' folders: the rows of a kill, what a call changes, the classes of
 //! errors, and waiting for a store that is away ([`retry`]).
 
 mod error;
+mod migrations;
 mod month;
 mod plan;
+pub mod postgres;
 pub mod retry;
 mod rows;
 pub mod sqlite;
@@ -164,18 +166,23 @@ impl Default for Options {
 /// * `sqlite://broadside.db`: a file, from the working folder; `sqlite:///var/lib/broadside.db`: from the root;
 ///   `?synchronous=full`: commits survive a loss of power too (see [`sqlite`]).
 /// * `sqlite::memory:`: gone when closed.
+/// * `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: a server, whose database exists (see [`postgres`]).
 ///
 /// # Errors
-/// The URL is of no known kind, or the file cannot be opened.
+/// The URL is of no known kind, or the database cannot be opened: a transient error when it may be later.
 pub async fn connect(url: &str, options: &Options) -> Result<Arc<dyn Store>, Error> {
     match url.split(':').next() {
         Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url, options).await?)),
-        Some("postgres" | "postgresql") => {
-            Err(Error::Permanent("open PostgreSQL: this build has SQLite only (sqlite://FILE)".to_owned()))
-        }
+        Some("postgres" | "postgresql") => Ok(Arc::new(postgres::Postgres::open(url, options).await?)),
         // The URL may hold a password: it is not repeated.
-        _ => Err(Error::Permanent("open the database: its url must begin with sqlite://".to_owned())),
+        _ => Err(Error::Permanent("open the database: its url must begin with sqlite:// or postgres://".to_owned())),
     }
+}
+
+/// Bounds a call.
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+    let late = |_| Err(Error::Transient(format!("no answer within {limit:?}")));
+    tokio::time::timeout(limit, call).await.unwrap_or_else(late)
 }
 
 /// What the worker keeps. Every call is bounded in time.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::Change;
+
 /// What one kill of a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -45,6 +47,16 @@ pub(super) fn plan(kills: &[(i64, i64)], stored: &HashMap<i64, i64>) -> Plan {
         plan.steps.push(step);
     }
     plan
+}
+
+/// The answers to a call: one for each kill (id, rank), with event ids by killmail id.
+pub(super) fn changes(plan: &Plan, kills: &[(i64, i64)], events: &HashMap<i64, i64>) -> Vec<Change> {
+    let change = |(step, (id, _)): (&Step, &(i64, i64))| match step {
+        Step::New => Change::New { event_id: events.get(id).copied() },
+        Step::Richer => Change::Richer,
+        Step::Same => Change::Same,
+    };
+    plan.steps.iter().zip(kills).map(change).collect()
 }
 
 #[cfg(test)]

@@ -22,19 +22,8 @@ const DATA: [(i32, &str); 10] = [
     (3091, "SQLITE_CONSTRAINT_DATATYPE"),
 ];
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(error) => classify(&*error),
-            sqlx::Error::Io(error) => Self::Transient(error.to_string()),
-            sqlx::Error::PoolTimedOut => Self::Transient("no connection became free in time".to_owned()),
-            sqlx::Error::WorkerCrashed => Self::Transient("the connection broke".to_owned()),
-            error => Self::Permanent(error.to_string()),
-        }
-    }
-}
-
-fn classify(error: &dyn DatabaseError) -> Error {
+/// What SQLite's error means for whoever called.
+pub(in crate::store) fn classify(error: &dyn DatabaseError) -> Error {
     let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
     let message = error.message().to_owned();
     if TRANSIENT.contains(&(code & 0xff)) {

@@ -11,10 +11,11 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{Arguments, Row as _};
 
+use super::letters::names;
 use super::statements::{self, Insert, Prepared, Row};
 use super::{id_list, stamp};
 use crate::killmail::{Kill, Killmail};
-use crate::store::plan::{Plan, Step, plan};
+use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows::{self, Enriched, Participant, Raw};
 use crate::store::{Change, Error};
 
@@ -54,15 +55,6 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
     let ids = if events { insert_events(&mut transaction, &mails, &plan, now).await? } else { HashMap::new() };
     transaction.commit().await?;
     Ok(changes(&plan, &ranks, &ids))
-}
-
-fn changes(plan: &Plan, ranks: &[(i64, i64)], events: &HashMap<i64, i64>) -> Vec<Change> {
-    let change = |(step, (id, _)): (&Step, &(i64, i64))| match step {
-        Step::New => Change::New { event_id: events.get(id).copied() },
-        Step::Richer => Change::Richer,
-        Step::Same => Change::Same,
-    };
-    plan.steps.iter().zip(ranks).map(change).collect()
 }
 
 async fn stored_ranks(connection: &mut SqliteConnection, ranks: &[(i64, i64)]) -> Result<HashMap<i64, i64>, Error> {
@@ -167,7 +159,7 @@ impl Row for Enriched {
         arguments.add(self.dropped_value)?;
         arguments.add(self.fitted_value)?;
         arguments.add(self.price_source)?;
-        arguments.add(self.module_tags)?;
+        arguments.add(names(self.module_tags))?;
         arguments.add(self.npc)?;
         arguments.add(self.solo)?;
         arguments.add(self.awox)?;

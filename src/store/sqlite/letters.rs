@@ -107,7 +107,8 @@ pub(super) async fn failed_again(pool: &SqlitePool, id: i64, letter: &NewDeadLet
     }
 }
 
-fn names<S: serde::Serialize>(names: &[S]) -> String {
+/// A JSON array of names.
+pub(super) fn names<S: serde::Serialize>(names: &[S]) -> String {
     serde_json::to_string(names).expect("strings serialize")
 }
 

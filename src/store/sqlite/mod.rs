@@ -14,20 +14,22 @@ mod kills;
 mod letters;
 mod statements;
 
-use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::ConnectOptions;
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{Migrate, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub(super) use error::classify;
+
+use super::migrations::{migrating, steps_missing};
 use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Options, Store,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Options, Store, within,
 };
 use crate::killmail::{Kill, KillmailId, SystemId};
 
@@ -89,9 +91,7 @@ impl Sqlite {
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
-        tokio::time::timeout(self.call_timeout, call)
-            .await
-            .unwrap_or_else(|_| Err(Error::Transient(format!("no answer within {:?}", self.call_timeout))))
+        within(self.call_timeout, call).await
     }
 }
 
@@ -149,16 +149,6 @@ fn stamp(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-fn migrating(error: MigrateError) -> Error {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-        MigrateError::VersionMissing(version) => Error::Permanent(format!(
-            "migrate the database: it has step {version}, which this build does not know: a newer one made it"
-        )),
-        error => Error::Permanent(format!("migrate the database: {error}")),
-    }
-}
-
 /// Steps that are not applied yet, by version.
 async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Error> {
     let table = &MIGRATIONS.table_name;
@@ -167,9 +157,7 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Error
         .fetch_one(&mut *connection)
         .await?;
     let applied = if made { connection.list_applied_migrations(table).await.map_err(migrating)? } else { Vec::new() };
-    let is_new = |version: i64| applied.iter().all(|step| step.version != version);
-    let steps = MIGRATIONS.iter().filter(|step| is_new(step.version));
-    Ok(steps.map(|step| format!("{:04} {}", step.version, step.description)).collect())
+    Ok(steps_missing(&MIGRATIONS, &applied))
 }
 
 #[async_trait]

@@ -1,0 +1,59 @@
+//! PostgreSQL's SQLSTATEs, sorted into transient, data and permanent.
+//! (PostgreSQL's documentation, appendix A, lists them; the first two characters are the class.)
+
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+use crate::store::Error;
+
+/// Classes after which the same call may succeed: connection, transaction rollback (serialization, deadlock), insufficient resources (disk
+/// full, too many connections), operator intervention (shutdown, timeout), system error (input/output). And two that a start refuses
+/// ([`at_start`]), but that hold a running worker, because nothing is lost by waiting for an operator: authorization (a password that was changed)
+/// and no such database (one that is being restored).
+const TRANSIENT_CLASSES: [&str; 7] = ["08", "28", "3D", "40", "53", "57", "58"];
+
+/// Read-only (a standby after a failover), a transaction ended for being idle, a lock not had in time, an object in use.
+const TRANSIENT: [&str; 4] = ["25006", "25P03", "55P03", "55006"];
+
+/// Classes that speak of the data: data exception, constraint violation, program limit (a value too large for an index), and what
+/// a trigger raises.
+const DATA_CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
+
+/// What PostgreSQL's error means for whoever called.
+pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
+    let code = error.code();
+    let class = code.get(..2).unwrap_or_default();
+    let message = format!("{} (SQLSTATE {code})", error.message());
+    if TRANSIENT_CLASSES.contains(&class) || TRANSIENT.contains(&code) {
+        return Error::Transient(message);
+    }
+    if !DATA_CLASSES.contains(&class) {
+        return Error::Permanent(message);
+    }
+    let known = |value: Option<&str>| value.map(str::to_owned);
+    Error::Data {
+        message,
+        sqlstate: Some(code.to_owned()),
+        column: known(error.column()),
+        constraint: known(error.constraint()),
+    }
+}
+
+/// Whether a row found no partition for its month: the same SQLSTATE as a violated check, but no constraint has a name.
+pub(super) fn lacks_partition(error: &sqlx::Error) -> bool {
+    let Some(error) = postgres(error) else { return false };
+    error.code() == "23514" && DatabaseError::constraint(error).is_none() && error.message().starts_with("no partition")
+}
+
+/// Opening for the first time: a wrong password, name or database is for an operator to mend, and waiting would hide it.
+pub(super) fn at_start(error: sqlx::Error) -> Error {
+    let code = postgres(&error).map(|error| error.code().to_owned()).unwrap_or_default();
+    match Error::from(error) {
+        Error::Transient(why) if code.starts_with("28") || code.starts_with("3D") => Error::Permanent(why),
+        error => error,
+    }
+}
+
+fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()
+}

@@ -1,0 +1,284 @@
+//! The store in PostgreSQL, 15 or later.
+//!
+//! Kills are kept by months ([`partitions`]), stored in bulk ([`kills`]), and announced in order (migration 0002).
+//!
+//! **Durability.** A commit is safe when the server says so, at whatever `synchronous_commit` the server, database or role is set to. When the
+//! connection breaks during a commit, whether it was done is unknown: the call is a transient error, and asking again is safe.
+//!
+//! **Connections.** Up to [`WRITERS`] that write and [`READERS`] that read, so that readers of the killfeed never hold up a sink. A pooler in between
+//! must keep a session's settings and prepared statements (PgBouncer: session mode).
+//!
+//! **Bounds.** Waiting for a connection, for a lock and for an answer are each bounded ([`Options`]), here and, in case this process
+//! is cut off, on the server.
+
+mod copy;
+mod error;
+mod events;
+mod kills;
+mod lease;
+mod letters;
+mod partitions;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Postgres as Engine};
+
+pub(super) use error::classify;
+
+use super::migrations::{migrating, steps_missing};
+use super::{
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Options,
+    Partition, Store, within,
+};
+use crate::killmail::{Kill, SystemId};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Connections that write: sink workers, dead letters, checkpoints.
+const WRITERS: u32 = 8;
+/// Connections that read.
+const READERS: u32 = 4;
+/// How long to wait for a connection, a new one included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that rested longer is asked whether it is alive: the server may have been started anew, or a firewall have forgotten it.
+const RESTED: Duration = Duration::from_secs(1);
+const SERVER_MIN: u32 = 150_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Postgres {
+    writers: PgPool,
+    readers: PgPool,
+    options: PgConnectOptions,
+    known: partitions::Known,
+    call_timeout: Duration,
+    health: Health,
+}
+
+impl Postgres {
+    /// Connects to the database of a `postgres://USER:PASSWORD@HOST:PORT/DATABASE` URL (parameters as libpq names them: `sslmode`,
+    /// `sslrootcert`, `host` for a socket's folder, …).
+    ///
+    /// # Errors
+    /// Transient when the server does not answer or is not ready; permanent when it refuses (no such database, wrong password), is older than
+    /// version 15, or the URL cannot be read.
+    pub async fn open(url: &str, options: &Options) -> Result<Self, Error> {
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(|error| Error::Permanent(format!("read the database's url: {error}")))?
+            .disable_statement_logging();
+        let connect = match connect.get_application_name() {
+            Some(_) => connect,
+            None => connect.application_name("broadside"),
+        };
+        let opening = |error: Error| error.while_doing(&format!("open the database on {}", connect.get_host()));
+        let version = within(ACQUIRE_TIMEOUT, async {
+            let connection = connect.connect().await.map_err(error::at_start)?;
+            let version = connection.server_version_num();
+            connection.close().await?;
+            Ok(version)
+        });
+        match version.await.map_err(opening)? {
+            Some(version) if version < SERVER_MIN => {
+                let why = format!("PostgreSQL 15 or later is needed, this is {}", version / 10_000);
+                return Err(opening(Error::Permanent(why)));
+            }
+            _ => {}
+        }
+        let pool = |size| pool(size, options).connect_lazy_with(connect.clone());
+        Ok(Self {
+            writers: pool(WRITERS),
+            readers: pool(READERS),
+            options: connect.clone(),
+            known: partitions::Known::default(),
+            call_timeout: options.call_timeout,
+            health: Health::default(),
+        })
+    }
+
+    async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        match within(self.call_timeout, call).await {
+            Err(Error::Transient(why)) => Err(Error::Transient(self.explain(why).await)),
+            answer => answer,
+        }
+    }
+
+    async fn writer(&self) -> Result<PoolConnection<Engine>, sqlx::Error> {
+        self.writers.acquire().await
+    }
+
+    /// The pool keeps to itself why it could not connect.
+    async fn explain(&self, why: String) -> String {
+        if why != Error::from(sqlx::Error::PoolTimedOut).to_string() {
+            return why;
+        }
+        match within(ACQUIRE_TIMEOUT, async { Ok(self.options.connect().await?) }).await {
+            Ok(connection) => drop(connection.close().await),
+            Err(error) => return error.to_string(),
+        }
+        why
+    }
+
+    /// A connection without time limits, for what may take long and is watched by whoever asked for it.
+    async fn patient(&self) -> Result<PgConnection, Error> {
+        let connecting = async { Ok(self.options.connect().await.map_err(error::at_start)?) };
+        let mut connection = within(ACQUIRE_TIMEOUT, connecting).await?;
+        connection
+            .execute("SET statement_timeout = 0; SET TimeZone = 'UTC'; SET client_min_messages = warning")
+            .await?;
+        Ok(connection)
+    }
+}
+
+fn pool(size: u32, options: &Options) -> PgPoolOptions {
+    let (call, lock) = (options.call_timeout.as_millis(), options.busy_timeout.as_millis());
+    // Every plan is made for its values: only so are months left out before they are locked, and a plan takes less than a millisecond.
+    let settings = format!(
+        "SET TimeZone = 'UTC'; SET statement_timeout = {call}; SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {call};
+         SET plan_cache_mode = force_custom_plan; SET client_min_messages = warning"
+    );
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            let settings = settings.clone();
+            Box::pin(async move { connection.execute(AssertSqlSafe(settings)).await.map(drop) })
+        })
+}
+
+/// A time as PostgreSQL keeps it, to the microsecond.
+fn stamp(time: Timestamp) -> jiff_sqlx::Timestamp {
+    time.into()
+}
+
+async fn pending(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
+    let table = &MIGRATIONS.table_name;
+    let made = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table.as_ref());
+    let made: bool = made.fetch_one(&mut *connection).await?;
+    let applied = if made { connection.list_applied_migrations(table).await.map_err(migrating)? } else { Vec::new() };
+    Ok(steps_missing(&MIGRATIONS, &applied))
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn migrate(&self) -> Result<Vec<String>, Error> {
+        // Others who migrate are waited for: an advisory lock, which sqlx takes.
+        let mut connection = self.patient().await?;
+        let steps = pending(&mut connection).await?;
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrating)?;
+        connection.close().await?;
+        Ok(steps)
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
+        self.bounded(async { pending(&mut *self.readers.acquire().await?).await }).await
+    }
+
+    async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
+        self.bounded(kills::insert(self, kills, events)).await
+    }
+
+    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
+        self.bounded(events::after(&self.readers, after, systems, limit)).await
+    }
+
+    async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {
+        self.bounded(events::range(&self.readers)).await
+    }
+
+    async fn count_kills(&self) -> Result<i64, Error> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM killmails_enriched").fetch_one(&self.readers);
+        self.bounded(async { Ok(query.await?) }).await
+    }
+
+    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
+        self.bounded(letters::add(&self.writers, letters)).await
+    }
+
+    async fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {
+        self.bounded(letters::select(&self.readers, filter)).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
+        self.bounded(letters::counts(&self.readers)).await
+    }
+
+    async fn set_dead_letter_state(
+        &self,
+        ids: &[i64],
+        from: &[DeadLetterState],
+        to: DeadLetterState,
+        note: Option<&str>,
+    ) -> Result<Vec<i64>, Error> {
+        self.bounded(letters::set_state(&self.writers, ids, from, to, note)).await
+    }
+
+    async fn dead_letter_failed_again(&self, id: i64, letter: &NewDeadLetter) -> Result<(), Error> {
+        self.bounded(letters::failed_again(&self.writers, id, letter)).await
+    }
+
+    async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar("SELECT value FROM checkpoints WHERE name = $1").bind(name);
+        self.bounded(async { Ok(query.fetch_optional(&self.readers).await?) }).await
+    }
+
+    async fn set_checkpoint(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        let query = match value {
+            Some(value) => sqlx::query(
+                "INSERT INTO checkpoints (name, value, updated_at) VALUES ($1, $2, $3)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+            )
+            .bind(name)
+            .bind(value)
+            .bind(stamp(Timestamp::now())),
+            None => sqlx::query("DELETE FROM checkpoints WHERE name = $1").bind(name),
+        };
+        self.bounded(async { Ok(query.execute(&self.writers).await.map(drop)?) }).await
+    }
+
+    async fn partitions(&self) -> Result<Vec<Partition>, Error> {
+        self.bounded(partitions::list(&self.readers)).await
+    }
+
+    async fn ensure_partitions(&self, first: Month, last: Month) -> Result<Vec<String>, Error> {
+        let made = self.bounded(partitions::ensure(&self.writers, first.through(last))).await?;
+        self.known.add(first.through(last));
+        Ok(made)
+    }
+
+    async fn drop_partitions(&self, before: Month) -> Result<Vec<Partition>, Error> {
+        let mut connection = self.patient().await?;
+        let dropped = partitions::drop_before(&mut connection, before).await?;
+        connection.close().await?;
+        self.known.forget();
+        Ok(dropped)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.bounded(async { Ok(sqlx::query("SELECT 1").execute(&self.readers).await.map(drop)?) }).await
+    }
+
+    fn health(&self) -> &Health {
+        &self.health
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
