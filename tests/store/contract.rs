@@ -1,4 +1,5 @@
-//! What every store promises. Each promise is a function on a store with empty tables; [`suite`] names them all for an engine.
+//! What every store promises. Each promise is a function on a store with empty tables; [`suite`] names them all for an engine,
+//! with those of [`crate::pipeline`].
 
 use std::sync::Arc;
 
@@ -16,24 +17,26 @@ pub(crate) trait Look: Send + Sync {
 
 macro_rules! suite {
     ($open:path) => {
-        suite!($open: a_kill_is_stored_whole, storing_again_changes_nothing, a_richer_copy_takes_the_place_of_a_poorer_one,
+        suite!($open: contract: a_kill_is_stored_whole, storing_again_changes_nothing, a_richer_copy_takes_the_place_of_a_poorer_one,
             a_poorer_copy_changes_nothing, a_kill_twice_in_one_call_is_one_kill, large_calls_are_stored_whole, an_impossible_date_names_its_column,
             a_refused_kill_refuses_the_whole_call, events_come_in_order_and_after_a_mark, without_events_none_are_written,
             writers_at_once_lose_nothing, dead_letters_live_and_end, dead_letters_are_found_by_what_they_say,
             letters_move_only_from_the_states_that_are_named, a_letter_that_fails_again_keeps_its_first_failure, checkpoints_are_kept_and_forgotten,
             any_order_of_copies_ends_in_the_richest);
+        suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
+            a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
     };
-    ($open:path: $($name:ident),+ $(,)?) => {$(
+    ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             let open = $open().await;
-            crate::contract::$name(&open.store, &open).await;
+            crate::$module::$name(&open.store, &open).await;
         }
     )+};
 }
 pub(crate) use suite;
 
-type Shared = Arc<dyn Store>;
+pub(crate) type Shared = Arc<dyn Store>;
 
 async fn insert(store: &Shared, kills: &[Kill]) -> Vec<Change> {
     store.insert_kills(&kills.iter().collect::<Vec<_>>(), true).await.unwrap()

@@ -5,4 +5,7 @@
 mod contract;
 mod kills;
 mod pipeline;
+mod postgres;
+#[path = "../postgres/mod.rs"]
+mod server;
 mod sqlite;

@@ -15,9 +15,8 @@ use broadside_engine::testing::push_source;
 use broadside_engine::topology::{Batcher, Processor, Source as SourceShape, Topology};
 use broadside_engine::{Batch, Components, Factory, Failure, Message, Outcome, Sink};
 
-use crate::contract::Look;
+use crate::contract::{Look, Shared};
 use crate::kills::{dated, kill};
-use crate::sqlite::{Open, open};
 
 /// Swallows kills, but for those it is told to refuse; remembers what it took.
 #[derive(Default)]
@@ -48,9 +47,9 @@ fn topology() -> Topology {
         .batcher(Batcher { after: Some("db_insert".into()), eager: true, ..Batcher::new("second") })
 }
 
-fn resources(open: &Open) -> Resources {
+fn resources(store: &Shared) -> Resources {
     Resources {
-        store: open.store.clone(),
+        store: store.clone(),
         hub: Arc::default(),
         recent: Arc::new(RecentKills::default()),
         contact: None,
@@ -60,12 +59,12 @@ fn resources(open: &Open) -> Resources {
 
 /// Runs `source` through; the "decode" of these tests finds the kill by the number in its bytes.
 async fn run(
-    open: &Open,
+    store: &Shared,
     source: impl Factory<Kill> + 'static,
     second: &Arc<Second>,
     decode: fn(i64) -> Option<Kill>,
 ) -> Ledger {
-    let resources = resources(open);
+    let resources = resources(store);
     let components = Components::new(source).failure_handler(Keeper::new(&resources, &topology()));
     let mut components = components.stage(
         "decode",
@@ -82,14 +81,14 @@ async fn run(
     Pipeline::start(topology(), components).unwrap().finished().await.ledger
 }
 
-async fn push(open: &Open, second: &Arc<Second>, payloads: &[&str]) -> Ledger {
+async fn push(store: &Shared, second: &Arc<Second>, payloads: &[&str]) -> Ledger {
     let (pusher, source) = push_source(100);
     for payload in payloads {
         let bytes = bytes::Bytes::copy_from_slice(payload.as_bytes());
         pusher.push(Message::new(Kill::new(bytes, "wanderer", "2026-01-01T00:00:00Z".parse().unwrap(), false))).await;
     }
     pusher.finish();
-    run(open, source, second, good).await
+    run(store, source, second, good).await
 }
 
 fn good(id: i64) -> Option<Kill> {
@@ -99,29 +98,27 @@ fn good(id: i64) -> Option<Kill> {
     }
 }
 
-async fn letters(open: &Open) -> Vec<DeadLetter> {
-    open.store.dead_letters(&DeadLetterFilter { payload: true, ..DeadLetterFilter::default() }).await.unwrap()
+async fn letters(store: &Shared) -> Vec<DeadLetter> {
+    store.dead_letters(&DeadLetterFilter { payload: true, ..DeadLetterFilter::default() }).await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_kills_go_on_with_their_event_and_known_ones_do_not() {
-    let (open, second) = (open().await, Arc::new(Second::default()));
-    push(&open, &second, &["kill 1", "kill 2"]).await;
-    let ledger = push(&open, &second, &["kill 2", "kill 3"]).await;
+pub(crate) async fn new_kills_go_on_with_their_event_and_known_ones_do_not(store: &Shared, _: &dyn Look) {
+    let second = Arc::new(Second::default());
+    push(store, &second, &["kill 1", "kill 2"]).await;
+    let ledger = push(store, &second, &["kill 2", "kill 3"]).await;
     assert_eq!((ledger.outcome(Outcome::Successful), ledger.outcome(Outcome::Filtered)), (1, 1));
     let mut took = second.took.lock().unwrap().clone();
     took.sort_unstable();
     assert_eq!(took, [(1, true), (2, true), (3, true)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bad_kills_become_dead_letters_and_the_others_are_stored() {
-    let (open, second) = (open().await, Arc::new(Second { refuses: vec![3], ..Second::default() }));
-    let ledger = push(&open, &second, &["kill 1", "{\"killmail_id\": 77, \"gar", "kill 13", "kill 3", "kill 4"]).await;
+pub(crate) async fn bad_kills_become_dead_letters_and_the_others_are_stored(store: &Shared, look: &dyn Look) {
+    let second = Arc::new(Second { refuses: vec![3], ..Second::default() });
+    let ledger = push(store, &second, &["kill 1", "{\"killmail_id\": 77, \"gar", "kill 13", "kill 3", "kill 4"]).await;
     assert_eq!((ledger.outcome(Outcome::Successful), ledger.outcome(Outcome::DeadLettered)), (2, 3));
-    assert_eq!(open.rows("SELECT killmail_id FROM killmails_raw ORDER BY 1").await, ["1", "3", "4"]);
+    assert_eq!(look.rows("SELECT killmail_id FROM killmails_raw ORDER BY 1").await, ["1", "3", "4"]);
 
-    let mut letters = letters(&open).await;
+    let mut letters = letters(store).await;
     letters.sort_by_key(|letter| letter.letter.stage.clone());
     let brief = |letter: &DeadLetter| {
         let inner = &letter.letter;
@@ -145,24 +142,23 @@ async fn bad_kills_become_dead_letters_and_the_others_are_stored() {
     assert_eq!(letters[2].letter.http_status, Some(410));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_goes_only_to_the_sinks_that_lack_it() {
-    let (open, second) = (open().await, Arc::new(Second { refuses: vec![3], ..Second::default() }));
-    push(&open, &second, &["kill 3", "kill 13", "garbage"]).await;
-    let ids: Vec<i64> = letters(&open).await.iter().map(|letter| letter.id).collect();
+pub(crate) async fn a_replay_goes_only_to_the_sinks_that_lack_it(store: &Shared, _: &dyn Look) {
+    let second = Arc::new(Second { refuses: vec![3], ..Second::default() });
+    push(store, &second, &["kill 3", "kill 13", "garbage"]).await;
+    let ids: Vec<i64> = letters(store).await.iter().map(|letter| letter.id).collect();
 
     // By now the subscriber is back, and whatever dated kill 13 was mended; the garbage stays what it is.
-    let source = Source::new(open.store.clone(), ids, &[DeadLetterState::Open]);
+    let source = Source::new(store.clone(), ids, &[DeadLetterState::Open]);
     source.feeds(&topology());
     let second = Arc::new(Second::default());
-    run(&open, source.clone(), &second, |id| Some(kill(id, Form::Esi, 1))).await;
+    run(store, source.clone(), &second, |id| Some(kill(id, Form::Esi, 1))).await;
     assert_eq!(source.tally(), Tally { replayed: 2, failed: 1, passed_over: 0 });
     assert_eq!(source.release().await, Ok(0));
     let mut took = second.took.lock().unwrap().clone();
     took.sort_unstable();
     assert_eq!(took, [(3, false), (13, true)], "kill 3 was not stored again, so it has no new event");
 
-    let after = letters(&open).await;
+    let after = letters(store).await;
     assert_eq!(after.len(), 3, "a letter that fails again stays one letter");
     for letter in after {
         let expected = if letter.letter.payload == b"garbage" {
@@ -174,14 +170,36 @@ async fn a_replay_goes_only_to_the_sinks_that_lack_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replays_never_hand_out_the_same_letter() {
-    let (open, second) = (open().await, Arc::new(Second::default()));
-    push(&open, &second, &["kill 13"]).await;
-    let ids: Vec<i64> = letters(&open).await.iter().map(|letter| letter.id).collect();
-    open.store.set_dead_letter_state(&ids, &[DeadLetterState::Open], DeadLetterState::Retrying, None).await.unwrap();
-    let source = Source::new(open.store.clone(), ids, &[DeadLetterState::Open]);
+pub(crate) async fn two_replays_never_hand_out_the_same_letter(store: &Shared, _: &dyn Look) {
+    let second = Arc::new(Second::default());
+    push(store, &second, &["kill 13"]).await;
+    let ids: Vec<i64> = letters(store).await.iter().map(|letter| letter.id).collect();
+    store.set_dead_letter_state(&ids, &[DeadLetterState::Open], DeadLetterState::Retrying, None).await.unwrap();
+    let source = Source::new(store.clone(), ids, &[DeadLetterState::Open]);
     source.feeds(&topology());
-    let ledger = run(&open, source.clone(), &second, good).await;
+    let ledger = run(store, source.clone(), &second, good).await;
     assert_eq!((ledger.received, source.tally().passed_over), (0, 1));
+}
+
+/// For a store that refuses the kills 7, 42 and 99 by the constraint `refused`, and says so with this code.
+pub(crate) async fn three_of_a_hundred_are_refused(store: &Shared, look: &dyn Look, sqlstate: &str) {
+    let kills: Vec<_> = (1..=100).map(|id| format!("kill {id}")).collect();
+    let second = Arc::new(Second::default());
+    let ledger = push(store, &second, &kills.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!((ledger.outcome(Outcome::Successful), ledger.outcome(Outcome::DeadLettered)), (96, 4));
+    assert_eq!(look.rows("SELECT count(*) FROM killmails_raw").await, ["96"]);
+    assert_eq!(look.rows("SELECT count(*), count(DISTINCT killmail_id) FROM killmail_events").await, ["96|96"]);
+
+    let mut letters = letters(store).await;
+    letters.sort_by_key(|letter| letter.letter.killmail_id);
+    // Kill 13 is dated before the game, which the store sees without the database.
+    let found: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.letter.killmail_id.unwrap().get(), letter.letter.sqlstate.as_deref()))
+        .collect();
+    assert_eq!(found, [(7, Some(sqlstate)), (13, None), (42, Some(sqlstate)), (99, Some(sqlstate))]);
+    for letter in letters.iter().filter(|letter| letter.letter.sqlstate.is_some()) {
+        assert!(letter.letter.error.contains("refused"), "{}", letter.letter.error);
+        assert_eq!(letter.letter.payload, format!("kill {}", letter.letter.killmail_id.unwrap().get()).as_bytes());
+    }
 }

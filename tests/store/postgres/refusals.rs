@@ -1,0 +1,87 @@
+//! What the database's own rules refuse, and how it is told.
+
+use broadside::killmail::Form;
+use broadside::store::Error;
+
+use super::{Open, open};
+use crate::contract::Look;
+use crate::kills::{dated, kill};
+use crate::pipeline;
+
+/// Kill 7 is refused like this, with another that is not; nothing of the call is left, and the other can be stored.
+async fn refused(open: &Open, sqlstate: &str, column: Option<&str>, constraint: Option<&str>) {
+    let answer = open.store.insert_kills(&[&kill(6, Form::Esi, 1), &kill(7, Form::Esi, 1)], true).await;
+    let Err(Error::Data { message, sqlstate: code, column: field, constraint: rule }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!((code.as_deref(), field.as_deref(), rule.as_deref()), (Some(sqlstate), column, constraint), "{message}");
+    for table in ["killmails_raw", "killmails_enriched", "killmail_participants", "killmail_events"] {
+        assert_eq!(open.rows(&format!("SELECT count(*) FROM {table}")).await, ["0"], "nothing of the call is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_constraint_of_any_table_names_itself() {
+    for table in ["killmails_raw", "killmails_enriched", "killmail_participants"] {
+        let open = open().await;
+        open.execute(&format!("ALTER TABLE {table} ADD CONSTRAINT not_seven CHECK (killmail_id <> 7)")).await;
+        refused(&open, "23514", None, Some("not_seven")).await;
+        assert!(open.store.insert_kills(&[&kill(6, Form::Esi, 1)], true).await.is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_constraint_binds_months_that_were_there_and_months_that_come() {
+    let open = open().await;
+    open.store.insert_kills(&[&kill(1, Form::Esi, 1)], true).await.unwrap();
+    open.execute("ALTER TABLE killmails_enriched ADD CONSTRAINT small CHECK (killmail_id < 10)").await;
+    for time in ["2021-11-30T00:00:00Z", "2010-01-01T00:00:00Z"] {
+        let answer = open.store.insert_kills(&[&dated(10, time)], true).await;
+        let Err(Error::Data { constraint, .. }) = answer else { panic!("{time}: {answer:?}") };
+        assert_eq!(constraint.as_deref(), Some("small"));
+    }
+    assert!(open.store.insert_kills(&[&dated(9, "2010-01-01T00:00:00Z")], true).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_trigger_raises_is_told() {
+    for table in ["killmails_raw", "killmails_enriched", "killmail_participants"] {
+        let open = open().await;
+        open.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF NEW.killmail_id = 7 THEN RAISE EXCEPTION 'seven is not wanted'; END IF; RETURN NEW; END $$",
+        )
+        .await;
+        open.execute(&format!("CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"))
+            .await;
+        let answer = open.store.insert_kills(&[&kill(7, Form::Esi, 1)], true).await;
+        assert!(answer.unwrap_err().to_string().contains("seven is not wanted"));
+        refused(&open, "P0001", None, None).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_must_not_be_empty_is_named() {
+    for (table, column) in [("killmails_raw", "killmail_hash"), ("killmails_enriched", "region_id")] {
+        let open = open().await;
+        open.execute(&format!("ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL")).await;
+        refused(&open, "23502", Some(column), None).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_postgres_cannot_hold_is_refused() {
+    let open = open().await;
+    let mut nul = kill(7, Form::Esi, 1);
+    nul.raw = bytes::Bytes::from_static(b"{\"name\": \"\0\"}");
+    let answer = open.store.insert_kills(&[&kill(6, Form::Esi, 1), &nul], true).await;
+    assert!(matches!(answer, Err(Error::Data { .. })), "{answer:?}");
+    assert_eq!(open.store.count_kills().await, Ok(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_bad_kills_in_a_batch_become_dead_letters_and_the_rest_is_stored() {
+    let open = open().await;
+    open.execute("ALTER TABLE killmails_enriched ADD CONSTRAINT refused CHECK (killmail_id NOT IN (7, 42, 99))").await;
+    pipeline::three_of_a_hundred_are_refused(&open.store, &open, "23514").await;
+}
