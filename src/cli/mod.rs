@@ -69,7 +69,8 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Database {
     /// The database: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME.
-    #[arg(long = "database", value_name = "URL", env = "DATABASE_URL", hide_env_values = true, default_value = settings::DATABASE)]
+    // Global, so that it may stand behind the last word: `dlq list --database …`.
+    #[arg(long = "database", global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, default_value = settings::DATABASE)]
     pub url: String,
 }
 

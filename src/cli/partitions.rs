@@ -175,14 +175,13 @@ fn total(partitions: &[Partition]) -> String {
     let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let rows = partitions.iter().filter_map(|partition| partition.rows).sum();
     let unknown = partitions.iter().filter(|partition| partition.rows.is_none()).count();
-    format!(
-        "{}, {}: about {} rows{}, {}",
-        of(months.len(), "month"),
-        of(partitions.len(), "partition"),
-        count(rows),
-        if unknown == 0 { String::new() } else { format!(" ({unknown} not estimated yet)") },
-        size(partitions.iter().map(|partition| partition.bytes).sum()),
-    )
+    let rows = match unknown {
+        0 => format!("about {} rows", count(rows)),
+        all if all == partitions.len() => "rows not estimated yet".to_owned(),
+        some => format!("about {} rows ({some} not estimated yet)", count(rows)),
+    };
+    let size = size(partitions.iter().map(|partition| partition.bytes).sum());
+    format!("{}, {}: {rows}, {size}", of(months.len(), "month"), of(partitions.len(), "partition"))
 }
 
 fn count(rows: i64) -> HumanCount {
@@ -211,6 +210,8 @@ mod tests {
         let raw = partition("killmails_raw", "2021-11", Some(40_000));
         let enriched = partition("killmails_enriched", "2021-11", None);
         assert_eq!(total(std::slice::from_ref(&raw)), "1 month, 1 partition: about 40,000 rows, 8.00 MiB");
+        let matches = std::slice::from_ref(&enriched);
+        assert_eq!(total(matches), "1 month, 1 partition: rows not estimated yet, 8.00 MiB");
         assert_eq!(
             total(&[raw, enriched]),
             "1 month, 2 partitions: about 40,000 rows (1 not estimated yet), 16.00 MiB"

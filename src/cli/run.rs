@@ -69,6 +69,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::install_metrics()?;
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("failed to listen on {}", args.listen))?;
+    let address = listener.local_addr().context("failed to learn the address that it listens on")?;
+    tracing::info!(%address, "listening");
     if !args.listen.ip().is_loopback() && settings.api_token.is_none() {
         tracing::info!("listening beyond this machine without BROADSIDE_API_TOKEN: for reading only");
     }
