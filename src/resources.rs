@@ -1,6 +1,7 @@
 //! What components share: built once, at start.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::store::Store;
 
@@ -13,6 +14,8 @@ pub struct Resources {
     pub hub: Arc<crate::hub::Hub>,
     /// Kills seen of late, shared by `deduplicate` (reads, marks as pending) and the `database` sink (marks as stored).
     pub recent: Arc<crate::recent::RecentKills>,
+    /// New kills that this process has stored.
+    pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
     pub contact: Option<String>,
     /// Whether killfeed events are written (a backfill writes none unless asked).

@@ -18,7 +18,7 @@ BEGIN
     CREATE INDEX eve_item_types_name ON eve_item_types USING gin (name gin_trgm_ops);
     CREATE INDEX eve_systems_name ON eve_systems USING gin (name gin_trgm_ops);
 EXCEPTION
-    WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
+    WHEN insufficient_privilege OR undefined_file OR undefined_object OR feature_not_supported THEN
         RAISE WARNING 'names have no trigram index: %', SQLERRM;
 END
 $$;

@@ -65,7 +65,6 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let store = store?;
-    let before = count(store.count_kills().await)?;
     let resources = resources(store.clone(), &settings, args.publish);
     let source = file::Config { paths: args.files.clone(), ..file::Config::default() };
     let source = source.open(&definition.name, &resources).map_err(Usage)?;
@@ -75,7 +74,6 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let pipeline = pipeline.context("failed to start the pipeline")?;
     let started = Instant::now();
     let (ended, interrupted) = watch(&pipeline, &files, &mut signals).await;
-    let stored = count(store.count_kills().await)? - before;
     store.close().await;
     let took = started.elapsed();
     let ledger = &ended.report.ledger;
@@ -83,7 +81,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     print(&ledgers(std::slice::from_ref(&ended)));
     print(&format!(
         "stored {} new kills; dead letters {}; {} in {:.1} s: {}",
-        HumanCount(stored.unsigned_abs()),
+        HumanCount(resources.stored.load(Ordering::Relaxed)),
         HumanCount(ledger.outcome(Outcome::DeadLettered)),
         HumanCount(received),
         took.as_secs_f64(),
@@ -106,10 +104,6 @@ fn check_file(file: &PathBuf) -> Result<(), Usage> {
         Ok(_) => Ok(()),
         Err(error) => Err(Usage(format!("failed to open {}: {error}", file.display()))),
     }
-}
-
-fn count(answer: Result<i64, crate::store::Error>) -> anyhow::Result<i64> {
-    answer.map_err(|error| anyhow::anyhow!("failed to {error}"))
 }
 
 /// The kills pipeline; what it says of its own source does not matter here.

@@ -3,6 +3,7 @@
 //! `kills` runs a pipeline file's own stages and sinks on made-up kills, with latency from received to settled. `noop` and `decode`
 //! run the engine alone, with latency from the source's push to the stage and to the sink.
 
+mod ceiling;
 mod engine;
 mod usage;
 
@@ -37,6 +38,7 @@ use usage::Used;
 #[command(after_help = "Examples:
   broadside bench --duration 20s
   broadside bench --rate 1000
+  broadside bench --database postgres://broadside@localhost/kills
   broadside bench --pipeline noop
   broadside bench --pipeline decode --rate 1000")]
 pub struct Args {
@@ -49,7 +51,8 @@ pub struct Args {
     /// How long.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub duration: Span,
-    /// The database: sqlite://FILE or postgres://… [default: a temporary one].
+    /// The database: sqlite://FILE, or postgres://…, where a schema is made for the time and the server's own ceiling is measured
+    /// as well [default: a temporary SQLite file].
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
     /// The folder with pipeline files [default: pipelines, or the shipped ones where there is none].
@@ -112,7 +115,9 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
     let definition = selection.definitions.first().context("there is no such pipeline")?;
     let folder = tempfile::Builder::new().prefix("broadside-bench-").tempdir();
     let folder = folder.context("failed to make a temporary folder")?;
-    let database = args.database.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bench.db").display()));
+    let file = || format!("sqlite://{}", folder.path().join("bench.db").display());
+    let scratch = ceiling::scratch(args.database.as_deref()).await?;
+    let database = scratch.as_ref().map(|scratch| scratch.url().to_owned()).or(args.database).unwrap_or_else(file);
     let store = open_store(&database, true).await?;
     let resources = resources(store.clone(), &settings, true);
     let latencies = Latencies::new();
@@ -128,12 +133,20 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
     pipeline.drain();
     let ended = [Ended { pipeline: definition.name.clone(), report: pipeline.finished().await }];
     let settled = ended[0].report.ledger.settled_total();
-    store.close().await;
+    let reached = settled as f64 / started.elapsed().as_secs_f64();
     print(&format!("source: {} received at {}", received, rate(received, pulling)));
     print(&format!("throughput: {} settled, the drain included", rate(settled, started.elapsed())));
     print(&format!("received to settled: {}", latencies.line()));
     print(&used.line(started.elapsed()));
     print(&ledgers(&ended));
+    let batch = definition.topology.batchers.first().map_or(100, |batcher| batcher.batch_size);
+    if let Some(line) = ceiling::line(&*store, settled, batch, reached).await? {
+        print(&line);
+    }
+    store.close().await;
+    if let Some(scratch) = scratch {
+        scratch.remove().await.map_err(ceiling::failed)?;
+    }
     Ok(ending::exit_code(&ended))
 }
 

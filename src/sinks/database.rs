@@ -4,6 +4,7 @@
 //! letters. A batch that the store refuses for its data comes back as invalid, and the engine splits it until the bad kill stands alone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use broadside_engine::{Batch, Failure, Message, Sink};
@@ -36,6 +37,7 @@ impl Config {
         Arc::new(Database {
             store: resources.store.clone(),
             recent: resources.recent.clone(),
+            stored: resources.stored.clone(),
             events: self.events && resources.events,
         })
     }
@@ -45,6 +47,7 @@ impl Config {
 struct Database {
     store: Arc<dyn Store>,
     recent: Arc<RecentKills>,
+    stored: Arc<AtomicU64>,
     events: bool,
 }
 
@@ -62,6 +65,8 @@ impl Sink<Kill> for Database {
         let changes = retry::hold(self.store.health(), "store kills", call).await.map_err(failure)?;
         let mails = kills.iter().filter_map(|kill| kill.mail.as_ref());
         self.recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
+        let new = changes.iter().filter(|change| matches!(change, Change::New { .. })).count();
+        self.stored.fetch_add(new as u64, Ordering::Relaxed);
         for (message, change) in messages.iter_mut().filter(|m| m.is_active()).zip(changes) {
             match change {
                 Change::New { event_id } => message.payload.event_id = event_id,

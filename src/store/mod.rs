@@ -241,6 +241,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         ))
     }
 
+    /// **Empties the tables of kills**, and answers how long the engine's bulk path alone takes to fill them with these kills in such batches:
+    /// what `bench` compares with, in a database of its own. `None` where there is no such path.
+    async fn ceiling(&self, _kills: &[Kill], _batch: usize) -> Result<Option<Duration>, Error> {
+        Ok(None)
+    }
+
     /// Answers when the store does.
     async fn ping(&self) -> Result<(), Error>;
     /// What those who wait for the store ([`retry::hold`]) found of late.

@@ -14,7 +14,14 @@ use flate2::write::GzEncoder;
 pub(crate) async fn resources() -> Resources {
     let store = store::connect("sqlite::memory:", &store::Options::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Resources { store, hub: std::sync::Arc::default(), recent: std::sync::Arc::default(), contact: None, events: false }
+    Resources {
+        store,
+        hub: std::sync::Arc::default(),
+        recent: std::sync::Arc::default(),
+        stored: std::sync::Arc::default(),
+        contact: None,
+        events: false,
+    }
 }
 
 fn gzip(text: &str) -> Vec<u8> {

@@ -52,6 +52,7 @@ fn resources(store: &Shared) -> Resources {
         store: store.clone(),
         hub: Arc::default(),
         recent: Arc::new(RecentKills::default()),
+        stored: Arc::default(),
         contact: None,
         events: true,
     }

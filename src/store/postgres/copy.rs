@@ -61,8 +61,8 @@ macro_rules! big_endian {
     )+};
 }
 
-// bigint, integer, double precision.
-big_endian!(i64, i32, f64);
+// bigint, integer, smallint, double precision.
+big_endian!(i64, i32, i16, f64);
 
 impl Field for bool {
     fn put(self, out: &mut Vec<u8>) {

@@ -216,14 +216,19 @@ async fn claim(connection: &mut PgConnection, raw: &[Raw<'_>], span: Span) -> Re
 }
 
 /// What a transaction writes for kills that are its own.
-struct Writes<'a> {
-    raw: Vec<Raw<'a>>,
-    enriched: Vec<u8>,
-    participants: Vec<u8>,
+pub(super) struct Writes<'a> {
+    pub(super) raw: Vec<Raw<'a>>,
+    pub(super) enriched: Vec<u8>,
+    pub(super) participants: Vec<u8>,
 }
 
 impl<'a> Writes<'a> {
-    fn prepare(kills: &[&'a Kill], mails: &[&Killmail], indexes: &[usize], now: Timestamp) -> Result<Self, Error> {
+    pub(super) fn prepare(
+        kills: &[&'a Kill],
+        mails: &[&Killmail],
+        indexes: &[usize],
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let raw = indexes.iter().map(|&index| rows::raw(kills[index], mails[index])).collect::<Result<Vec<_>, _>>()?;
         let (mut enriched, mut participants) = (Rows::new(), Rows::new());
         for &index in indexes {
@@ -239,7 +244,12 @@ impl<'a> Writes<'a> {
     }
 }
 
-async fn copy(connection: &mut PgConnection, table: &str, columns: &[&str], rows: &[u8]) -> Result<(), sqlx::Error> {
+pub(super) async fn copy(
+    connection: &mut PgConnection,
+    table: &str,
+    columns: &[&str],
+    rows: &[u8],
+) -> Result<(), sqlx::Error> {
     let sql = format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", columns.join(", "));
     let mut copy = connection.copy_in_raw(&sql).await?;
     copy.send(rows).await?;

@@ -11,6 +11,7 @@
 //! **Bounds.** Waiting for a connection, for a lock and for an answer are each bounded ([`Options`]), here and, in case this process
 //! is cut off, on the server.
 
+mod ceiling;
 mod copy;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Postgres as Engine};
 
+pub use ceiling::Scratch;
 pub(super) use error::classify;
 
 use super::migrations::{migrating, steps_missing};
@@ -69,32 +71,19 @@ impl Postgres {
     /// Transient when the server does not answer or is not ready; permanent when it refuses (no such database, wrong password), is older than
     /// version 15, or the URL cannot be read.
     pub async fn open(url: &str, options: &Options) -> Result<Self, Error> {
-        let connect = PgConnectOptions::from_str(url)
-            .map_err(|error| Error::Permanent(format!("read the database's url: {error}")))?
-            .disable_statement_logging();
-        let connect = match connect.get_application_name() {
-            Some(_) => connect,
-            None => connect.application_name("broadside"),
-        };
-        let opening = |error: Error| error.while_doing(&format!("open the database on {}", connect.get_host()));
-        let version = within(ACQUIRE_TIMEOUT, async {
-            let connection = connect.connect().await.map_err(error::at_start)?;
-            let version = connection.server_version_num();
-            connection.close().await?;
-            Ok(version)
-        });
-        match version.await.map_err(opening)? {
-            Some(version) if version < SERVER_MIN => {
-                let why = format!("PostgreSQL 15 or later is needed, this is {}", version / 10_000);
-                return Err(opening(Error::Permanent(why)));
-            }
-            _ => {}
+        let address = parse(url)?;
+        let connection = connect(&address).await?;
+        let version = connection.server_version_num();
+        drop(connection.close().await);
+        if version.is_some_and(|version| version < SERVER_MIN) {
+            let version = version.unwrap_or_default() / 10_000;
+            return Err(Error::Permanent(format!("use this PostgreSQL: it is {version}, and 15 or later is needed")));
         }
-        let pool = |size| pool(size, options).connect_lazy_with(connect.clone());
+        let pool = |size| pool(size, options).connect_lazy_with(address.clone());
         Ok(Self {
             writers: pool(WRITERS),
             readers: pool(READERS),
-            options: connect.clone(),
+            options: address.clone(),
             known: partitions::Known::default(),
             call_timeout: options.call_timeout,
             health: Health::default(),
@@ -117,7 +106,7 @@ impl Postgres {
         if why != Error::from(sqlx::Error::PoolTimedOut).to_string() {
             return why;
         }
-        match within(ACQUIRE_TIMEOUT, async { Ok(self.options.connect().await?) }).await {
+        match connect(&self.options).await {
             Ok(connection) => drop(connection.close().await),
             Err(error) => return error.to_string(),
         }
@@ -126,13 +115,26 @@ impl Postgres {
 
     /// A connection without time limits, for what may take long and is watched by whoever asked for it.
     async fn patient(&self) -> Result<PgConnection, Error> {
-        let connecting = async { Ok(self.options.connect().await.map_err(error::at_start)?) };
-        let mut connection = within(ACQUIRE_TIMEOUT, connecting).await?;
+        let mut connection = connect(&self.options).await?;
         connection
             .execute("SET statement_timeout = 0; SET TimeZone = 'UTC'; SET client_min_messages = warning")
             .await?;
         Ok(connection)
     }
+}
+
+fn parse(url: &str) -> Result<PgConnectOptions, Error> {
+    let address = PgConnectOptions::from_str(url)
+        .map_err(|error| Error::Permanent(format!("read the database's url: {error}")))?
+        .disable_statement_logging();
+    Ok(if address.get_application_name().is_some() { address } else { address.application_name("broadside") })
+}
+
+/// One connection, outside the pools.
+async fn connect(address: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let connecting = async { address.connect().await.map_err(error::at_start) };
+    let opened = within(ACQUIRE_TIMEOUT, connecting).await;
+    opened.map_err(|error| error.while_doing(&format!("open the database on {}", address.get_host())))
 }
 
 fn pool(size: u32, options: &Options) -> PgPoolOptions {
@@ -267,6 +269,10 @@ impl Store for Postgres {
         connection.close().await?;
         self.known.forget();
         Ok(dropped)
+    }
+
+    async fn ceiling(&self, kills: &[Kill], batch: usize) -> Result<Option<Duration>, Error> {
+        ceiling::copy_alone(self, kills, batch).await.map(Some)
     }
 
     async fn ping(&self) -> Result<(), Error> {
