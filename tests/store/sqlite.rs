@@ -53,7 +53,7 @@ async fn open_with(options: &Options) -> Open {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("kills.db").display());
     let store = store::connect(&url, options).await.unwrap();
-    assert_eq!(store.migrate().await.unwrap().len(), 4);
+    store.migrate().await.unwrap();
     Open { store, folder }
 }
 
@@ -100,7 +100,6 @@ async fn an_address_that_cannot_work_is_named() {
         (format!("sqlite://{path}"), "it is a folder"),
         ("sqlite://".to_owned(), "no file is named"),
         (format!("sqlite://{path}/kills.db?sync=off"), "`sync=off` is not known"),
-        ("postgres://broadside:secret@localhost/kills".to_owned(), "this build has SQLite only"),
         ("mysql://broadside:secret@localhost/kills".to_owned(), "must begin with sqlite://"),
     ] {
         let error = store::connect(&url, &Options::default()).await.unwrap_err().to_string();

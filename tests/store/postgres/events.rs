@@ -122,7 +122,7 @@ async fn one_reader_misses_nothing_of_many_writers_in_any_interleaving() {
     const BY_HAND: i64 = 6;
     const STORES: i64 = 4;
     let open = open().await;
-    let known: Vec<_> = (1..=BY_HAND).map(|id| kill(id, Form::Esi, 1)).collect();
+    let known: Vec<_> = (100..100 * (BY_HAND + 1)).map(|id| kill(id, Form::Esi, 1)).collect();
     insert(&open.store, &known, false).await;
     let written = Arc::new(AtomicBool::new(false));
     let readers = [reader(open.another().await, written.clone()), reader(open.store.clone(), written.clone())];
@@ -132,8 +132,8 @@ async fn one_reader_misses_nothing_of_many_writers_in_any_interleaving() {
         let mut connection = open.connection().await;
         writers.push(tokio::spawn(async move {
             let mut random = StdRng::seed_from_u64(hand as u64);
-            for _ in 0..20 {
-                by_hand(&mut connection, hand, &mut random).await;
+            for transaction in 0..20 {
+                by_hand(&mut connection, 100 * hand + 3 * transaction, &mut random).await;
             }
         }));
     }
@@ -160,11 +160,11 @@ async fn one_reader_misses_nothing_of_many_writers_in_any_interleaving() {
     assert!(table.len() > 200, "{}", table.len());
 }
 
-/// One transaction that takes its time between what it does, and in one of five cases is undone.
+/// One transaction of up to three events that takes its time in between, and in one of five cases is undone.
 async fn by_hand(connection: &mut PgConnection, killmail: i64, random: &mut StdRng) {
     let mut transaction = connection.begin().await.unwrap();
-    for _ in 0..random.random_range(1..=3) {
-        transaction.execute(event(killmail)).await.unwrap();
+    for at in 0..random.random_range(1..=3) {
+        transaction.execute(event(killmail + at)).await.unwrap();
         let work = format!("SELECT count(*) FROM generate_series(1, {})", random.random_range(1..=30_000));
         transaction.execute(sqlx::AssertSqlSafe(work)).await.unwrap();
     }

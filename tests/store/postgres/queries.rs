@@ -11,21 +11,20 @@ use super::{Open, open};
 use crate::contract::Look;
 use crate::kills::kill;
 
-/// Kills of four months, the last of them this one, every half hour up to now, in fifty systems; what the planner knows of them is fresh.
+/// Kills of four whole months, the last of them this one, every half hour in one of fifty systems; what the planner knows of them is fresh.
 async fn four_months() -> Open {
     let open = open().await;
-    let now = Timestamp::now();
-    let first = Month::of(now).plus(-3).start();
+    let this = Month::of(Timestamp::now());
     let mut kills = Vec::new();
-    let mut time = first;
-    while time < now {
+    let mut time = this.plus(-3).start();
+    while time < this.plus(1).start() {
         kills.push(at(kills.len() as i64 + 1, time));
         time += SignedDuration::from_mins(30);
     }
     for call in kills.chunks(500) {
         open.store.insert_kills(&call.iter().collect::<Vec<_>>(), false).await.unwrap();
     }
-    open.store.ensure_partitions(Month::of(now), Month::of(now).plus(2)).await.unwrap();
+    open.store.ensure_partitions(this, this.plus(2)).await.unwrap();
     open.execute("ANALYZE").await;
     open
 }
@@ -55,11 +54,19 @@ async fn plan(open: &Open, sql: &str) -> Vec<(String, String, f64)> {
     nodes
 }
 
-async fn touches_few_and_scans_none(open: &Open, sql: &str) {
+/// `ahead`: the query goes on into months to come. Once the planner knows that such a month is empty, it reads its no pages in sequence.
+async fn touches_few_and_scans_none(open: &Open, sql: &str, ahead: bool) {
     let nodes = plan(open, sql).await;
-    assert!(nodes.iter().all(|(kind, _, _)| kind != "Seq Scan"), "{sql}: {nodes:?}");
+    let this_month = Month::of(Timestamp::now()).suffix();
+    let scanned = |(kind, table, _): &&(String, String, f64)| {
+        kind == "Seq Scan" && !(ahead && table[table.len() - this_month.len()..] > *this_month)
+    };
+    assert_eq!(nodes.iter().find(scanned), None, "{sql}: {nodes:?}");
     let touched = nodes.iter().filter(|(_, table, rows)| !table.is_empty() && *rows > 0.0).count();
     assert!((1..=2).contains(&touched), "{sql}: {nodes:?}");
+    if !ahead {
+        assert!(nodes.iter().filter(|(_, table, _)| !table.is_empty()).count() <= 2, "{sql}: {nodes:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,14 +82,14 @@ async fn one_systems_last_day_reads_one_or_two_partitions_by_an_index() {
                 ORDER BY killmail_time DESC",
             end - day
         );
-        touches_few_and_scans_none(&open, &sql).await;
+        touches_few_and_scans_none(&open, &sql, false).await;
     }
     let sql = "SELECT * FROM killmails_enriched WHERE solar_system_id = 30000142 AND killmail_time >= now() - interval '1 day'
         ORDER BY killmail_time DESC";
-    touches_few_and_scans_none(&open, sql).await;
+    touches_few_and_scans_none(&open, sql, true).await;
     let sql = "SELECT * FROM killmails_enriched WHERE solar_system_id = 30000142 AND killmail_time >= now() - interval '1 day'
         ORDER BY killmail_time DESC LIMIT 20";
-    touches_few_and_scans_none(&open, sql).await;
+    touches_few_and_scans_none(&open, sql, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,6 +101,6 @@ async fn losses_and_kills_of_a_pilot_are_found_by_an_index() {
         "SELECT * FROM killmail_participants WHERE character_id = 90000042 AND killmail_time >= now() - interval '5 days'
             ORDER BY killmail_time DESC",
     ] {
-        touches_few_and_scans_none(&open, sql).await;
+        touches_few_and_scans_none(&open, sql, true).await;
     }
 }
