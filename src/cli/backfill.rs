@@ -12,14 +12,16 @@ use broadside_engine::{Outcome, Topology};
 use indicatif::HumanCount;
 
 use super::ending::{self, Ended};
+use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
-use super::worker::{ledgers, open_store, resources};
+use super::worker::{ledgers, resources};
 use super::{Database, Usage, print};
 use crate::definition::{Definition, environment, select};
 use crate::settings::Settings;
 use crate::sinks;
 use crate::sources::file;
+use crate::store::{Health, Store};
 
 /// Feed files of killmails through the kills pipeline.
 ///
@@ -38,6 +40,9 @@ pub struct Args {
     /// Write killfeed events and publish, as for live kills.
     #[arg(long)]
     pub publish: bool,
+    /// End with 1 when the database is away, instead of waiting for it.
+    #[arg(long)]
+    pub fail_fast: bool,
     #[command(flatten)]
     pub database: Database,
 }
@@ -55,7 +60,11 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     if !args.publish {
         without_publishing(&mut definition);
     }
-    let store = open_store(&args.database.url, true).await?;
+    let Some(store) = unless_signalled(&mut signals, open(&args)).await else {
+        print("interrupted before the database was open: nothing was read");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let store = store?;
     let resources = resources(store.clone(), &settings, args.publish);
     let source = file::Config { paths: args.files.clone(), ..file::Config::default() };
     let source = source.open(&definition.name, &resources).map_err(Usage)?;
@@ -82,6 +91,11 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         print("interrupted: run the same command again to go on from here");
     }
     Ok(ending::exit_code(&[ended]))
+}
+
+async fn open(args: &Args) -> anyhow::Result<Arc<dyn Store>> {
+    let url = &args.database.url;
+    if args.fail_fast { open_store(url, true).await } else { wait_for_store(url, true, &Health::default()).await }
 }
 
 fn check_file(file: &PathBuf) -> Result<(), Usage> {

@@ -19,9 +19,10 @@ use broadside_engine::{Acknowledger, Factory, Failure, Message, Source};
 use hdrhistogram::Histogram;
 
 use super::ending::{self, Ended};
+use super::opening::open_store;
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
-use super::worker::{ledgers, open_store, resources};
+use super::worker::{ledgers, resources};
 use super::{Usage, print};
 use crate::definition::{Definition, environment, select};
 use crate::duration::Span;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use broadside_engine::Demand;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::worker::{check_sources, open_store, resources};
+use super::opening::open_store;
+use super::worker::{check_sources, resources};
 use super::{Database, drawing, print};
 use crate::definition::{Definition, environment, select};
 use crate::resources::Resources;

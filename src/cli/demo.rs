@@ -13,10 +13,11 @@ use indicatif::HumanCount;
 use tokio::net::TcpListener;
 
 use super::ending::{self, Ended};
+use super::opening::open_store;
 use super::print;
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
-use super::worker::{Worker, ledgers, open_store, resources};
+use super::worker::{Worker, ledgers, resources};
 use crate::definition::{environment, select};
 use crate::duration::Span;
 use crate::settings::{LISTEN, Settings};
@@ -51,7 +52,7 @@ pub struct Args {
     /// Where to serve the page [default: 127.0.0.1:4010, or a free port when that is taken].
     #[arg(long, value_name = "ADDRESS", env = "BROADSIDE_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// The database: sqlite://FILE [default: a temporary one].
+    /// The database: sqlite://FILE or postgres://… [default: a temporary one].
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::worker::open_store;
+use super::opening::open_store;
 use super::{Database, Usage, print};
 use crate::settings::Settings;
 use crate::store::{DeadLetterFilter, DeadLetterState, Error, Store};

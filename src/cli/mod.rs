@@ -14,16 +14,20 @@
 pub mod backfill;
 pub mod bench;
 pub mod check;
+mod columns;
 pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
 pub mod migrate;
+mod opening;
+pub mod partitions;
 mod progress;
 pub mod run;
 pub mod schema;
 mod signals;
 pub mod simulate;
+mod upkeep;
 mod worker;
 
 use std::io::Write;
@@ -58,13 +62,15 @@ enum Command {
     Simulate(simulate::Args),
     Dlq(dlq::Args),
     Migrate(migrate::Args),
+    Partitions(partitions::Args),
 }
 
 /// `--database`, for commands that need one.
 #[derive(Debug, Clone, Args)]
 pub struct Database {
-    /// The database: sqlite://FILE.
-    #[arg(long = "database", value_name = "URL", env = "DATABASE_URL", hide_env_values = true, default_value = settings::DATABASE)]
+    /// The database: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME.
+    // Global, so that it may stand behind the last word: `dlq list --database …`.
+    #[arg(long = "database", global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, default_value = settings::DATABASE)]
     pub url: String,
 }
 
@@ -113,6 +119,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Simulate(args) => simulate::run(args).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Partitions(args) => partitions::run(args).await,
     }
 }
 

@@ -3,21 +3,29 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::signals::Signals;
-use super::worker::{Worker, check_sources, ledgers, open_store, resources};
+use super::worker::{Worker, check_sources, ledgers, resources};
 use super::{Database, ending, print};
 use crate::definition::{environment, select};
+use crate::http;
 use crate::settings::{LISTEN, Settings};
+use crate::store::{Health, Store};
 use crate::telemetry;
 
 /// Run pipelines: all enabled ones, or those that are named.
 ///
 /// SIGINT or SIGTERM drains: no more is read, what is in flight is finished within each pipeline's drain_deadline. A second
 /// signal ends at once.
+///
+/// When the database is away at the start, the worker waits for it: alive, not ready.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   WANDERER_URL=http://127.0.0.1:4004 broadside run
@@ -32,6 +40,9 @@ pub struct Args {
     /// Leave the database's tables as they are, and refuse to run when they are old.
     #[arg(long)]
     pub no_migrate: bool,
+    /// End with 1 when the database is away at the start, instead of waiting for it.
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Where to serve the page, metrics and API.
     #[arg(long, value_name = "ADDRESS", env = "BROADSIDE_LISTEN", default_value_t = LISTEN)]
     pub listen: SocketAddr,
@@ -58,11 +69,15 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::install_metrics()?;
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("failed to listen on {}", args.listen))?;
+    let address = listener.local_addr().context("failed to learn the address that it listens on")?;
+    tracing::info!(%address, "listening");
     if !args.listen.ip().is_loopback() && settings.api_token.is_none() {
         tracing::info!("listening beyond this machine without BROADSIDE_API_TOKEN: for reading only");
     }
-    let store = open_store(&args.database.url, !args.no_migrate).await?;
-    let resources = resources(store, &settings, true);
+    let Some(store) = unless_signalled(&mut signals, open(&args, &listener, &metrics)).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let resources = resources(store?, &settings, true);
     let worker = Worker::start(&selection.definitions, &resources, listener, metrics).await?;
     let names: Vec<&str> = selection.definitions.iter().map(|definition| definition.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), page = format!("http://{}/", worker.address), "running");
@@ -70,4 +85,16 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     worker.close().await;
     print(&ledgers(&ended));
     Ok(ending::exit_code(&ended))
+}
+
+/// Opens the database. Until it is open, the listener answers that the worker lives and is not ready.
+async fn open(args: &Args, listener: &TcpListener, metrics: &PrometheusHandle) -> anyhow::Result<Arc<dyn Store>> {
+    let (health, is_open) = (Arc::new(Health::default()), CancellationToken::new());
+    let (url, migrate) = (&args.database.url, !args.no_migrate);
+    let opening = async {
+        let _ends_the_answers = is_open.clone().drop_guard();
+        if args.fail_fast { open_store(url, migrate).await } else { wait_for_store(url, migrate, &health).await }
+    };
+    let answering = http::serve_waiting(listener, health.clone(), metrics.clone(), is_open.clone());
+    tokio::join!(opening, answering).0
 }

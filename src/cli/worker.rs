@@ -11,16 +11,18 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::ending::{self, Ended};
 use super::signals::Signals;
+use super::upkeep::keep_partitions;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
 use crate::hub::Hub;
 use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::store::{self, Store};
+use crate::store::Store;
 
 /// Running pipelines and what serves them.
 #[derive(Debug)]
@@ -32,21 +34,8 @@ pub(super) struct Worker {
     pub(super) address: SocketAddr,
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
+    upkeep: AbortOnDropHandle<()>,
     stop_serving: CancellationToken,
-}
-
-/// Opens the database, and brings its tables up to date or refuses when they are not.
-pub(super) async fn open_store(url: &str, migrate: bool) -> anyhow::Result<Arc<dyn Store>> {
-    let failed = |error: store::Error| anyhow::anyhow!("failed to {error}");
-    let store = store::connect(url, &store::Options::default()).await.map_err(failed)?;
-    if migrate {
-        for step in store.migrate().await.map_err(failed)? {
-            tracing::info!(step, "migrated the database");
-        }
-    } else if let Some(step) = store.pending_migrations().await.map_err(failed)?.first() {
-        anyhow::bail!("the database lacks migration {step}: run `broadside migrate`");
-    }
-    Ok(store)
 }
 
 /// What components share.
@@ -94,7 +83,8 @@ impl Worker {
         let state = http::State::new(Arc::new(running.clone()), store.clone(), hub, metrics.clone(), readiness.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
-        Ok(Self { running, store, metrics, address, readiness, server, stop_serving })
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())));
+        Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
@@ -135,6 +125,7 @@ impl Worker {
         if let Err(error) = self.server.await {
             tracing::warn!(%error, "the server did not end well");
         }
+        drop(self.upkeep);
         self.store.close().await;
     }
 }

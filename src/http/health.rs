@@ -102,6 +102,11 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
     if let Err(why) = state.health.store().await {
         reasons.push(json!({"what": "store", "why": why}));
     }
+    verdict(&reasons)
+}
+
+/// Ready when nothing speaks against it.
+pub(super) fn verdict(reasons: &[Value]) -> Response {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({"ready": reasons.is_empty(), "not_ready": reasons}))).into_response()
 }

@@ -9,6 +9,7 @@
 //! | `dashboard` | `/`, `/assets/…` |
 //! | `error` | the shape of every refusal |
 //! | `guard` | what every answer goes through: time limit, security headers |
+//! | `waiting` | what is answered while the database is being opened |
 //! | `server` | connections and tasks, their bounds and their end |
 //!
 //! Nothing here changes anything yet, so nothing asks for the API token. Everything that runs is owned by [`serve`]: when it
@@ -22,6 +23,7 @@ mod killfeed;
 mod metrics;
 mod pipelines;
 mod server;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +36,7 @@ use crate::hub::Hub;
 use crate::store::Store;
 
 pub use pipelines::{PipelineView, Pipelines, Running};
-pub use server::serve;
+pub use server::{serve, serve_waiting};
 
 /// What the routes work on. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -4,22 +4,28 @@
 //! [`HEAD_MAX`]; beyond [`CONNECTIONS_MAX`] connections new ones wait in the system's queue.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{State, router};
+use super::{State, router, waiting};
+use crate::store::Health;
 use crate::telemetry;
 
 const CONNECTIONS_MAX: usize = 4096;
 const HEAD_MAX: Duration = Duration::from_secs(30);
 /// How long answers under way have after `shutdown`.
 const GRACE: Duration = Duration::from_secs(5);
+/// The same before the database was open: every answer is short, and the worker is to start.
+const GRACE_WAITING: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`, then lets what is under way finish for a few seconds. Live streams end at once.
 ///
@@ -30,19 +36,41 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationTo
     background.spawn(telemetry::upkeep(state.metrics.clone(), shutdown.clone()));
     background.spawn(state.tail.clone().run(state.hub.clone(), shutdown.clone()));
     let streams = state.streams.clone();
-    let service = TowerToHyperService::new(router(state));
-    let mut connections = JoinSet::new();
-    while let Some(stream) = accept(&listener, &mut connections, &shutdown).await {
-        connections.spawn(connection(stream, service.clone(), shutdown.clone()));
-    }
+    let connections = connections(&listener, router(state), &shutdown).await;
     drop(listener);
     streams.close();
+    finish(connections, GRACE).await;
+    background.shutdown().await;
+}
+
+/// Answers what can be answered while the database is being opened (see `waiting`), until `opened`. The listener stays: who connects
+/// after that is answered by [`serve`].
+pub async fn serve_waiting(
+    listener: &TcpListener,
+    health: Arc<Health>,
+    metrics: PrometheusHandle,
+    opened: CancellationToken,
+) {
+    let connections = connections(listener, waiting::router(health, metrics), &opened).await;
+    finish(connections, GRACE_WAITING).await;
+}
+
+/// Serves each connection that comes, until `shutdown`; those that are left then are being ended.
+async fn connections(listener: &TcpListener, router: Router, shutdown: &CancellationToken) -> JoinSet<()> {
+    let service = TowerToHyperService::new(router);
+    let mut connections = JoinSet::new();
+    while let Some(stream) = accept(listener, &mut connections, shutdown).await {
+        connections.spawn(connection(stream, service.clone(), shutdown.clone()));
+    }
+    connections
+}
+
+async fn finish(mut connections: JoinSet<()>, grace: Duration) {
     let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, finished).await.is_err() {
+    if tokio::time::timeout(grace, finished).await.is_err() {
         tracing::info!(connections = connections.len(), "cut connections that did not end");
     }
     connections.shutdown().await;
-    background.shutdown().await;
 }
 
 /// The next connection; `None` when it is time to stop.
@@ -68,7 +96,7 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, service: TowerToHyperService<axum::Router>, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, service: TowerToHyperService<Router>, shutdown: CancellationToken) {
     // Events are small and should leave at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set nodelay");

@@ -2,7 +2,8 @@
 
 use super::program::{World, text};
 
-const COMMANDS: &[&str] = &["run", "demo", "check", "schema", "backfill", "bench", "simulate", "dlq", "migrate"];
+const COMMANDS: &[&str] =
+    &["run", "demo", "check", "schema", "backfill", "bench", "simulate", "dlq", "migrate", "partitions"];
 
 #[test]
 fn every_command_has_help_with_an_example() {
@@ -38,6 +39,20 @@ fn bad_arguments_end_with_2() {
     let done = world.run_with(&["check"], &[("BROADSIDE_LOG_FORMAT", "xml")]);
     assert_eq!(done.code, 2);
     assert!(done.err.contains("`xml`"), "{}", done.err);
+}
+
+#[test]
+fn the_database_may_be_named_before_or_after_the_last_word_and_counts_more_than_the_environment() {
+    for arguments in [
+        &["dlq", "list", "--database", "sqlite://named.db"][..],
+        &["dlq", "--database", "sqlite://named.db", "list"],
+        &["migrate", "--database", "sqlite://named.db"],
+    ] {
+        let world = World::new();
+        let done = world.run_with(arguments, &[("DATABASE_URL", "sqlite://other.db")]);
+        assert_eq!(done.code, 0, "{arguments:?}: {}", done.err);
+        assert_eq!(world.files(), ["named.db"], "{arguments:?}");
+    }
 }
 
 #[test]

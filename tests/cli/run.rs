@@ -101,13 +101,3 @@ fn an_address_that_is_taken_is_named() {
     assert_eq!(done.code, 1);
     assert!(done.err.contains(&address), "{}", done.err);
 }
-
-#[test]
-fn a_database_that_cannot_be_opened_is_said() {
-    let world = World::new();
-    world.write("pipelines/stalled.toml", &stalled("1s"));
-    let database = ["--database", "postgres://user:hunter2@localhost/x"];
-    let done = world.run(&[&["run"], LISTEN, &database].concat());
-    assert_eq!(done.code, 1);
-    assert!(done.err.contains("PostgreSQL") && !done.err.contains("hunter2"), "{}", done.err);
-}

@@ -12,4 +12,5 @@ mod pages;
 mod sinks;
 mod sqlite;
 mod streams;
+mod waiting;
 mod world;

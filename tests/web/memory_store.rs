@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use broadside::killmail::{Kill, KillmailId, SystemId};
 use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Store,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Store,
 };
 
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(crate) struct MemoryStore {
     away: AtomicBool,
     health: Health,
     letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
+    ensured: Mutex<Vec<(Month, Month)>>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
@@ -55,6 +56,11 @@ impl MemoryStore {
 
     pub(crate) fn set_letters(&self, letters: Vec<(String, DeadLetterState, i64)>) {
         *self.letters.lock().expect("no panic while held") = letters;
+    }
+
+    /// The months that were asked for.
+    pub(crate) fn ensured(&self) -> Vec<(Month, Month)> {
+        self.ensured.lock().expect("no panic while held").clone()
     }
 
     fn answer<R>(&self, result: R) -> Result<R, Error> {
@@ -124,6 +130,12 @@ impl Store for MemoryStore {
 
     async fn set_checkpoint(&self, _name: &str, _value: Option<&str>) -> Result<(), Error> {
         self.answer(())
+    }
+
+    async fn ensure_partitions(&self, first: Month, last: Month) -> Result<Vec<String>, Error> {
+        self.answer(())?;
+        self.ensured.lock().expect("no panic while held").push((first, last));
+        Ok(Vec::new())
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::cli::columns::align;
 use crate::store::DeadLetter;
 
 /// Characters of a payload that are shown unless all are asked for.
@@ -67,17 +68,6 @@ pub(super) fn table(letters: &[DeadLetter]) -> String {
         ]);
     }
     align(&rows)
-}
-
-fn align<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let line: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let _ = writeln!(text, "{}", line.join("  ").trim_end());
-    }
-    text
 }
 
 /// Everything about one letter.
