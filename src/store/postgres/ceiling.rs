@@ -61,9 +61,9 @@ impl Scratch {
     /// # Errors
     /// As [`Postgres::open`].
     pub async fn make(url: &str) -> Result<Self, Error> {
-        let options = super::parse(url)?;
+        let options = super::address::parse(url)?;
         let schema = format!("broadside_scratch_{}", Timestamp::now().as_microsecond());
-        let mut connection = super::connect(&options).await?;
+        let mut connection = super::address::connect(&options).await?;
         connection.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await?;
         connection.close().await?;
         let joint = if url.contains('?') { '&' } else { '?' };
@@ -81,7 +81,7 @@ impl Scratch {
     /// # Errors
     /// As [`Postgres::open`].
     pub async fn remove(self) -> Result<(), Error> {
-        let mut connection: PgConnection = super::connect(&self.options).await?;
+        let mut connection: PgConnection = super::address::connect(&self.options).await?;
         connection.execute(AssertSqlSafe(format!("DROP SCHEMA {} CASCADE", self.schema))).await?;
         Ok(connection.close().await?)
     }

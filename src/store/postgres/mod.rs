@@ -11,6 +11,7 @@
 //! **Bounds.** Waiting for a connection, for a lock and for an answer are each bounded ([`Options`]), here and, in case this process
 //! is cut off, on the server.
 
+mod address;
 mod ceiling;
 mod copy;
 mod error;
@@ -20,7 +21,6 @@ mod lease;
 mod letters;
 mod partitions;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,10 +28,12 @@ use jiff::Timestamp;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Postgres as Engine};
+use sqlx::{AssertSqlSafe, Connection, Executor, Postgres as Engine};
 
 pub use ceiling::Scratch;
 pub(super) use error::classify;
+
+use address::{connect, parse};
 
 use super::migrations::{migrating, steps_missing};
 use super::{
@@ -64,8 +66,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects to the database of a `postgres://USER:PASSWORD@HOST:PORT/DATABASE` URL (parameters as libpq names them: `sslmode`,
-    /// `sslrootcert`, `host` for a socket's folder, …).
+    /// Connects to the database of a `postgres://USER:PASSWORD@HOST:PORT/DATABASE` URL, with parameters as libpq names them: `sslmode`,
+    /// `sslrootcert`, `sslcert`, `sslkey`, `host` (also a socket's folder), `application_name`, `options`, ….
     ///
     /// # Errors
     /// Transient when the server does not answer or is not ready; permanent when it refuses (no such database, wrong password), is older than
@@ -123,20 +125,6 @@ impl Postgres {
     }
 }
 
-fn parse(url: &str) -> Result<PgConnectOptions, Error> {
-    let address = PgConnectOptions::from_str(url)
-        .map_err(|error| Error::Permanent(format!("read the database's url: {error}")))?
-        .disable_statement_logging();
-    Ok(if address.get_application_name().is_some() { address } else { address.application_name("broadside") })
-}
-
-/// One connection, outside the pools.
-async fn connect(address: &PgConnectOptions) -> Result<PgConnection, Error> {
-    let connecting = async { address.connect().await.map_err(error::at_start) };
-    let opened = within(ACQUIRE_TIMEOUT, connecting).await;
-    opened.map_err(|error| error.while_doing(&format!("open the database on {}", address.get_host())))
-}
-
 fn pool(size: u32, options: &Options) -> PgPoolOptions {
     let (call, lock) = (options.call_timeout.as_millis(), options.busy_timeout.as_millis());
     // Every plan is made for its values: only so are months left out before they are locked, and a plan takes less than a millisecond.
@@ -179,11 +167,12 @@ async fn pending(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
 #[async_trait]
 impl Store for Postgres {
     async fn migrate(&self) -> Result<Vec<String>, Error> {
-        // Others who migrate are waited for, so that the steps are those that are left: sqlx takes the same lock once more.
         let mut connection = self.patient().await?;
+        // Others who migrate are waited for: an advisory lock, which sqlx would only take after the steps are counted.
         connection.lock().await.map_err(migrating)?;
         let steps = pending(&mut connection).await?;
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrating)?;
+        connection.unlock().await.map_err(migrating)?;
         connection.close().await?;
         Ok(steps)
     }
