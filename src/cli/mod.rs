@@ -103,8 +103,9 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
 /// Commands that print figures of their own log only what is wrong.
 fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Run(_) | Command::Simulate(_) => "info",
-        _ => "warn",
+        // What goes wrong with the database is said once, by whoever waits for it.
+        Command::Run(_) | Command::Simulate(_) => "info,sqlx=error",
+        _ => "warn,sqlx=error",
     }
 }
 

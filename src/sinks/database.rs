@@ -1,7 +1,8 @@
 //! `database`: stores each batch of kills in one transaction, and lets on only what is new.
 //!
 //! The store is asked again for as long as it is away or busy, so an outage holds the batch and, in time, the source; it makes no dead
-//! letters. A batch that the store refuses for its data comes back as invalid, and the engine splits it until the bad kill stands alone.
+//! letters. A kill that the store refuses for its data becomes a dead letter by itself: where the store says which it is, it is taken out and the
+//! rest is stored; where it does not, the batch comes back as invalid, and the engine splits it until the bad kill stands alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,25 +58,54 @@ impl Sink<Kill> for Database {
         for message in messages.iter_mut().filter(|message| message.payload.mail.is_none()) {
             message.fail(Failure::invalid("store a kill that no stage has decoded"));
         }
-        let kills: Vec<&Kill> = messages.iter().filter(|m| m.is_active()).map(|m| &m.payload).collect();
-        if kills.is_empty() {
-            return Ok(());
+        let mut left: Vec<&mut Message<Kill>> = messages.iter_mut().filter(|message| message.is_active()).collect();
+        while !left.is_empty() {
+            let refused = match self.store_all(&left).await {
+                Ok(changes) => {
+                    left.into_iter().zip(changes).for_each(|(message, change)| settle(message, change));
+                    return Ok(());
+                }
+                Err(error) => named(&error, &left).ok_or_else(|| failure(error))?,
+            };
+            // It is asked of this kill alone, so that a kill is refused only for what is its own.
+            let message = left.remove(refused);
+            match self.store_all(&[&mut *message]).await {
+                Ok(changes) => changes.into_iter().for_each(|change| settle(message, change)),
+                Err(error) => message.fail(failure(error)),
+            }
         }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Stores these in one transaction, and waits for a store that is away.
+    async fn store_all(&self, messages: &[&mut Message<Kill>]) -> Result<Vec<Change>, Error> {
+        let kills: Vec<&Kill> = messages.iter().map(|message| &message.payload).collect();
         let call = || self.store.insert_kills(&kills, self.events);
-        let changes = retry::hold(self.store.health(), "store kills", call).await.map_err(failure)?;
+        let changes = retry::hold(self.store.health(), "store kills", call).await?;
         let mails = kills.iter().filter_map(|kill| kill.mail.as_ref());
         self.recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
         let new = changes.iter().filter(|change| matches!(change, Change::New { .. })).count();
         self.stored.fetch_add(new as u64, Ordering::Relaxed);
-        for (message, change) in messages.iter_mut().filter(|m| m.is_active()).zip(changes) {
-            match change {
-                Change::New { event_id } => message.payload.event_id = event_id,
-                // Stored, but announced before: nothing after this sink needs it.
-                Change::Richer => message.finish(),
-                Change::Same => message.filter(),
-            }
-        }
-        Ok(())
+        Ok(changes)
+    }
+}
+
+/// Which of several kills the store says it is. One alone needs no naming, and of an unnamed one the engine halves the batch.
+fn named(error: &Error, messages: &[&mut Message<Kill>]) -> Option<usize> {
+    let Error::Data { killmail_id: Some(id), .. } = error else { return None };
+    let is_it =
+        |message: &&mut Message<Kill>| message.payload.mail.as_ref().is_some_and(|mail| mail.killmail_id.get() == *id);
+    if messages.len() > 1 { messages.iter().position(is_it) } else { None }
+}
+
+fn settle(message: &mut Message<Kill>, change: Change) {
+    match change {
+        Change::New { event_id } => message.payload.event_id = event_id,
+        // Stored, but announced before: nothing after this sink needs it.
+        Change::Richer => message.finish(),
+        Change::Same => message.filter(),
     }
 }
 

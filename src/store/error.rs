@@ -18,6 +18,8 @@ pub enum Error {
         sqlstate: Option<String>,
         column: Option<String>,
         constraint: Option<String>,
+        /// The kill that is refused, when it is known which of a call's it is.
+        killmail_id: Option<i64>,
     },
     /// Neither: a wrong schema, a broken file.
     #[error("{0}")]
@@ -26,8 +28,14 @@ pub enum Error {
 
 impl Error {
     /// Refused for the value of one column, before any database saw it.
-    pub(crate) fn column(column: &str, message: impl Into<String>) -> Self {
-        Self::Data { message: message.into(), sqlstate: None, column: Some(column.to_owned()), constraint: None }
+    pub(crate) fn column(column: &str, message: impl Into<String>, killmail_id: Option<i64>) -> Self {
+        Self::Data {
+            message: message.into(),
+            sqlstate: None,
+            column: Some(column.to_owned()),
+            constraint: None,
+            killmail_id,
+        }
     }
 
     /// Whether the same call may succeed later.

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::Error;
 
 const DELAY_MIN: Duration = Duration::from_millis(100);
-const DELAY_MAX: Duration = Duration::from_secs(10);
+/// A store that came back is used again within seconds; a few workers that ask every second or two burden none.
+const DELAY_MAX: Duration = Duration::from_secs(1);
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
 /// Whether the store answers those who wait for it. Shared by all of them, so that an outage is logged once.
@@ -59,7 +60,7 @@ impl Health {
     }
 }
 
-/// Calls until the answer is not a transient error, waiting 100 ms to 10 s in between (jittered), without end: whoever bounds
+/// Calls until the answer is not a transient error, waiting 100 ms to 1 s in between (jittered), without end: whoever bounds
 /// the work (the drain deadline) drops the future. `what` fits after "the store cannot".
 ///
 /// # Errors

@@ -131,15 +131,15 @@ pub(super) const fn rank(form: Form) -> i64 {
 /// It was not decoded, or is dated before the game or more than a day after it was received.
 pub(super) fn checked(kill: &Kill) -> Result<&Killmail, Error> {
     let Some(mail) = kill.mail.as_deref() else {
-        return Err(Error::column("payload", "the kill was not decoded"));
+        return Err(Error::column("payload", "the kill was not decoded", None));
     };
-    let time = mail.killmail_time;
+    let (time, id) = (mail.killmail_time, Some(mail.killmail_id.get()));
     if time < FIRST_KILL {
-        return Err(Error::column("killmail_time", format!("killmail_time {time} is before the game began")));
+        return Err(Error::column("killmail_time", format!("killmail_time {time} is before the game began"), id));
     }
     if time.duration_since(kill.received_at) > AHEAD_MAX {
         let text = format!("killmail_time {time} is more than a day ahead of {}, when it came", kill.received_at);
-        return Err(Error::column("killmail_time", text));
+        return Err(Error::column("killmail_time", text, id));
     }
     Ok(mail)
 }
@@ -149,8 +149,9 @@ pub(super) fn checked(kill: &Kill) -> Result<&Killmail, Error> {
 /// # Errors
 /// The bytes are not text.
 pub(super) fn raw<'a>(kill: &'a Kill, mail: &Killmail) -> Result<Raw<'a>, Error> {
-    let payload = std::str::from_utf8(&kill.raw)
-        .map_err(|error| Error::column("payload", format!("the payload is not UTF-8: {error}")))?;
+    let payload = std::str::from_utf8(&kill.raw).map_err(|error| {
+        Error::column("payload", format!("the payload is not UTF-8: {error}"), Some(mail.killmail_id.get()))
+    })?;
     Ok(Raw {
         killmail_id: mail.killmail_id.get(),
         killmail_hash: mail.killmail_hash.map(|hash| hash.to_string()),

@@ -36,7 +36,15 @@ pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
         sqlstate: Some(code.to_owned()),
         column: known(error.column()),
         constraint: known(error.constraint()),
+        killmail_id: error.detail().and_then(failing_kill),
     }
+}
+
+/// The first column of the row that is refused, which is a kill's id in the tables of kills. A violated check or a missing value is explained
+/// with "Failing row contains (96953365, …).", in the server's language.
+fn failing_kill(detail: &str) -> Option<i64> {
+    let (_, row) = detail.split_once('(')?;
+    row.split([',', ')']).next()?.parse().ok()
 }
 
 /// Whether a row found no partition for its month: the same SQLSTATE as a violated check, but no constraint has a name.
@@ -56,4 +64,17 @@ pub(super) fn at_start(error: sqlx::Error) -> Error {
 
 fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_row_names_its_kill_in_any_language() {
+        assert_eq!(failing_kill("Failing row contains (96953365, 2021-11-27 00:00:00+00, f)."), Some(96_953_365));
+        assert_eq!(failing_kill("Fehlgeschlagene Zeile enthält (7, null)."), Some(7));
+        assert_eq!(failing_kill("Key (killmail_id)=(7) already exists."), None);
+        assert_eq!(failing_kill("the moon is full"), None);
+    }
 }

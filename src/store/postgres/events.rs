@@ -52,7 +52,7 @@ async fn with_payloads(pool: &PgPool, rows: Vec<Row>) -> Result<Vec<Event>, Erro
     }
     let event = |(event_id, system, killmail, _): Row| {
         let (system_id, killmail_id) = (SystemId::new(system)?, KillmailId::new(killmail)?);
-        Some(Event { event_id, system_id, killmail_id, payload: payloads.remove(&killmail)? })
+        Some(Event { event_id, system_id, killmail_id, payload: payloads.get(&killmail)?.clone() })
     };
     Ok(rows.into_iter().filter_map(event).collect())
 }

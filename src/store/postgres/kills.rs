@@ -27,7 +27,7 @@ const CLAIM: &str = "INSERT INTO killmails_raw
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::bigint[], $5::text[], $6::timestamptz[], $7::smallint[], $8::text[])
         AS new (id, hash, time, system, source, received, form, payload)
     WHERE NOT EXISTS (SELECT FROM killmails_raw WHERE killmail_id = new.id AND killmail_time >= $9 AND killmail_time < $10)
-    ON CONFLICT DO NOTHING RETURNING killmail_id";
+    ORDER BY new.id ON CONFLICT DO NOTHING RETURNING killmail_id";
 
 /// The row stays the same one, so that whoever waits for it finds what it has become.
 const ENRICH: &str = "UPDATE killmails_raw
