@@ -102,7 +102,8 @@ async fn a_worker_killed_on_a_live_feed_leaves_no_half_kill_and_published_only_w
     until("it goes on", async || tables.stored().await > before + 100).await;
     feed.stop_publishing();
     until("every event is heard", async || {
-        metric(&address, "broadside_in_flight{") == 0 && reader.heard().len() as i64 >= tables.stored().await
+        let all = feed.has_published_all() && metric(&address, "broadside_in_flight{") == 0;
+        all && reader.heard().len() as i64 >= tables.stored().await
     })
     .await;
     worker.signal("TERM");
@@ -138,8 +139,9 @@ async fn a_server_that_stops_at_once_and_comes_back_loses_nothing() {
     }
     feed.stop_publishing();
     until("all that was sent is received", async || {
-        let counts = feed.counts();
-        counts.delivered == counts.published && metric(&address, "broadside_source_received_total{") == counts.delivered
+        let (all, counts) = (feed.has_published_all(), feed.counts());
+        all && counts.delivered == counts.published
+            && metric(&address, "broadside_source_received_total{") == counts.delivered
     })
     .await;
     worker.signal("TERM");
