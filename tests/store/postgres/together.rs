@@ -1,7 +1,6 @@
 //! Several workers on one database, with the same kills.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use broadside::killmail::Form;
@@ -89,17 +88,19 @@ async fn of_two_richer_copies_at_once_the_richest_stays() {
     }
 }
 
-/// Months are dropped, and made again by the next kill, under workers that store kills in them.
+/// Months are dropped, and made again by the next kill, under workers that store kills in them. As often as shows something: each time makes and
+/// removes a hundred files, which a server that waits for its disk does ten times slower.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn months_are_dropped_under_workers_without_hurting_them() {
-    let open = open().await;
-    let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    const CALLS: usize = 25;
+    let (open, before) = (open().await, store::Month::parse("2009-01").unwrap());
+    let (done, mut seen) = tokio::sync::watch::channel(0);
     let writers = (0..3_i64).map(|writer| {
         let (url, done) = (open.database.url().to_owned(), done.clone());
         tokio::spawn(async move {
             let store = store::connect(&url, &Options::default()).await.unwrap();
             let mut random = StdRng::seed_from_u64(writer as u64);
-            for call in 0..60 {
+            for call in 0..CALLS as i64 {
                 let old = ["2007-12-05T00:00:00Z", "2008-01-31T00:00:00Z"].choose(&mut random).unwrap();
                 let first = 10_000 * (writer + 1) + 10 * call;
                 let kills = [dated(first, old), dated(first + 1, "2021-11-30T00:00:00Z"), dated(first + 2, old)];
@@ -112,23 +113,21 @@ async fn months_are_dropped_under_workers_without_hurting_them() {
                         Err(other) => panic!("{other:?}"),
                     }
                 }
-                done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                done.send_modify(|calls| *calls += 1);
             }
         })
     });
     let writers: Vec<_> = writers.collect();
-    while writers.iter().any(|writer| !writer.is_finished()) {
-        open.store.drop_partitions(store::Month::parse("2009-01").unwrap()).await.unwrap();
+    for drop in 1..=8 {
+        seen.wait_for(|calls| *calls >= drop * 3 * CALLS / 10).await.unwrap();
+        open.store.drop_partitions(before).await.unwrap();
     }
     for writer in writers {
         writer.await.unwrap();
     }
-    open.store.drop_partitions(store::Month::parse("2009-01").unwrap()).await.unwrap();
-    assert_eq!(done.load(std::sync::atomic::Ordering::SeqCst), 180);
-    assert_eq!(open.store.count_kills().await, Ok(180), "what is not dropped stays whole");
-    assert_eq!(open.rows("SELECT count(*) FROM killmails_raw").await, ["180"]);
-    assert_eq!(open.rows("SELECT count(*) FROM killmail_participants").await, ["360"]);
-    assert_eq!(open.store.events_after(0, &[], 1000).await.unwrap().len(), 180);
+    open.store.drop_partitions(before).await.unwrap();
+    stored_whole(&open, 3 * CALLS as i64, 1).await;
+    assert_eq!(open.rows("SELECT count(*) FROM killmails_raw").await, [(3 * CALLS).to_string()]);
 }
 
 async fn stored_whole(open: &Open, kills: i64, attackers: i64) {
