@@ -19,9 +19,10 @@ const FLAWS: &str = "SELECT
     (SELECT count(*) - count(DISTINCT killmail_id) FROM killmails_enriched),
     (SELECT count(*) - count(DISTINCT killmail_id) FROM killmail_events),
     (SELECT count(*) FROM killmail_events WHERE killmail_id NOT IN (SELECT killmail_id FROM killmails_raw)),
+    (SELECT count(*) FROM killmails_raw WHERE killmail_id NOT IN (SELECT killmail_id FROM killmail_events) AND EXISTS (SELECT 1 FROM killmail_events)),
     (SELECT count(*) FROM dead_letters)";
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "raw without enriched",
     "enriched without raw",
     "enriched without all participants",
@@ -30,6 +31,7 @@ const NAMES: [&str; 9] = [
     "enriched twice",
     "events twice",
     "events without a kill",
+    "kills without an event, among others that have one",
     "dead letters",
 ];
 
@@ -67,7 +69,7 @@ impl Tables {
         self.numbers("SELECT count(*) FROM killmails_enriched").await[0][0]
     }
 
-    /// Every kill that is there is whole, once, with one event at most, and nothing was put aside.
+    /// Every kill that is there is whole, once, and announced once if any is, and nothing was put aside.
     pub(crate) async fn are_sound(&mut self, when: &str) {
         let found = self.numbers(FLAWS).await.remove(0);
         let flaws: Vec<_> = NAMES.iter().zip(found).filter(|(_, count)| *count > 0).collect();
