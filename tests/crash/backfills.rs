@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use broadside::killmail::sample::Sampler;
 use broadside::killmail::wire;
@@ -11,11 +10,11 @@ use rand::rngs::StdRng;
 
 use super::program::{World, figure, text};
 use super::server::database;
-use super::tables::Tables;
+use super::tables::{LOOKS, Tables};
 use super::{drawing, until};
 
 /// One comes within a commit's reach about every third time.
-const DEATHS: usize = 10;
+const DEATHS: usize = 8;
 
 const PIPELINE: &str = "[source.generator]\n\
     [[processor]]\nname = \"parse\"\nconcurrency = 2\nstages = [\"decode\", \"deduplicate\"]\n\
@@ -48,9 +47,8 @@ async fn ends_with_every_kill_once(world: World, url: &str, count: usize, mut ra
         let mut backfill = world.start(&command, &[]);
         let mut tables = Tables::open(url).await;
         until("so many are stored", async || tables.stored().await >= moment).await;
+        tables.look(random.random_range(0..LOOKS)).await;
         drop(tables);
-        // Anywhere between two commits.
-        tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
         assert!(backfill.is_running(), "there are kills left: {}", backfill.wait().err);
         backfill.signal("KILL");
         backfill.wait();
@@ -71,11 +69,11 @@ async fn ends_with_every_kill_once(world: World, url: &str, count: usize, mut ra
 async fn a_backfill_into_sqlite_that_is_killed_again_and_again_ends_with_every_kill_once() {
     let world = World::new();
     let url = format!("sqlite://{}", text(&world.path("kills.db")));
-    ends_with_every_kill_once(world, &url, 6000, drawing()).await;
+    ends_with_every_kill_once(world, &url, 5000, drawing()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backfill_into_postgresql_that_is_killed_again_and_again_ends_with_every_kill_once() {
     let database = database().await;
-    ends_with_every_kill_once(World::new(), database.url(), 6000, drawing()).await;
+    ends_with_every_kill_once(World::new(), database.url(), 5000, drawing()).await;
 }

@@ -5,14 +5,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use broadside::simulator::{Config, Simulator};
 use rand::RngExt;
 
 use super::program::{Running, World, figure, get};
 use super::server::{Server, database};
-use super::tables::Tables;
+use super::tables::{LOOKS, Tables};
 use super::{drawing, until};
 
 async fn feed(rate: f64, seed: u64) -> Simulator {
@@ -85,7 +84,7 @@ async fn a_worker_killed_on_a_live_feed_leaves_no_half_kill_and_published_only_w
         let mut tables = Tables::open(database.url()).await;
         let moment = tables.stored().await + random.random_range(50..500);
         until("so many more are stored", async || tables.stored().await >= moment).await;
-        tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
+        tables.look(random.random_range(0..LOOKS)).await;
         assert!(worker.is_running());
         worker.signal("KILL");
         worker.wait();

@@ -27,8 +27,9 @@ fn drawing() -> StdRng {
 /// Waits until a condition holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
+    let mut ticks = tokio::time::interval(Duration::from_millis(3));
     while !holds().await {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(3)).await;
+        ticks.tick().await;
     }
 }

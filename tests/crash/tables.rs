@@ -7,6 +7,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
+/// As many looks take some twenty milliseconds.
+pub(crate) const LOOKS: usize = 40;
+
 /// One statement, so that it sees one moment: what a server had still to commit when the program died may come between two.
 const FLAWS: &str = "SELECT
     (SELECT count(*) FROM killmails_raw WHERE killmail_id NOT IN (SELECT killmail_id FROM killmails_enriched)),
@@ -67,6 +70,13 @@ impl Tables {
 
     pub(crate) async fn stored(&mut self) -> i64 {
         self.numbers("SELECT count(*) FROM killmails_enriched").await[0][0]
+    }
+
+    /// So often, which brings whoever waits for it to any point between two commits.
+    pub(crate) async fn look(&mut self, times: usize) {
+        for _ in 0..times {
+            self.stored().await;
+        }
     }
 
     /// Every kill that is there is whole, once, and announced once if any is, and nothing was put aside.
