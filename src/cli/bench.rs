@@ -140,7 +140,10 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
     print(&used.line(started.elapsed()));
     print(&ledgers(&ended));
     let batch = definition.topology.batchers.first().map_or(100, |batcher| batcher.batch_size);
-    if let Some(line) = ceiling::line(&*store, settled, batch, reached).await? {
+    // At a rate that was asked for, what could be reached says nothing.
+    if args.rate.is_none()
+        && let Some(line) = ceiling::line(&*store, settled, batch, reached).await?
+    {
         print(&line);
     }
     store.close().await;

@@ -60,18 +60,15 @@ impl Sink<Kill> for Database {
         }
         let mut left: Vec<&mut Message<Kill>> = messages.iter_mut().filter(|message| message.is_active()).collect();
         while !left.is_empty() {
-            let refused = match self.store_all(&left).await {
+            match self.store_all(&left).await {
                 Ok(changes) => {
                     left.into_iter().zip(changes).for_each(|(message, change)| settle(message, change));
-                    return Ok(());
+                    break;
                 }
-                Err(error) => named(&error, &left).ok_or_else(|| failure(error))?,
-            };
-            // It is asked of this kill alone, so that a kill is refused only for what is its own.
-            let message = left.remove(refused);
-            match self.store_all(&[&mut *message]).await {
-                Ok(changes) => changes.into_iter().for_each(|change| settle(message, change)),
-                Err(error) => message.fail(failure(error)),
+                Err(error) => match named(&error, &left) {
+                    Some(place) => left.remove(place).fail(failure(error)),
+                    None => return Err(failure(error)),
+                },
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Rows in COPY's binary form (PostgreSQL's documentation, COPY, "Binary Format"): a tenth faster to read for the server than text.
+//! Rows in COPY's binary form (PostgreSQL's documentation, COPY, "Binary Format"), which the server reads a tenth faster than text.
 
 use jiff::Timestamp;
 
@@ -10,9 +10,9 @@ const TEXT: i32 = 25;
 
 /// Rows of one table.
 #[derive(Debug)]
-pub(super) struct Rows(Vec<u8>);
+pub(super) struct Encoded(Vec<u8>);
 
-impl Rows {
+impl Encoded {
     /// None yet.
     pub(super) fn new() -> Self {
         let mut bytes = Vec::with_capacity(16 << 10);

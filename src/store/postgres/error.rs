@@ -19,6 +19,9 @@ const TRANSIENT: [&str; 4] = ["25006", "25P03", "55P03", "55006"];
 /// a trigger raises.
 const DATA_CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
 
+/// The tables whose first column is a kill's id; those of a month begin with the same name.
+const KILLS: [&str; 3] = ["killmails_raw", "killmails_enriched", "killmail_participants"];
+
 /// What PostgreSQL's error means for whoever called.
 pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
     let code = error.code();
@@ -31,12 +34,13 @@ pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
         return Error::Permanent(message);
     }
     let known = |value: Option<&str>| value.map(str::to_owned);
+    let of_kills = error.table().is_some_and(|table| KILLS.iter().any(|name| table.starts_with(name)));
     Error::Data {
         message,
         sqlstate: Some(code.to_owned()),
         column: known(error.column()),
         constraint: known(error.constraint()),
-        killmail_id: error.detail().and_then(failing_kill),
+        killmail_id: error.detail().filter(|_| of_kills).and_then(failing_kill),
     }
 }
 

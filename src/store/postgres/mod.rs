@@ -20,6 +20,7 @@ mod kills;
 mod lease;
 mod letters;
 mod partitions;
+mod statements;
 
 use std::time::Duration;
 
@@ -262,7 +263,7 @@ impl Store for Postgres {
     }
 
     async fn ceiling(&self, kills: &[Kill], batch: usize) -> Result<Option<Duration>, Error> {
-        ceiling::copy_alone(self, kills, batch).await.map(Some)
+        ceiling::copy_alone(self, kills, batch).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -5,33 +5,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::store::{Error, Month, Partition};
 
-/// In the order in which a month's tables are made. The last stands first when they are dropped: a kill is known by its raw row, so
-/// while that is there a backfill leaves the kill alone.
+/// In the order in which a kill is stored.
 const TABLES: [&str; 4] = ["killmails_raw", "killmails_enriched", "killmail_participants", "profile_matches"];
 
 /// `by_month` in ASCII.
 const TURN: i64 = 7_095_807_611_524_510_824;
 
 /// Every partition, with the span of time that it holds.
-const LIST: &str = r"SELECT parent.relname, child.relname, child.reltuples::bigint, pg_total_relation_size(child.oid), inhdetachpending,
+const LIST: &str = r"SELECT parent.relname, child.relname, child.reltuples::bigint, pg_total_relation_size(child.oid),
         substring(pg_get_expr(child.relpartbound, child.oid) FROM 'FROM \(''([^'']+)''\)'),
         substring(pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)')
     FROM pg_inherits JOIN pg_class parent ON parent.oid = inhparent JOIN pg_class child ON child.oid = inhrelid
-    WHERE parent.oid = ANY (ARRAY[to_regclass('killmails_raw'), to_regclass('killmails_enriched'), to_regclass('killmail_participants'),
+    WHERE NOT inhdetachpending AND parent.oid = ANY (ARRAY[to_regclass('killmails_raw'), to_regclass('killmails_enriched'), to_regclass('killmail_participants'),
         to_regclass('profile_matches')]::oid[])";
 
-/// Marks a table that is being dropped.
-const DOOMED: &str = "being dropped by broadside partitions drop";
-
-/// Tables that were detached by a drop which then was cut off.
-const LEFTOVERS: &str = "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND NOT relispartition
-    AND obj_description(oid, 'pg_class') = $1";
+/// How often a month is tried whose tables are in use, and how long others may have them in between.
+const DROP_TRIES: u32 = 30;
+const DROP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Months known to be there for every table, so that the database is asked once for each.
 #[derive(Debug, Default)]
@@ -55,24 +52,22 @@ impl Known {
 /// A partition as the catalog has it.
 struct Found {
     partition: Partition,
-    /// A drop was cut off after it began to detach.
-    detaching: bool,
     /// First moment and end, as PostgreSQL writes them in UTC: texts of one form, which sort as times do.
     span: (String, String),
 }
 
 async fn find(connection: &mut PgConnection) -> Result<Vec<Found>, sqlx::Error> {
-    type Row = (String, String, i64, i64, bool, Option<String>, Option<String>);
+    type Row = (String, String, i64, i64, Option<String>, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(connection).await?;
-    let found = |(table, name, rows, bytes, detaching, from, to): Row| {
+    let found = |(table, name, rows, bytes, from, to): Row| {
         let span = (from?, to?);
         let month = Month::parse(span.0.get(..7)?)?;
         let partition = Partition { table, name, month, rows: (rows >= 0).then_some(rows), bytes };
-        Some(Found { partition, detaching, span })
+        Some(Found { partition, span })
     };
     let mut all: Vec<Found> = rows.into_iter().filter_map(found).collect();
     let order = |table: &str| TABLES.iter().position(|name| *name == table);
-    all.sort_by_key(|found| (found.partition.month, order(&found.partition.table)));
+    all.sort_by_key(|found| (found.span.clone(), order(&found.partition.table)));
     Ok(all)
 }
 
@@ -124,29 +119,42 @@ fn bound(month: Month) -> String {
     format!("{month}-01 00:00:00+00")
 }
 
-/// Detaches and drops every month before this one. Each table takes steps of their own, because detaching without blocking others cannot be
-/// part of a transaction; when they are cut off in between, calling again goes on.
+/// Detaches and drops every month before this one, each month as a whole.
+///
+/// Not with `DETACH … CONCURRENTLY`: it adds a CHECK to the partition under the eyes of those who are writing there, and PostgreSQL 15.18 then crashes
+/// now and then (in `ExecCheck`, during a COPY). So a month needs its tables for a moment for itself: whoever uses them is waited for,
+/// though never long, as others queue behind.
 pub(super) async fn drop_before(connection: &mut PgConnection, before: Month) -> Result<Vec<Partition>, Error> {
     sqlx::query("SELECT pg_advisory_lock($1)").bind(TURN).execute(&mut *connection).await?;
-    let leftovers: Vec<String> = sqlx::query_scalar(LEFTOVERS).bind(DOOMED).fetch_all(&mut *connection).await?;
-    for name in leftovers {
-        run(connection, format!("DROP TABLE {name}")).await?;
-    }
     let end = bound(before);
-    let mut doomed: Vec<Found> =
-        find(&mut *connection).await?.into_iter().filter(|found| found.span.1 <= end).collect();
-    let events = "DELETE FROM killmail_events WHERE killmail_time < $1";
-    sqlx::query(events).bind(jiff_sqlx::Timestamp::from(before.start())).execute(&mut *connection).await?;
-    doomed.reverse();
-    for Found { partition, detaching, .. } in &doomed {
-        let (table, name) = (quoted(&partition.table), quoted(&partition.name));
-        let how = if *detaching { "FINALIZE" } else { "CONCURRENTLY" };
-        run(connection, format!("COMMENT ON TABLE {name} IS '{DOOMED}'")).await?;
-        run(connection, format!("ALTER TABLE {table} DETACH PARTITION {name} {how}")).await?;
-        run(connection, format!("DROP TABLE {name}")).await?;
+    let doomed: Vec<Found> = find(&mut *connection).await?.into_iter().filter(|found| found.span.1 <= end).collect();
+    for month in doomed.chunk_by(|one, other| one.span == other.span) {
+        let mut tries = 1;
+        while let Err(error) = drop_month(connection, month).await.map_err(Error::from) {
+            if tries == DROP_TRIES || !error.is_transient() || connection.ping().await.is_err() {
+                return Err(error.while_doing(&format!("drop {}", month[0].partition.month)));
+            }
+            tries += 1;
+            tokio::time::sleep(DROP_PAUSE).await;
+        }
     }
-    doomed.reverse();
     Ok(doomed.into_iter().map(|found| found.partition).collect())
+}
+
+async fn drop_month(connection: &mut PgConnection, month: &[Found]) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    transaction.execute("SET LOCAL lock_timeout = '2s'").await?;
+    // In the order in which kills are stored, so that nobody waits in a circle.
+    run(&mut transaction, format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", TABLES.join(", "))).await?;
+    let (from, to) = &month[0].span;
+    let events =
+        "DELETE FROM killmail_events WHERE killmail_time >= $1::timestamptz AND killmail_time < $2::timestamptz";
+    sqlx::query(events).bind(from).bind(to).execute(&mut *transaction).await?;
+    for Found { partition, .. } in month {
+        let (table, name) = (quoted(&partition.table), quoted(&partition.name));
+        run(&mut transaction, format!("ALTER TABLE {table} DETACH PARTITION {name}; DROP TABLE {name}")).await?;
+    }
+    transaction.commit().await
 }
 
 /// A statement with names, which cannot be bound: they are constants, or quoted.
