@@ -1,16 +1,13 @@
 //! Kills are kept by months, which are made when kills need them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use broadside::store::{self, Change, Error, Month, Options};
+use broadside::store::{Change, Error, Month};
 use futures::future::join_all;
-use sqlx::{Connection, PgConnection};
 
-use super::{open, rows};
+use super::open;
 use crate::contract::Look;
 use crate::kills::dated;
-use crate::server::Server;
 
 const TABLES: [&str; 4] = ["killmails_raw", "killmails_enriched", "killmail_participants", "profile_matches"];
 
@@ -160,41 +157,4 @@ async fn an_impossible_date_makes_no_month() {
     let answer = open.store.insert_kills(&[&dated(1, "2002-01-01T00:00:00Z")], true).await;
     assert!(matches!(answer, Err(Error::Data { .. })), "{answer:?}");
     assert_eq!(open.store.partitions().await.unwrap().len(), before);
-}
-
-/// PostgreSQL gives a month that is detached a check of its own while others write to it, and a COPY that has begun on a table with other checks
-/// then reads beyond those it knows: the whole server dies of it. A month that has the check from its beginning is given none.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_month_that_is_dropped_while_it_is_copied_to_does_not_take_the_server_down() {
-    let server = Server::start().await;
-    let store = store::connect(&server.url(), &Options::default()).await.unwrap();
-    store.migrate().await.unwrap();
-    let kills = [dated(1, "2007-12-05T00:00:00Z"), dated(2, "2021-11-30T00:00:00Z")];
-    store.insert_kills(&kills.iter().collect::<Vec<_>>(), false).await.unwrap();
-
-    let mut writer = PgConnection::connect(&server.url()).await.unwrap();
-    let mut transaction = writer.begin().await.unwrap();
-    let columns = "killmail_id, killmail_time, solar_system_id, attacker_count, enrichment_status, enriched_at";
-    let mut copy = transaction.copy_in_raw(&format!("COPY killmails_enriched ({columns}) FROM STDIN")).await.unwrap();
-    let row = |id: i64, time: &str| format!("{id}\t{time}\t30000142\t1\tpartial\t2026-01-02T03:04:05Z\n");
-    copy.send(row(3, "2007-12-06T00:00:00Z").as_bytes()).await.unwrap();
-    until(
-        &server,
-        "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE wait_event = 'ClientRead' AND query LIKE 'COPY killmails_enriched%'
-            AND relation = 'killmails_enriched_2007_12'::regclass",
-    )
-    .await;
-    let dropping = tokio::spawn(async move { store.drop_partitions(month("2008-01")).await });
-    until(&server, "SELECT 1 FROM pg_inherits WHERE inhdetachpending AND inhparent = 'killmails_enriched'::regclass")
-        .await;
-    copy.send((row(4, "2021-11-30T00:00:00Z") + &row(5, "2007-12-06T00:00:00Z")).as_bytes()).await.unwrap();
-    assert_eq!(copy.finish().await.expect("the server is there"), 3);
-    transaction.commit().await.unwrap();
-    assert_eq!(dropping.await.unwrap().unwrap().len(), TABLES.len());
-    assert_eq!(rows(&server.url(), "SELECT killmail_id FROM killmails_enriched ORDER BY 1").await, ["2", "4"]);
-}
-
-async fn until(server: &Server, there_is: &str) {
-    let waiting = async { while rows(&server.url(), there_is).await.is_empty() {} };
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("in vain: {there_is}"));
 }
