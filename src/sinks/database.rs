@@ -65,10 +65,15 @@ impl Sink<Kill> for Database {
                     left.into_iter().zip(changes).for_each(|(message, change)| settle(message, change));
                     break;
                 }
-                Err(error) => match named(&error, &left) {
-                    Some(place) => left.remove(place).fail(failure(error)),
-                    None => return Err(failure(error)),
-                },
+                Err(error) => {
+                    let (refused, rest) = partition(&error, left);
+                    // Of unnamed ones the engine halves the batch.
+                    if refused.is_empty() {
+                        return Err(failure(error));
+                    }
+                    refused.into_iter().for_each(|message| message.fail(failure(error.clone())));
+                    left = rest;
+                }
             }
         }
         Ok(())
@@ -89,12 +94,15 @@ impl Database {
     }
 }
 
-/// Which of several kills the store says it is. One alone needs no naming, and of an unnamed one the engine halves the batch.
-fn named(error: &Error, messages: &[&mut Message<Kill>]) -> Option<usize> {
-    let Error::Data { killmail_id: Some(id), .. } = error else { return None };
-    let is_it =
-        |message: &&mut Message<Kill>| message.payload.mail.as_ref().is_some_and(|mail| mail.killmail_id.get() == *id);
-    if messages.len() > 1 { messages.iter().position(is_it) } else { None }
+type Messages<'m> = Vec<&'m mut Message<Kill>>;
+
+/// Those whose kills the store says it refuses, and the others.
+fn partition<'m>(error: &Error, messages: Messages<'m>) -> (Messages<'m>, Messages<'m>) {
+    let Error::Data { killmail_ids, .. } = error else { return (Vec::new(), messages) };
+    let is_named = |message: &&mut Message<Kill>| {
+        message.payload.mail.as_ref().is_some_and(|mail| killmail_ids.contains(&mail.killmail_id.get()))
+    };
+    messages.into_iter().partition(is_named)
 }
 
 fn settle(message: &mut Message<Kill>, change: Change) {

@@ -18,8 +18,8 @@ pub enum Error {
         sqlstate: Option<String>,
         column: Option<String>,
         constraint: Option<String>,
-        /// The kill that is refused, when it is known which of a call's it is.
-        killmail_id: Option<i64>,
+        /// Those of a call's kills that are refused; none when it is not known which they are. There may be more.
+        killmail_ids: Vec<i64>,
     },
     /// Neither: a wrong schema, a broken file.
     #[error("{0}")]
@@ -34,7 +34,7 @@ impl Error {
             sqlstate: None,
             column: Some(column.to_owned()),
             constraint: None,
-            killmail_id,
+            killmail_ids: Vec::from_iter(killmail_id),
         }
     }
 

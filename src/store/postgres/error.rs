@@ -34,13 +34,17 @@ pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
         return Error::Permanent(message);
     }
     let known = |value: Option<&str>| value.map(str::to_owned);
-    let of_kills = error.table().is_some_and(|table| KILLS.iter().any(|name| table.starts_with(name)));
     Error::Data {
         message,
         sqlstate: Some(code.to_owned()),
         column: known(error.column()),
         constraint: known(error.constraint()),
-        killmail_id: error.detail().filter(|_| of_kills).and_then(failing_kill),
+        killmail_ids: error
+            .detail()
+            .filter(|_| table_of_kills(error).is_some())
+            .and_then(failing_kill)
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -49,6 +53,42 @@ pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
 fn failing_kill(detail: &str) -> Option<i64> {
     let (_, row) = detail.split_once('(')?;
     row.split([',', ')']).next()?.parse().ok()
+}
+
+/// Which of the tables of kills it is about.
+fn table_of_kills(error: &PgDatabaseError) -> Option<&'static str> {
+    KILLS.into_iter().find(|name| error.table().is_some_and(|table| table.starts_with(name)))
+}
+
+/// The rule that a row broke.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Of the tables of kills; the rule may be the partition's alone.
+    pub(super) table: &'static str,
+    pub(super) rule: Rule,
+}
+
+/// A rule that can be asked of other rows before they are written.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// A column that must have a value.
+    NotNull { column: String },
+    /// A CHECK, by the names of its schema, table and itself.
+    Check { schema: String, table: String, name: String },
+}
+
+/// The rule that was broken, if it is of those.
+pub(super) fn broken(error: &sqlx::Error) -> Option<Broken> {
+    let error = postgres(error)?;
+    let own = |name: Option<&str>| name.map(str::to_owned);
+    let rule = match error.code() {
+        "23502" => Rule::NotNull { column: own(error.column())? },
+        "23514" => {
+            Rule::Check { schema: own(error.schema())?, table: own(error.table())?, name: own(error.constraint())? }
+        }
+        _ => return None,
+    };
+    Some(Broken { table: table_of_kills(error)?, rule })
 }
 
 /// Whether a row found no partition for its month: the same SQLSTATE as a violated check, but no constraint has a name.

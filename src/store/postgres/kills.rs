@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use sqlx::Executor;
 use sqlx::postgres::{PgArguments, PgConnection};
 
-use super::error::lacks_partition;
+use super::error::{Broken, broken, lacks_partition};
 use super::lease::Lease;
 use super::statements::{Rows, Span, store_new};
 use super::{Postgres, partitions, stamp};
@@ -40,12 +40,18 @@ const EVENTS: &str = "INSERT INTO killmail_events (system_id, killmail_id, killm
 enum Ended {
     /// A month that was there is not any more.
     NoPartition,
+    /// A rule refuses a row, and maybe others.
+    Refused(Broken, Error),
     Failed(Error),
 }
 
 impl From<sqlx::Error> for Ended {
     fn from(error: sqlx::Error) -> Self {
-        if lacks_partition(&error) { Self::NoPartition } else { Self::Failed(error.into()) }
+        match broken(&error) {
+            _ if lacks_partition(&error) => Self::NoPartition,
+            Some(broken) => Self::Refused(broken, error.into()),
+            None => Self::Failed(error.into()),
+        }
     }
 }
 
@@ -66,7 +72,7 @@ pub(super) async fn insert(store: &Postgres, kills: &[&Kill], events: bool) -> R
         match call.attempt(store, events).await {
             Ok(changes) => return Ok(changes),
             Err(Ended::NoPartition) => store.known.forget(),
-            Err(Ended::Failed(error)) => return Err(error),
+            Err(Ended::Refused(_, error) | Ended::Failed(error)) => return Err(error),
         }
     }
     Err(Error::Transient("somebody keeps dropping the months that these kills need".to_owned()))
@@ -103,14 +109,18 @@ impl<'a> Call<'a> {
         let outcome = self.store(&mut lease, arguments, events).await;
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
         match outcome {
+            Err(Ended::Failed(error)) if !matches!(error, Error::Data { .. }) => Err(Ended::Failed(error)),
             // The conversation is intact: it was the server that refused.
-            Ok(_) | Err(Ended::NoPartition | Ended::Failed(Error::Data { .. })) => {
+            mut outcome => {
                 lease.execute(end).await?;
+                if let Err(Ended::Refused(broken, Error::Data { killmail_ids, .. })) = &mut outcome {
+                    let offenders = self.rows.offenders(&mut lease, broken).await?;
+                    killmail_ids.extend(offenders);
+                }
                 lease.done();
+                outcome
             }
-            Err(Ended::Failed(_)) => {}
         }
-        outcome
     }
 
     async fn store(

@@ -3,10 +3,12 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use sqlx::Arguments;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::{Arguments, AssertSqlSafe};
 
+use super::error::{Broken, Rule};
+use super::partitions::quoted;
 use super::stamp;
 use crate::killmail::{Kill, Killmail};
 use crate::store::Error;
@@ -99,23 +101,38 @@ static REPLACE: LazyLock<[String; 5]> = LazyLock::new(|| {
     ]
 });
 
+/// The condition of a CHECK.
+const CHECK: &str = "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint
+    WHERE contype = 'c' AND conname = $3 AND conrelid = to_regclass(quote_ident($1) || '.' || quote_ident($2))";
+
 /// `unnest($3::bigint[], …) AS given (killmail_id, …)`, the parameters counted from `first`.
 fn unnest(first: usize, columns: &[&str], types: &[&str]) -> String {
     let arrays: Vec<_> = types.iter().zip(first..).map(|(kind, number)| format!("${number}::{kind}[]")).collect();
     format!("unnest({}) AS given ({})", arrays.join(", "), columns.join(", "))
 }
 
-fn insert_enriched(first: usize) -> String {
+/// `SELECT …` of rows as their table has them.
+fn select(table: &str, first: usize) -> String {
+    match table {
+        "killmails_raw" => format!("SELECT * FROM {}", unnest(first, &rows::RAW, &RAW)),
+        "killmails_enriched" => select_enriched(first),
+        _ => format!("SELECT * FROM {}", unnest(first, &rows::PARTICIPANT, &PARTICIPANT)),
+    }
+}
+
+fn select_enriched(first: usize) -> String {
     let value = |column: &&str| match *column {
         // Of two decimals, as the product of an integer and a number of two decimals is.
-        "total_value" | "destroyed_value" | "dropped_value" | "fitted_value" => format!("{column} * 0.01"),
-        "module_tags" => format!("{column}::text[]"),
+        "total_value" | "destroyed_value" | "dropped_value" | "fitted_value" => format!("{column} * 0.01 AS {column}"),
+        "module_tags" => format!("{column}::text[] AS {column}"),
         column => column.to_owned(),
     };
     let values: Vec<_> = rows::ENRICHED.iter().map(value).collect();
-    let (columns, values) = (rows::ENRICHED.join(", "), values.join(", "));
-    let given = unnest(first, &rows::ENRICHED, &ENRICHED);
-    format!("INSERT INTO killmails_enriched ({columns}) SELECT {values} FROM {given}")
+    format!("SELECT {} FROM {}", values.join(", "), unnest(first, &rows::ENRICHED, &ENRICHED))
+}
+
+fn insert_enriched(first: usize) -> String {
+    format!("INSERT INTO killmails_enriched ({}) {}", rows::ENRICHED.join(", "), select_enriched(first))
 }
 
 fn insert_participants(first: usize) -> String {
@@ -176,6 +193,39 @@ impl<'a> Rows<'a> {
         self.bind_participants(&mut arguments).map_err(binding)?;
         sqlx::query_with(participants.as_str(), arguments).execute(connection).await?;
         Ok(())
+    }
+
+    /// The kills whose rows break the rule: asked of all of them at once, as nothing is written for it. The rule is a text from the catalog,
+    /// made by whoever made the table; one that cannot be asked like this (it calls a function that is not ours to call, say) names nobody.
+    pub(super) async fn offenders(
+        &self,
+        connection: &mut PgConnection,
+        broken: &Broken,
+    ) -> Result<Vec<i64>, sqlx::Error> {
+        let condition = match &broken.rule {
+            Rule::NotNull { column } => format!("{} IS NULL", quoted(column)),
+            Rule::Check { schema, table, name } => {
+                let query = sqlx::query_scalar(CHECK).bind(schema).bind(table).bind(name);
+                let check: Option<String> = query.fetch_optional(&mut *connection).await?;
+                let Some(check) = check else { return Ok(Vec::new()) };
+                format!("NOT ({check})")
+            }
+        };
+        let mut arguments = PgArguments::default();
+        let bound = match broken.table {
+            "killmails_raw" => self.bind_raw(&mut arguments),
+            "killmails_enriched" => self.bind_enriched(&mut arguments),
+            _ => self.bind_participants(&mut arguments),
+        };
+        bound.map_err(sqlx::Error::Encode)?;
+        let rows = select(broken.table, 1);
+        let sql = format!("SELECT DISTINCT killmail_id FROM ({rows}) AS {} WHERE {condition}", broken.table);
+        let asked =
+            sqlx::query_scalar_with(AssertSqlSafe(sql), arguments).persistent(false).fetch_all(connection).await;
+        match asked {
+            Err(sqlx::Error::Database(_)) => Ok(Vec::new()),
+            answer => answer,
+        }
     }
 
     fn bind_raw(&self, to: &mut PgArguments) -> Result<(), BoxDynError> {

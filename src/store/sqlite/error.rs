@@ -33,7 +33,7 @@ pub(in crate::store) fn classify(error: &dyn DatabaseError) -> Error {
     match name(code).or_else(|| name(code & 0xff)) {
         Some(name) => {
             let (column, constraint) = place(&message);
-            Error::Data { message, sqlstate: Some(name.to_owned()), column, constraint, killmail_id: None }
+            Error::Data { message, sqlstate: Some(name.to_owned()), column, constraint, killmail_ids: Vec::new() }
         }
         None => Error::Permanent(message),
     }

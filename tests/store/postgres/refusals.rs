@@ -11,12 +11,12 @@ use crate::pipeline;
 /// Kill 7 is refused like this, with another that is not; nothing of the call is left, and the other can be stored.
 async fn refused(open: &Open, sqlstate: &str, column: Option<&str>, constraint: Option<&str>) {
     let answer = open.store.insert_kills(&[&kill(6, Form::Esi, 1), &kill(7, Form::Esi, 1)], true).await;
-    let Err(Error::Data { message, sqlstate: code, column: field, constraint: rule, killmail_id }) = answer else {
+    let Err(Error::Data { message, sqlstate: code, column: field, constraint: rule, killmail_ids }) = answer else {
         panic!("{answer:?}")
     };
     assert_eq!((code.as_deref(), field.as_deref(), rule.as_deref()), (Some(sqlstate), column, constraint), "{message}");
     // A violated rule of the row comes with the row; what a trigger raises or a type refuses does not.
-    assert_eq!(killmail_id.is_some(), ["23502", "23514"].contains(&sqlstate), "{message}");
+    assert_eq!(!killmail_ids.is_empty(), ["23502", "23514"].contains(&sqlstate), "{message}");
     for table in ["killmails_raw", "killmails_enriched", "killmail_participants", "killmail_events"] {
         assert_eq!(open.rows(&format!("SELECT count(*) FROM {table}")).await, ["0"], "nothing of the call is left");
     }
@@ -87,4 +87,36 @@ async fn three_bad_kills_in_a_batch_become_dead_letters_and_the_rest_is_stored()
     open.execute("ALTER TABLE killmails_enriched ADD CONSTRAINT refused CHECK (killmail_id NOT IN (107, 142, 199))")
         .await;
     pipeline::three_of_a_hundred_are_refused(&open.store, &open, "23514").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kill_that_a_rule_refuses_is_named_at_once() {
+    for (table, rule) in [
+        ("killmails_raw", "CHECK (killmail_id % 2 = 0)"),
+        ("killmails_enriched", "CHECK (killmail_id % 2 = 0)"),
+        ("killmail_participants", "CHECK (killmail_id % 2 = 0)"),
+        // The rule sees a row as its table has it: ISK, not cents.
+        ("killmails_enriched", "CHECK (killmail_id % 2 = 0 OR total_value < 1234)"),
+    ] {
+        let open = open().await;
+        open.execute(&format!("ALTER TABLE {table} ADD CONSTRAINT even {rule}")).await;
+        let kills: Vec<_> = (1..=6).map(|id| kill(id, Form::Package, 2)).collect();
+        let answer = open.store.insert_kills(&kills.iter().collect::<Vec<_>>(), true).await;
+        let Err(Error::Data { mut killmail_ids, .. }) = answer else { panic!("{table}: {answer:?}") };
+        killmail_ids.sort_unstable();
+        killmail_ids.dedup();
+        assert_eq!(killmail_ids, [1, 3, 5], "{table} {rule}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_cannot_be_asked_still_names_the_kill_that_broke_it() {
+    let open = open().await;
+    open.execute(
+        "CREATE FUNCTION seldom(id bigint) RETURNS boolean LANGUAGE plpgsql AS
+            $$ BEGIN IF current_query() NOT LIKE 'WITH%' THEN RAISE 'not now'; END IF; RETURN id <> 7; END $$",
+    )
+    .await;
+    open.execute("ALTER TABLE killmails_enriched ADD CONSTRAINT moody CHECK (seldom(killmail_id))").await;
+    refused(&open, "23514", None, Some("moody")).await;
 }
