@@ -1,11 +1,11 @@
 //! The store in PostgreSQL, 15 or later.
 //!
-//! Kills are kept by months ([`partitions`]), stored in bulk ([`kills`]), and announced in order (migration 0002).
+//! Kills are kept by months (`partitions`), stored in bulk (`kills`), and announced in order (migration 0002).
 //!
 //! **Durability.** A commit is safe when the server says so, at whatever `synchronous_commit` the server, database or role is set to. When the
 //! connection breaks during a commit, whether it was done is unknown: the call is a transient error, and asking again is safe.
 //!
-//! **Connections.** Up to [`WRITERS`] that write and [`READERS`] that read, so that readers of the killfeed never hold up a sink. A pooler in between
+//! **Connections.** Up to 8 that write and 4 that read, so that readers of the killfeed never hold up a sink. A pooler in between
 //! must keep a session's settings and prepared statements (PgBouncer: session mode).
 //!
 //! **Bounds.** Waiting for a connection, for a lock and for an answer are each bounded ([`Options`]), here and, in case this process
