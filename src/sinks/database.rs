@@ -60,19 +60,21 @@ impl Sink<Kill> for Database {
         }
         let mut left: Vec<&mut Message<Kill>> = messages.iter_mut().filter(|message| message.is_active()).collect();
         while !left.is_empty() {
+            let mut rest = left.split_off(fitting(left.iter().map(|message| rows(message))));
             match self.store_all(&left).await {
                 Ok(changes) => {
                     left.into_iter().zip(changes).for_each(|(message, change)| settle(message, change));
-                    break;
+                    left = rest;
                 }
                 Err(error) => {
-                    let (refused, rest) = partition(&error, left);
+                    let (refused, mut others) = partition(&error, left);
                     // Of unnamed ones the engine halves the batch.
                     if refused.is_empty() {
                         return Err(failure(error));
                     }
                     refused.into_iter().for_each(|message| message.fail(failure(error.clone())));
-                    left = rest;
+                    others.append(&mut rest);
+                    left = others;
                 }
             }
         }
@@ -92,6 +94,24 @@ impl Database {
         self.stored.fetch_add(new as u64, Ordering::Relaxed);
         Ok(changes)
     }
+}
+
+/// How many rows of participants go in one transaction: less than a second's work, where a call may take thirty. Real batches of 100 kills
+/// have some hundreds; this is for those who send a hundred kills of ten thousand attackers, which would never be through in time.
+const ROWS_MAX: usize = 50_000;
+
+fn rows(message: &Message<Kill>) -> usize {
+    message.payload.mail.as_ref().map_or(0, |mail| 1 + mail.attackers.len())
+}
+
+/// How many of these, from the first on, fit into one transaction: at least one.
+fn fitting(rows: impl Iterator<Item = usize>) -> usize {
+    let mut total = 0;
+    let fit = rows.take_while(|rows| {
+        total += rows;
+        total <= ROWS_MAX
+    });
+    fit.count().max(1)
 }
 
 type Messages<'m> = Vec<&'m mut Message<Kill>>;
@@ -125,5 +145,19 @@ fn failure(error: Error) -> Failure {
         }
         Error::Transient(_) => Failure::transient(text),
         Error::Permanent(_) => Failure::permanent(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_takes_whole_batches_of_real_kills_and_parts_of_monstrous_ones() {
+        let fit = |rows: &[usize]| fitting(rows.iter().copied());
+        assert_eq!(fit(&[20; 100]), 100);
+        assert_eq!(fit(&[10_001; 100]), 4);
+        assert_eq!(fit(&[60_000, 1]), 1);
+        assert_eq!(fit(&[50_000, 1]), 1);
     }
 }
