@@ -43,7 +43,7 @@ async fn a_batch_leaves_at_the_timeout_counted_from_its_first_message() {
     push(&pusher, [0]).await;
     settle_down().await;
     let opened = tokio::time::Instant::now();
-    tokio::time::sleep(millis(150)).await;
+    pass(millis(150)).await;
     push(&pusher, [1]).await;
     let batch = delivered.next().await;
     assert_eq!(summary(&batch), (Trigger::Timeout, vec![0, 1]));
@@ -55,7 +55,7 @@ async fn a_batch_leaves_at_the_timeout_counted_from_its_first_message() {
 async fn a_timeout_does_not_carry_over_to_the_batch_after_a_full_one() {
     let (_pipeline, pusher, mut delivered) = batching(Batcher { batch_timeout: millis(200), ..out(2) });
     push(&pusher, [0]).await;
-    tokio::time::sleep(millis(150)).await;
+    pass(millis(150)).await;
     push(&pusher, [1, 2]).await;
     let full = delivered.next().await;
     assert_eq!(summary(&full), (Trigger::Size, vec![0, 1]));

@@ -17,7 +17,7 @@ async fn a_pause_stops_pulling_and_what_is_in_flight_goes_on() {
     pipeline.pause();
     assert_eq!(pipeline.status().state, State::Paused);
     push(&pusher, 3..9).await;
-    tokio::time::sleep(millis(10_000)).await;
+    pass(millis(10_000)).await;
     assert_eq!((seen.payloads(), pusher.waiting()), (vec![0, 1, 2], 6));
     assert_eq!(pipeline.status().ledger.settled_total(), 3);
     pipeline.resume();
@@ -40,7 +40,7 @@ async fn a_producer_that_waits_for_room_pulls_no_more_once_paused() {
     pipeline.pause();
     let waiting = pusher.waiting();
     gate.add_permits(100);
-    tokio::time::sleep(millis(1_000)).await;
+    pass(millis(1_000)).await;
     assert_eq!((pusher.waiting(), pipeline.status().ledger.in_flight), (waiting, 0));
     pipeline.resume();
     pusher.finish();
@@ -57,7 +57,7 @@ async fn pausing_and_resuming_often_loses_nothing() {
         pipeline.pause();
         pipeline.pause();
         if round % 3 == 0 {
-            tokio::time::sleep(millis(2)).await;
+            pass(millis(2)).await;
         }
         pipeline.resume();
         pipeline.resume();

@@ -24,7 +24,15 @@ pub(crate) async fn soon<R>(event: impl Future<Output = R>) -> R {
 /// Lets every task run until all wait.
 pub(crate) async fn settle_down() {
     // the paused clock moves only when every task waits
-    tokio::time::sleep(Duration::from_nanos(1)).await;
+    pass(Duration::from_nanos(1)).await;
+}
+
+/// Lets so much of the paused clock go by, with everything that is due meanwhile, each at its time. No time passes for real.
+pub(crate) async fn pass(time: Duration) {
+    // it panics on a clock that runs
+    tokio::time::advance(Duration::ZERO).await;
+    let nothing = std::future::pending::<()>();
+    assert!(tokio::time::timeout(time, nothing).await.is_err());
 }
 
 pub(crate) fn millis(millis: u64) -> Duration {
@@ -172,7 +180,7 @@ impl Step {
         }
         let delay = (self.delay)(messages);
         if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+            pass(delay).await;
         }
         (self.act)(messages)
     }

@@ -79,7 +79,7 @@ async fn partitions_keep_their_order_while_workers_come_and_go() {
         for (n, group) in ["first", "second", "out"].into_iter().enumerate() {
             pipeline.set_concurrency(group, 1 + (round * 5 + n * 3) % 9).unwrap();
         }
-        tokio::time::sleep(millis(7)).await;
+        pass(millis(7)).await;
     }
     assert_eq!(outcomes(&ended(&pipeline).await), [3_000, 0, 0, 0, 0]);
     let delivered = delivered.payloads();
@@ -129,7 +129,7 @@ async fn a_slow_partition_does_not_starve_the_others() {
         Components::new(source).stage("step", stage).partition_by("work", |payload| u64::from(payload % 2));
     push(&pusher, 0..200).await;
     let pipeline = start(Topology { processors: vec![work], ..topology() }, components);
-    tokio::time::sleep(millis(1_000)).await;
+    pass(millis(1_000)).await;
     let taken = done.payloads();
     let fast = taken.iter().filter(|payload| **payload % 2 == 1).count();
     assert_eq!(fast, 100);
@@ -146,7 +146,7 @@ async fn a_slow_partition_of_a_batcher_takes_one_sink_worker_and_no_more() {
     let components = Components::new(source).sink("out", sink).partition_by("out", |payload| u64::from(payload % 4));
     push(&pusher, 0..400).await;
     let pipeline = start(topology().batcher(batcher), components);
-    tokio::time::sleep(millis(1_000)).await;
+    pass(millis(1_000)).await;
     let fast = delivered.payloads().iter().filter(|payload| **payload % 4 != 0).count();
     assert_eq!(fast, 300);
     pipeline.drain();

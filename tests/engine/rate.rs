@@ -52,7 +52,7 @@ async fn a_burst_after_a_silence_is_bounded_too() {
     // a pull waits with its share of the allowance while the allowance is refilled
     settle_down().await;
     for silence in [30_000, 500, 900] {
-        tokio::time::sleep(millis(silence)).await;
+        pass(millis(silence)).await;
         push(&pusher, 0..25).await;
     }
     pusher.finish();
@@ -80,10 +80,10 @@ async fn the_limit_changes_at_once_and_can_be_lifted() {
     let slow = RateLimit { messages: 1, per: Duration::from_secs(60) };
     let pipeline = start(limited(Some(slow)), Components::new(source).stage("step", stage));
     push(&pusher, 0..200).await;
-    tokio::time::sleep(millis(1_000)).await;
+    pass(millis(1_000)).await;
     assert_eq!(seen.payloads().len(), 1);
     pipeline.set_rate_limit(Some(TEN_A_SECOND)).unwrap();
-    tokio::time::sleep(millis(1_050)).await;
+    pass(millis(1_050)).await;
     let after = arrivals(&mut seen);
     assert!((19..=21).contains(&after.len()), "{}", after.len());
     assert_within(&after, TEN_A_SECOND);
@@ -134,7 +134,7 @@ async fn several_producers_share_it() {
     let pipeline = start(topology, Components::new(source).stage("step", stage));
     for _ in 0..5 {
         push(&pusher, 0..20).await;
-        tokio::time::sleep(millis(1_500)).await;
+        pass(millis(1_500)).await;
     }
     pusher.finish();
     ended(&pipeline).await;

@@ -175,7 +175,7 @@ async fn a_drain_interrupts_an_idle_pull_and_a_wait_before_a_restart() {
     for orders in [vec![Idle], vec![Fail, Fail, Fail]] {
         let script = Script::new(orders);
         let (pipeline, _) = run(budget(50), &script);
-        tokio::time::sleep(millis(150)).await;
+        pass(millis(150)).await;
         let report = drained(&pipeline).await;
         assert!(report.took < millis(1) && !report.deadline_passed, "{report:?}");
     }

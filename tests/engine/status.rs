@@ -26,9 +26,9 @@ async fn times_say_who_is_busy_who_starves_and_who_is_blocked() {
     let topology = Topology { processors: vec![work("fast"), work("slow")], ..topology() };
     let components = Components::new(source).stage("fast", fast).stage("slow", slow.delay(|_| Duration::from_secs(1)));
     let pipeline = start(topology, components);
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    pass(Duration::from_secs(5)).await;
     push(&pusher, 0..20).await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pass(Duration::from_secs(10)).await;
     let status = pipeline.status();
     let names: Vec<_> = status.groups.iter().map(|g| (g.name.as_str(), g.kind, g.workers)).collect();
     assert_eq!(names, [("push", "producer", 1), ("fast", "processor", 1), ("slow", "processor", 1)]);
@@ -79,7 +79,7 @@ async fn the_ledger_balances_at_every_moment() {
     let pipeline = start(stepping().batcher(out(7)), components);
     while pipeline.status().state != State::Stopped {
         assert_eq!(pipeline.status().ledger.imbalance(), 0);
-        tokio::time::sleep(millis(1)).await;
+        pass(millis(1)).await;
     }
     assert_eq!(pipeline.status().ledger.settled_total(), 1_000);
 }

@@ -178,13 +178,13 @@ fn nothing_but_the_engine_and_the_servers_spawns_tasks_and_no_queue_is_without_a
 #[test]
 fn no_test_sleeps_for_real() {
     let mut wrong = Vec::new();
-    // where a folder's tests run on a paused clock, its kit may let that clock run on
-    let paused = ["tests/engine", "tests/simulation"].map(|folder| root().join(folder));
+    // the simulated world's components take their time, on a paused clock
+    let simulation = root().join("tests/simulation");
     for path in rust_files(&root().join("tests")) {
         let text = fs::read_to_string(&path).unwrap();
-        let paused = text.contains("start_paused") || paused.iter().any(|folder| path.starts_with(folder));
+        let simulated = path.starts_with(&simulation);
         for line in code_lines(&text) {
-            let sleeps = line.contains("thread::sleep(") || (line.contains("time::sleep(") && !paused);
+            let sleeps = line.contains("thread::sleep(") || (line.contains("time::sleep(") && !simulated);
             if sleeps && !path.ends_with("tidy/main.rs") {
                 wrong.push(format!("{}: {line}", path.display()));
             }
