@@ -4,6 +4,9 @@ use sqlx::postgres::PgDatabaseError;
 
 use super::{postgres, sqlite};
 
+/// Said of a pool that handed out no connection in time.
+pub(super) const NO_CONNECTION: &str = "no connection became free in time";
+
 /// Why the store could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -64,7 +67,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Io(error) => Self::Transient(error.to_string()),
             // What is left of a conversation that was cut in the middle.
             sqlx::Error::Protocol(why) => Self::Transient(format!("the connection broke: {why}")),
-            sqlx::Error::PoolTimedOut => Self::Transient("no connection became free in time".to_owned()),
+            sqlx::Error::PoolTimedOut => Self::Transient(NO_CONNECTION.to_owned()),
             sqlx::Error::WorkerCrashed => Self::Transient("the connection broke".to_owned()),
             error => Self::Permanent(error.to_string()),
         }

@@ -116,6 +116,13 @@ impl DeadLetterState {
     }
 }
 
+/// Counts by pipeline and state, as a database has them.
+fn counted(rows: Vec<(String, String, i64)>) -> Vec<(String, DeadLetterState, i64)> {
+    let known =
+        |(pipeline, state, count): (String, String, i64)| Some((pipeline, DeadLetterState::parse(&state)?, count));
+    rows.into_iter().filter_map(known).collect()
+}
+
 /// Which dead letters.
 #[derive(Debug, Clone, Default)]
 pub struct DeadLetterFilter {

@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
 
     async fn attempt(&self, store: &Postgres, events: bool) -> Result<Vec<Change>, Ended> {
         let arguments = self.rows.arguments(self.span)?;
-        let mut lease = Lease::new(store.writer().await?);
+        let mut lease = Lease::new(store.writers.acquire().await?);
         lease.execute("BEGIN").await?;
         let outcome = self.store(&mut lease, arguments, events).await;
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };

@@ -27,15 +27,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::migrate::{Migrate, Migrator};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, Executor, Postgres as Engine};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 pub use ceiling::Scratch;
 pub(super) use error::classify;
 
 use address::{connect, parse};
 
+use super::error::NO_CONNECTION;
 use super::migrations::{migrating, steps_missing};
 use super::{
     Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Options,
@@ -100,13 +100,9 @@ impl Postgres {
         }
     }
 
-    async fn writer(&self) -> Result<PoolConnection<Engine>, sqlx::Error> {
-        self.writers.acquire().await
-    }
-
     /// The pool keeps to itself why it could not connect.
     async fn explain(&self, why: String) -> String {
-        if why != Error::from(sqlx::Error::PoolTimedOut).to_string() {
+        if why != NO_CONNECTION {
             return why;
         }
         match connect(&self.options).await {

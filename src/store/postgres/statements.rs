@@ -65,19 +65,17 @@ const PARTICIPANT: [&str; 13] = [
 /// Stores kills that are not there, and answers which. A kill that has the same id and another time is the same kill: the key cannot see
 /// that, as it holds the time, so it is looked for in the months of the call.
 static STORE_NEW: LazyLock<String> = LazyLock::new(|| {
-    let raw = unnest(3, &rows::RAW, &RAW);
-    let enriched = insert_enriched(3 + RAW.len());
-    let participants = insert_participants(3 + RAW.len() + ENRICHED.len());
+    let raw = insert("killmails_raw", 3);
+    let enriched = insert("killmails_enriched", 3 + RAW.len());
+    let participants = insert("killmail_participants", 3 + RAW.len() + ENRICHED.len());
     format!(
         "WITH new AS (
-            INSERT INTO killmails_raw ({columns}) SELECT {columns} FROM {raw}
-            WHERE NOT EXISTS (SELECT FROM killmails_raw old WHERE old.killmail_id = given.killmail_id
+            {raw} WHERE NOT EXISTS (SELECT FROM killmails_raw old WHERE old.killmail_id = given.killmail_id
                 AND old.killmail_time >= $1 AND old.killmail_time < $2)
             ORDER BY killmail_id ON CONFLICT DO NOTHING RETURNING killmail_id),
         enriched AS ({enriched} WHERE killmail_id IN (SELECT killmail_id FROM new)),
         participants AS ({participants} WHERE killmail_id IN (SELECT killmail_id FROM new))
-        SELECT killmail_id FROM new",
-        columns = rows::RAW.join(", "),
+        SELECT killmail_id FROM new"
     )
 });
 
@@ -96,8 +94,8 @@ static REPLACE: LazyLock<[String; 5]> = LazyLock::new(|| {
         ),
         delete("killmails_enriched"),
         delete("killmail_participants"),
-        insert_enriched(1),
-        insert_participants(1),
+        insert("killmails_enriched", 1),
+        insert("killmail_participants", 1),
     ]
 });
 
@@ -111,33 +109,30 @@ fn unnest(first: usize, columns: &[&str], types: &[&str]) -> String {
     format!("unnest({}) AS given ({})", arrays.join(", "), columns.join(", "))
 }
 
-/// `SELECT …` of rows as their table has them.
-fn select(table: &str, first: usize) -> String {
+/// A table's columns, and the types of their arrays.
+fn columns(table: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match table {
-        "killmails_raw" => format!("SELECT * FROM {}", unnest(first, &rows::RAW, &RAW)),
-        "killmails_enriched" => select_enriched(first),
-        _ => format!("SELECT * FROM {}", unnest(first, &rows::PARTICIPANT, &PARTICIPANT)),
+        "killmails_raw" => (&rows::RAW, &RAW),
+        "killmails_enriched" => (&rows::ENRICHED, &ENRICHED),
+        _ => (&rows::PARTICIPANT, &PARTICIPANT),
     }
 }
 
-fn select_enriched(first: usize) -> String {
+/// `SELECT …` of rows as their table has them.
+fn select(table: &str, first: usize) -> String {
+    let (columns, types) = columns(table);
     let value = |column: &&str| match *column {
         // Of two decimals, as the product of an integer and a number of two decimals is.
         "total_value" | "destroyed_value" | "dropped_value" | "fitted_value" => format!("{column} * 0.01 AS {column}"),
         "module_tags" => format!("{column}::text[] AS {column}"),
         column => column.to_owned(),
     };
-    let values: Vec<_> = rows::ENRICHED.iter().map(value).collect();
-    format!("SELECT {} FROM {}", values.join(", "), unnest(first, &rows::ENRICHED, &ENRICHED))
+    let values: Vec<_> = columns.iter().map(value).collect();
+    format!("SELECT {} FROM {}", values.join(", "), unnest(first, columns, types))
 }
 
-fn insert_enriched(first: usize) -> String {
-    format!("INSERT INTO killmails_enriched ({}) {}", rows::ENRICHED.join(", "), select_enriched(first))
-}
-
-fn insert_participants(first: usize) -> String {
-    let (columns, given) = (rows::PARTICIPANT.join(", "), unnest(first, &rows::PARTICIPANT, &PARTICIPANT));
-    format!("INSERT INTO killmail_participants ({columns}) SELECT {columns} FROM {given}")
+fn insert(table: &str, first: usize) -> String {
+    format!("INSERT INTO {table} ({}) {}", columns(table).0.join(", "), select(table, first))
 }
 
 /// The rows of some kills of a call.

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row};
 
 use super::{id_list, stamp};
 use crate::killmail::KillmailId;
-use crate::store::{DeadLetter, DeadLetterFilter, DeadLetterState, Error, NewDeadLetter};
+use crate::store::{DeadLetter, DeadLetterFilter, DeadLetterState, Error, NewDeadLetter, counted};
 
 const INSERT: &str = r#"INSERT INTO dead_letters
     (pipeline, source, "group", stage, sinks_done, class, error, sqlstate, http_status, killmail_id, first_failed_at, last_failed_at, payload)
@@ -69,9 +69,7 @@ pub(super) async fn select(pool: &SqlitePool, filter: &DeadLetterFilter) -> Resu
 pub(super) async fn counts(pool: &SqlitePool) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
     let sql = "SELECT pipeline, state, count(*) FROM dead_letters GROUP BY state, pipeline ORDER BY pipeline, state";
     let rows: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(pool).await?;
-    let known =
-        |(pipeline, state, count): (String, String, i64)| Some((pipeline, DeadLetterState::parse(&state)?, count));
-    Ok(rows.into_iter().filter_map(known).collect())
+    Ok(counted(rows))
 }
 
 pub(super) async fn set_state(
