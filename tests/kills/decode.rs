@@ -256,6 +256,8 @@ proptest! {
     ) {
         let mut bytes = json.into_bytes();
         for (index, kind, byte) in damage {
+            // Cut and shortened far enough, nothing is left to damage.
+            if bytes.is_empty() { break; }
             let at = index.index(bytes.len());
             match kind {
                 0 => bytes[at] = byte,
