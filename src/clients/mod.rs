@@ -4,8 +4,11 @@ pub mod address;
 pub mod answer;
 pub mod backoff;
 pub mod breaker;
+pub mod cache;
 pub mod download;
+pub mod esi;
 pub mod frames;
+pub mod retry;
 pub mod service;
 pub mod wanderer;
 
