@@ -21,6 +21,7 @@
 //! | [`store`] | all SQL, one trait | a migration, a method |
 //! | [`dead_letter`] | keeps what failed, hands it out again | |
 //! | [`hub`] | in-process topics | |
+//! | [`feeds`] | which feed serves each pipeline, for the page | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`resources`] | what components share | a field |
 //! | [`definition`] | pipeline files → topology and components | |
@@ -39,6 +40,7 @@ pub mod clients;
 pub mod dead_letter;
 pub mod definition;
 pub mod duration;
+pub mod feeds;
 pub mod http;
 pub mod hub;
 pub mod killmail;
