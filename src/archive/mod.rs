@@ -1,4 +1,7 @@
-//! One open file: decompressed, split into records, those that are safe already passed over. Blocks.
+//! Files of killmails: decompressed, split into records, those that are safe already passed over. Blocks.
+//!
+//! A file, plain or gzip (told by its first bytes, not by its name), holds either a kill a line (NDJSON; blank lines, CRLF and a byte order mark
+//! are forgiven), or one JSON array of kills, or one object of them by id (zKillboard's history). A file is never held in memory.
 
 mod records;
 
@@ -10,9 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-pub(super) use records::Record;
+pub use records::Record;
 use records::Records;
 
+/// What [`Archive::take`] reads at most, give or take a record.
+const TAKE_BYTES: usize = 4_000_000;
 const BUFFER: usize = 256 * 1024;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -29,9 +34,18 @@ pub struct Progress {
 }
 
 /// Hands out the records of a file with their positions: line numbers in NDJSON, ordinals in an array or object.
-pub(super) struct Reader {
+pub struct Archive {
     path: PathBuf,
     opened: Result<Stream, String>,
+}
+
+/// What one turn of reading gave.
+#[derive(Debug)]
+pub struct Taken {
+    /// With their positions.
+    pub records: Vec<(u64, Record)>,
+    /// The end, if it was reached: of the file, or (a sentence that names the file and the last record) of what of it can be read.
+    pub end: Option<Result<(), String>>,
 }
 
 struct Stream {
@@ -42,15 +56,38 @@ struct Stream {
     last: u64,
 }
 
-impl Reader {
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Archive {
     /// Opens a file. What is wrong with it shows at the first record, so that other files still have their turn.
-    pub(super) fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> Self {
+    #[must_use]
+    pub fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> Self {
         let opened = Stream::open(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
         Self { path: path.to_owned(), opened }
     }
 
-    /// The next record, with its position.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Record)>, String> {
+    /// The next records, up to `room` of them and not many megabytes, so that it returns soon.
+    pub fn take(&mut self, room: usize) -> Taken {
+        let mut taken = Taken { records: Vec::new(), end: None };
+        let mut bytes = 0;
+        while taken.end.is_none() && taken.records.len() < room && bytes < TAKE_BYTES {
+            match self.read() {
+                Ok(Some((position, record))) => {
+                    bytes += record.bytes().len();
+                    taken.records.push((position, record));
+                }
+                Ok(None) => taken.end = Some(Ok(())),
+                Err(problem) => taken.end = Some(Err(problem)),
+            }
+        }
+        taken
+    }
+
+    fn read(&mut self) -> Result<Option<(u64, Record)>, String> {
         let open = self.opened.as_mut().map_err(|problem| problem.clone())?;
         open.next().map_err(|error| format!("read {} beyond record {}: {error}", self.path.display(), open.last))
     }

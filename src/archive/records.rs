@@ -2,8 +2,11 @@
 
 use std::io::{self, BufRead};
 
+use broadside_engine::{Failure, Message};
 use bytes::Bytes;
+use jiff::Timestamp;
 
+use crate::killmail::Kill;
 use crate::killmail::wire::BYTES_MAX;
 
 /// What is kept of a record that is too large.
@@ -11,7 +14,7 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 /// The bytes of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Record {
+pub enum Record {
     Whole(Bytes),
     /// Beyond the limit: its start, and how long it is.
     TooLarge {
@@ -22,9 +25,24 @@ pub(crate) enum Record {
 
 impl Record {
     /// What is kept of it.
-    pub(crate) fn bytes(&self) -> &Bytes {
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
         match self {
             Self::Whole(bytes) | Self::TooLarge { head: bytes, .. } => bytes,
+        }
+    }
+
+    /// As a source hands it over: what is too large has failed already. `source` is the source's name.
+    #[must_use]
+    pub fn message(self, source: &'static str, now: Timestamp) -> Message<Kill> {
+        match self {
+            Self::Whole(raw) => Message::new(Kill::new(raw, source, now, true)),
+            Self::TooLarge { head, bytes } => {
+                let mut message = Message::new(Kill::new(head, source, now, true));
+                let problem = format!("record of {bytes} bytes, at most {BYTES_MAX}: only its start is kept");
+                message.fail(Failure::invalid(problem));
+                message
+            }
         }
     }
 }
