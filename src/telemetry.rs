@@ -175,6 +175,10 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_cache_misses_total", Counter, Count, &["cache"], "Look-ups that the cache could not answer."),
     metric("broadside_cache_evictions_total", Counter, Count, &["cache"], "Entries that the cache dropped to stay in its bound."),
     metric("broadside_cache_entries", Gauge, Count, &["cache"], "Entries in the cache."),
+    metric("broadside_http_client_requests_total", Counter, Count, &["service", "status"], "Calls of outside services, by status, or by what came instead of one."),
+    metric("broadside_http_client_seconds", Histogram, Seconds, &["service"], "Time that a call of an outside service takes."),
+    metric("broadside_http_client_decisions_total", Counter, Count, &["service", "decision"], "What a client decided: to wait, to try again, to do without a call."),
+    metric("broadside_http_client_breaker_open", Gauge, Flag, &["service"], "Whether the service is left alone because calls keep failing: 1 or 0."),
     metric("broadside_stream_connections", Gauge, Count, &[], "Live killfeed streams open."),
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
@@ -342,7 +346,8 @@ mod tests {
             assert_eq!(m.unit == Unit::Ratio, base.ends_with("_ratio"), "{}", m.name);
             assert_eq!(m.unit == Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
-            let bounded = "pipeline source outcome result group stage batcher trigger state cache";
+            let bounded =
+                "pipeline source outcome result group stage batcher trigger state cache service status decision";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }

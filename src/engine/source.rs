@@ -39,6 +39,12 @@ impl<T> Demand<T> {
         Self::new(room, Arc::new(CancellationToken::new()))
     }
 
+    /// A demand for a source inside this one, interrupted together with it. What that one pushes is handed on by the one around it.
+    #[must_use]
+    pub fn share(&self, room: usize) -> Self {
+        Self::new(room, self.interrupt.clone())
+    }
+
     /// How many more messages may be pushed.
     #[must_use]
     pub fn room(&self) -> usize {

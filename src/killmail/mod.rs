@@ -25,6 +25,12 @@ pub struct Kill {
     pub redelivers: bool,
     /// What `decode` made of the bytes.
     pub mail: Option<Arc<Killmail>>,
+    /// The kill as a package, when a stage has put it together from several sources: stored in the place of `raw`.
+    pub whole: Option<Bytes>,
+    /// The source says that this copy takes the place of an earlier one of the same form: a correction.
+    pub revises: bool,
+    /// A stage could not complete it now: the store notes that it is to be completed later.
+    pub refresh: bool,
     /// The id of its row in `killmail_events`, once stored.
     pub event_id: Option<i64>,
 }
@@ -33,7 +39,23 @@ impl Kill {
     /// Fresh from a source.
     #[must_use]
     pub fn new(raw: Bytes, source: &'static str, received_at: jiff::Timestamp, redelivers: bool) -> Self {
-        Self { raw, source, received_at, redelivers, mail: None, event_id: None }
+        Self {
+            raw,
+            source,
+            received_at,
+            redelivers,
+            mail: None,
+            whole: None,
+            revises: false,
+            refresh: false,
+            event_id: None,
+        }
+    }
+
+    /// The bytes that say most of it: what is stored.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        self.whole.as_ref().unwrap_or(&self.raw)
     }
 
     /// The solar system, as a partition: 0 before `decode`.

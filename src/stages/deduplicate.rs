@@ -44,7 +44,8 @@ impl Stage<Kill> for Deduplicate {
         for message in messages {
             let kill = &message.payload;
             let Some(mail) = &kill.mail else { continue };
-            if recent.observe(mail.killmail_id, mail.form, kill.redelivers) == Seen::Before {
+            let seen = recent.observe(mail.killmail_id, mail.form, kill.redelivers);
+            if seen == Seen::Before && !kill.revises {
                 message.filter();
             }
         }

@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 pub use error::Error;
 pub use month::Month;
 pub use retry::Health;
 
-use crate::killmail::{Kill, KillmailId, SystemId};
+use crate::killmail::{Form, Kill, KillmailId, SystemId};
 
 /// What storing a kill changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +153,23 @@ pub struct Partition {
     pub bytes: i64,
 }
 
+/// A kill that is to be completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    pub killmail_id: KillmailId,
+    /// Those that failed.
+    pub attempts: u32,
+    /// What is stored of it.
+    pub payload: String,
+}
+
+impl Refresh {
+    /// From a row.
+    fn new(id: i64, attempts: u32, payload: String) -> Option<Self> {
+        Some(Self { killmail_id: KillmailId::new(id)?, attempts, payload })
+    }
+}
+
 /// How a store is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -205,6 +223,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// Safe to repeat: a kill is known by its id. All or nothing: one kill that is refused ([`Error::Data`]) refuses the call.
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error>;
+    /// Of these kills of one UTC day, those that are not stored, or only in a poorer form; in their order.
+    async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error>;
+    /// Kills that were stored with [`Kill::refresh`] and are due, those that have waited longest first.
+    async fn due_refreshes(&self, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error>;
+    /// An attempt to complete a kill failed: the next is due then; `None`: there is none.
+    async fn postpone_refresh(&self, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error>;
     /// Events above `after`, ascending, of these systems (none given: of all).
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error>;
     /// The least and the greatest event id, when there are any.

@@ -125,6 +125,17 @@ pub(super) const fn rank(form: Form) -> i64 {
     }
 }
 
+/// What decides between a copy and the one that is stored, whose own is twice its [`rank`]: a richer copy wins, and a correction wins over its like.
+pub(super) fn weight(kill: &Kill, mail: &Killmail) -> i64 {
+    rank(mail.form) * 2 + i64::from(kill.revises)
+}
+
+/// Kills of these that are to be completed later: id and time.
+pub(super) fn unfinished(kills: &[&Kill], mails: &[&Killmail], indexes: &[usize]) -> Vec<(i64, Timestamp)> {
+    let unfinished = indexes.iter().filter(|&&index| kills[index].refresh);
+    unfinished.map(|&index| (mails[index].killmail_id.get(), mails[index].killmail_time)).collect()
+}
+
 /// What `decode` made of the kill, if it is fit to be kept.
 ///
 /// # Errors
@@ -144,12 +155,12 @@ pub(super) fn checked(kill: &Kill) -> Result<&Killmail, Error> {
     Ok(mail)
 }
 
-/// The payload as received.
+/// The payload as received, or as completed.
 ///
 /// # Errors
 /// The bytes are not text.
 pub(super) fn raw<'a>(kill: &'a Kill, mail: &Killmail) -> Result<Raw<'a>, Error> {
-    let payload = std::str::from_utf8(&kill.raw).map_err(|error| {
+    let payload = std::str::from_utf8(kill.body()).map_err(|error| {
         Error::column("payload", format!("the payload is not UTF-8: {error}"), Some(mail.killmail_id.get()))
     })?;
     Ok(Raw {
@@ -164,8 +175,7 @@ pub(super) fn raw<'a>(kill: &'a Kill, mail: &Killmail) -> Result<Raw<'a>, Error>
     })
 }
 
-/// What is known of the kill so far. Region, tags and prices come from static data and markets, which are not here yet: so the
-/// status is `partial`.
+/// What is known of the kill so far: all of it (`complete`), or what the feed's form tells, which has no items (`partial`).
 pub(super) fn enriched(mail: &Killmail, now: Timestamp) -> Enriched {
     let victim = &mail.victim;
     let none = Zkb::default();
@@ -190,7 +200,7 @@ pub(super) fn enriched(mail: &Killmail, now: Timestamp) -> Enriched {
         npc: zkb.npc,
         solo: zkb.solo,
         awox: zkb.awox,
-        enrichment_status: "partial",
+        enrichment_status: if mail.form == Form::Feed { "partial" } else { "complete" },
         enriched_at: now,
     }
 }

@@ -22,6 +22,7 @@ macro_rules! suite {
             a_refused_kill_refuses_the_whole_call, events_come_in_order_and_after_a_mark, without_events_none_are_written,
             writers_at_once_lose_nothing, dead_letters_live_and_end, dead_letters_are_found_by_what_they_say,
             letters_move_only_from_the_states_that_are_named, a_letter_that_fails_again_keeps_its_first_failure, checkpoints_are_kept_and_forgotten,
+            a_correction_takes_the_place_of_its_like, what_a_day_lacks_is_told, unfinished_kills_wait_until_they_are_completed,
             any_order_of_copies_ends_in_the_richest);
         suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
             a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
@@ -51,7 +52,7 @@ pub(crate) async fn a_kill_is_stored_whole(store: &Shared, look: &dyn Look) {
     let enriched =
         "SELECT victim_character_id, attacker_count, total_value, fitted_value, price_source, module_tags, npc, solo,
         enrichment_status FROM killmails_enriched";
-    assert_eq!(look.rows(enriched).await, ["7|2|123456|NULL|zkb|[]|0|NULL|partial"]);
+    assert_eq!(look.rows(enriched).await, ["7|2|123456|NULL|zkb|[]|0|NULL|complete"]);
     let participants =
         "SELECT position, is_victim, character_id, weapon_type_id, damage_done, final_blow, security_status
         FROM killmail_participants ORDER BY position";
@@ -81,6 +82,52 @@ pub(crate) async fn a_richer_copy_takes_the_place_of_a_poorer_one(store: &Shared
     );
     assert_eq!(look.rows("SELECT count(*) FROM killmail_participants WHERE killmail_id = 2").await, ["2"]);
     assert_eq!(store.events_after(0, &[], 10).await.unwrap().len(), 3, "a richer copy is no new event");
+}
+
+pub(crate) async fn a_correction_takes_the_place_of_its_like(store: &Shared, look: &dyn Look) {
+    let revised = |form, attackers| Kill { revises: true, ..kill(1, form, attackers) };
+    insert(store, &[kill(1, Form::Package, 2)]).await;
+    assert_eq!(insert(store, &[kill(1, Form::Package, 3)]).await, [Change::Same]);
+    assert_eq!(insert(store, &[revised(Form::Esi, 3)]).await, [Change::Same], "a correction of a poorer form");
+    assert_eq!(insert(store, &[revised(Form::Package, 4)]).await, [Change::Richer]);
+    assert_eq!(look.rows("SELECT attacker_count FROM killmails_enriched").await, ["4"]);
+    assert_eq!(look.rows("SELECT count(*) FROM killmail_participants").await, ["5"]);
+    assert_eq!(store.events_after(0, &[], 10).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn what_a_day_lacks_is_told(store: &Shared, _look: &dyn Look) {
+    insert(store, &[kill(1, Form::Feed, 1), kill(2, Form::Esi, 1), kill(3, Form::Package, 1)]).await;
+    let ids: Vec<_> = [4, 3, 2, 1].into_iter().filter_map(KillmailId::new).collect();
+    let day = kill(1, Form::Esi, 1).mail.unwrap().killmail_time.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let lacking = |form| async move {
+        let ids = [4, 3, 2, 1].into_iter().filter_map(KillmailId::new).collect::<Vec<_>>();
+        store.lacking(&ids, form, day).await.unwrap()
+    };
+    assert_eq!(lacking(Form::Feed).await, ids[..1]);
+    assert_eq!(lacking(Form::Esi).await, [ids[0], ids[3]]);
+    assert_eq!(lacking(Form::Package).await, [ids[0], ids[2], ids[3]]);
+    assert!(store.lacking(&[], Form::Feed, day).await.unwrap().is_empty());
+}
+
+pub(crate) async fn unfinished_kills_wait_until_they_are_completed(store: &Shared, look: &dyn Look) {
+    let unfinished = |id| Kill { refresh: true, ..kill(id, Form::Feed, 1) };
+    insert(store, &[unfinished(1), kill(2, Form::Feed, 1), unfinished(3), unfinished(4)]).await;
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60);
+    let due = |at| async move {
+        let due = store.due_refreshes(at, 10).await.unwrap();
+        due.iter().map(|refresh| (refresh.killmail_id.get(), refresh.attempts)).collect::<Vec<_>>()
+    };
+    assert_eq!(due(later).await, [(1, 0), (3, 0), (4, 0)]);
+    store.postpone_refresh(KillmailId::new(1).unwrap(), Some(later)).await.unwrap();
+    store.postpone_refresh(KillmailId::new(4).unwrap(), None).await.unwrap();
+    assert_eq!(due(jiff::Timestamp::now()).await, [(3, 0)]);
+    assert_eq!(due(later).await, [(3, 0), (1, 1)]);
+    assert_eq!(insert(store, &[kill(3, Form::Package, 1)]).await, [Change::Richer]);
+    assert_eq!(due(later).await, [(1, 1)], "a completed kill does not wait any more");
+    assert_eq!(
+        look.rows("SELECT enrichment_status FROM killmails_enriched ORDER BY killmail_id").await,
+        ["partial", "partial", "complete", "partial"]
+    );
 }
 
 pub(crate) async fn a_poorer_copy_changes_nothing(store: &Shared, look: &dyn Look) {

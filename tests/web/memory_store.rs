@@ -4,10 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use broadside::killmail::{Kill, KillmailId, SystemId};
+use broadside::killmail::{Form, Kill, KillmailId, SystemId};
 use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Store,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Store,
 };
+use jiff::Timestamp;
+use jiff::civil::Date;
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
@@ -80,6 +82,18 @@ impl Store for MemoryStore {
 
     async fn insert_kills(&self, kills: &[&Kill], _events: bool) -> Result<Vec<Change>, Error> {
         self.answer(kills.iter().map(|_| Change::Same).collect())
+    }
+
+    async fn lacking(&self, ids: &[KillmailId], _form: Form, _day: Date) -> Result<Vec<KillmailId>, Error> {
+        self.answer(ids.to_vec())
+    }
+
+    async fn due_refreshes(&self, _now: Timestamp, _limit: u32) -> Result<Vec<Refresh>, Error> {
+        self.answer(Vec::new())
+    }
+
+    async fn postpone_refresh(&self, _id: KillmailId, _until: Option<Timestamp>) -> Result<(), Error> {
+        self.answer(())
     }
 
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {

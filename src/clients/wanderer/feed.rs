@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::problem::{Problem, explanation};
 use super::transport::{Transport, Watch};
-use super::{Error, Subscription, shown};
+use super::{Error, Subscription};
+use crate::clients::address;
 use crate::clients::backoff::Backoff;
 
 /// A connection that held this long was a good one, even if no kill came.
@@ -84,9 +85,12 @@ impl Feed {
         let url = subscription.stream_url()?;
         let user_agent = crate::clients::user_agent(subscription.contact.as_deref());
         // A compressed stream holds events back, so none is asked for.
-        let http = crate::clients::http(&url, &user_agent).no_gzip().build().map_err(|e| Error::Http(e.to_string()))?;
-        let name = shown(url.as_str());
-        builder(url.as_str()).map_err(|error| Error::BadUrl { url: name.clone(), reason: error.to_string() })?;
+        let http = crate::clients::http(&url, &user_agent)
+            .no_gzip()
+            .build()
+            .map_err(|e| address::Error::Http(e.to_string()))?;
+        let name = address::shown(url.as_str());
+        builder(url.as_str()).map_err(|error| address::Error::Bad { url: name.clone(), reason: error.to_string() })?;
         gauges.connected.set(0.0);
         Ok(Self {
             name,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::address;
 pub use feed::{Event, Feed, Gauges};
 
 /// Ids that the service takes in one filter.
@@ -43,10 +44,8 @@ pub struct Subscription {
 pub enum Error {
     #[error("connect without a url: set WANDERER_URL")]
     NoUrl,
-    #[error("use the url {url:?}: {reason}")]
-    BadUrl { url: String, reason: String },
-    #[error("greet {host} without a contact: set BROADSIDE_CONTACT to an e-mail address or a page")]
-    NoContact { host: String },
+    #[error(transparent)]
+    Address(#[from] address::Error),
     #[error("ask for {count} {name}: the service takes {FILTER_IDS_MAX}")]
     TooManyIds { name: &'static str, count: usize },
     #[error("ask for a min_value of {0}: it is an amount of ISK, from 0")]
@@ -69,21 +68,12 @@ impl Subscription {
     /// The address of the stream, once everything about it has been checked.
     fn stream_url(&self) -> Result<Url, Error> {
         self.check_filters()?;
-        let text = self.url.trim();
-        if text.is_empty() {
-            return Err(Error::NoUrl);
-        }
-        let bad = |reason: String| Error::BadUrl { url: shown(text), reason };
-        let mut url: Url = text.parse().map_err(|error| bad(format!("{error}")))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(bad("http:// or https:// and a host are needed".into()));
-        }
-        if !super::is_loopback(&url) && self.contact.as_deref().is_none_or(|contact| contact.trim().is_empty()) {
-            return Err(Error::NoContact { host: url.host_str().unwrap_or_default().to_owned() });
-        }
+        let base = match address::base(&self.url, self.contact.as_deref()) {
+            Err(address::Error::Missing) => return Err(Error::NoUrl),
+            base => base?,
+        };
         let route = if self.enhanced { "/api/v1/kills/stream/enhanced" } else { "/api/v1/kills/stream" };
-        url.set_path(&format!("{}{route}", url.path().trim_end_matches('/')));
-        url.set_fragment(None);
+        let mut url = address::below(&base, route);
         self.add_filters(&mut url);
         Ok(url)
     }
@@ -114,17 +104,6 @@ impl Subscription {
             let query = url.query().map_or_else(String::new, |query| format!("{query}&"));
             url.set_query(Some(&format!("{query}{name}={value}")));
         }
-    }
-}
-
-/// A URL fit for logs: without a password or query, bounded.
-fn shown(url: &str) -> String {
-    match url.parse::<Url>() {
-        Ok(url) if url.has_host() => {
-            let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-            format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), super::printable(url.path()))
-        }
-        _ => super::printable(url.rsplit('@').next().unwrap_or_default()),
     }
 }
 
@@ -168,12 +147,6 @@ mod tests {
         assert!(text(&Subscription { min_value: Some(-1.0), ..many.clone() }).contains("101"));
         let poor = Subscription { min_value: Some(f64::NAN), ..subscription("http://localhost") };
         assert!(text(&poor).contains("min_value"));
-    }
-
-    #[test]
-    fn a_password_in_the_url_is_not_shown() {
-        assert_eq!(shown("http://me:secret@localhost:80/x?token=y"), "http://localhost/x");
-        assert_eq!(shown("me:secret@nowhere"), "nowhere");
     }
 
     #[test]

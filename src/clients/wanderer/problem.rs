@@ -6,10 +6,10 @@ use eventsource_client::{Error as ClientError, Response};
 use futures::StreamExt;
 use launchdarkly_sdk_transport::ByteStream;
 
+use crate::clients::answer;
+
 /// A request that the service calls wrong will be wrong again: it is asked again, but slowly.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
-/// However long the service asks us to wait, look again after an hour.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// What is read of the text of a refusal.
 const BODY_MAX: usize = 4096;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,14 +68,8 @@ fn causes(error: &ClientError) -> String {
     crate::clients::printable(&text)
 }
 
-/// Seconds, or a date.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.get_header_value("retry-after").ok()??.trim();
-    let wait = text.parse().map(Duration::from_secs).ok().or_else(|| {
-        let date = jiff::fmt::rfc2822::parse(text).ok()?;
-        Some(Duration::try_from(date.timestamp().duration_since(jiff::Timestamp::now())).unwrap_or_default())
-    })?;
-    Some(wait.min(RETRY_AFTER_MAX))
+    answer::retry_after(response.get_header_value("retry-after").ok()??, jiff::Timestamp::now())
 }
 
 /// The message of `{"error":{"message":…}}`, or the beginning of whatever it is, in one printable line.

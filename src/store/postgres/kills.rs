@@ -12,24 +12,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use sqlx::Executor;
-use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 
 use super::error::{Broken, broken, lacks_partition};
 use super::lease::Lease;
-use super::statements::{Rows, Span, store_new};
-use super::{Postgres, partitions, stamp};
-use crate::killmail::{Kill, Killmail};
+use super::statements::{self, Rows, store_new};
+use super::{Postgres, partitions, refreshes, stamp};
+use crate::killmail::{Form, Kill, Killmail, KillmailId};
 use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows;
 use crate::store::{Change, Error, Month};
 
-const STORED: &str = "SELECT killmail_id, form::bigint FROM killmails_raw
+const STORED: &str = "SELECT killmail_id, form::bigint * 2 FROM killmails_raw
     WHERE killmail_id = ANY ($1) AND killmail_time >= $2 AND killmail_time < $3";
 
 /// In one order for all, as claims are.
-const STORED_LOCKED: &str = "SELECT killmail_id, form::bigint FROM killmails_raw
+const STORED_LOCKED: &str = "SELECT killmail_id, form::bigint * 2 FROM killmails_raw
     WHERE killmail_id = ANY ($1) AND killmail_time >= $2 AND killmail_time < $3 ORDER BY killmail_id FOR UPDATE";
 
 const EVENTS: &str = "INSERT INTO killmail_events (system_id, killmail_id, killmail_time, created_at)
@@ -78,6 +80,25 @@ pub(super) async fn insert(store: &Postgres, kills: &[&Kill], events: bool) -> R
     Err(Error::Transient("somebody keeps dropping the months that these kills need".to_owned()))
 }
 
+pub(super) async fn lacking(
+    pool: &PgPool,
+    ids: &[KillmailId],
+    form: Form,
+    day: Date,
+) -> Result<Vec<KillmailId>, Error> {
+    let midnight = |day: Date| day.to_zoned(TimeZone::UTC).map(|midnight| stamp(midnight.timestamp()));
+    let unfit = |error| Error::Permanent(format!("look at the kills of {day}: {error}"));
+    let (start, end) =
+        (midnight(day).map_err(unfit)?, midnight(day.saturating_add(Span::new().days(1))).map_err(unfit)?);
+    let sql = "SELECT id FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place) WHERE NOT EXISTS
+        (SELECT 1 FROM killmails_raw WHERE killmail_id = id AND killmail_time >= $2 AND killmail_time < $3 AND form >= $4)
+        ORDER BY place";
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let query = sqlx::query_scalar(sql).bind(ids).bind(start).bind(end).bind(rows::rank(form));
+    let lacking: Vec<i64> = query.fetch_all(pool).await?;
+    Ok(lacking.into_iter().filter_map(KillmailId::new).collect())
+}
+
 /// Kills to store, on the assumption that all of them are new.
 struct Call<'a> {
     kills: &'a [&'a Kill],
@@ -86,13 +107,14 @@ struct Call<'a> {
     assumed: Plan,
     rows: Rows<'a>,
     months: BTreeSet<Month>,
-    span: Span,
+    span: statements::Span,
     now: Timestamp,
 }
 
 impl<'a> Call<'a> {
     fn new(kills: &'a [&'a Kill], mails: &'a [&'a Killmail]) -> Result<Self, Error> {
-        let ranks: Vec<_> = mails.iter().map(|mail| (mail.killmail_id.get(), rows::rank(mail.form))).collect();
+        let weigh = |(kill, mail): (&&Kill, &&Killmail)| (mail.killmail_id.get(), rows::weight(kill, mail));
+        let ranks: Vec<_> = kills.iter().zip(mails).map(weigh).collect();
         let now = Timestamp::now();
         let assumed = plan(&ranks, &HashMap::new());
         let rows = Rows::new(kills, mails, &assumed.writes, now)?;
@@ -131,6 +153,7 @@ impl<'a> Call<'a> {
     ) -> Result<Vec<Change>, Ended> {
         let claimed: BTreeSet<i64> = store_new(connection, arguments).await?.into_iter().collect();
         if claimed.len() == self.rows.raw.len() {
+            self.note(connection, &self.assumed).await?;
             return self.announce(connection, &self.assumed, events).await;
         }
         let plan = self.compare(connection, &claimed).await?;
@@ -138,7 +161,9 @@ impl<'a> Call<'a> {
             plan.writes.iter().copied().filter(|&index| !claimed.contains(&self.ranks[index].0)).collect();
         if !richer.is_empty() {
             Rows::new(self.kills, self.mails, &richer, self.now)?.replace(connection, self.span).await?;
+            refreshes::forget(connection, richer.iter().map(|&index| self.ranks[index].0).collect()).await?;
         }
+        self.note(connection, &plan).await?;
         self.announce(connection, &plan, events).await
     }
 
@@ -168,6 +193,11 @@ impl<'a> Call<'a> {
         ids: &[i64],
     ) -> Result<Vec<(i64, i64)>, sqlx::Error> {
         sqlx::query_as(sql).bind(ids).bind(self.span.0).bind(self.span.1).fetch_all(connection).await
+    }
+
+    /// What of it is to be completed later.
+    async fn note(&self, connection: &mut PgConnection, plan: &Plan) -> Result<(), sqlx::Error> {
+        refreshes::note(connection, &rows::unfinished(self.kills, self.mails, &plan.writes), self.now).await
     }
 
     /// Events for the kills that are new, in their order.

@@ -20,12 +20,14 @@ mod kills;
 mod lease;
 mod letters;
 mod partitions;
+mod refreshes;
 mod statements;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -39,9 +41,9 @@ use super::error::NO_CONNECTION;
 use super::migrations::{migrating, steps_missing};
 use super::{
     Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Options,
-    Partition, Store, within,
+    Partition, Refresh, Store, within,
 };
-use crate::killmail::{Kill, SystemId};
+use crate::killmail::{Form, Kill, KillmailId, SystemId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -180,6 +182,18 @@ impl Store for Postgres {
 
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
         self.bounded(kills::insert(self, kills, events)).await
+    }
+
+    async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error> {
+        self.bounded(kills::lacking(&self.readers, ids, form, day)).await
+    }
+
+    async fn due_refreshes(&self, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error> {
+        self.bounded(refreshes::due(&self.readers, now, limit)).await
+    }
+
+    async fn postpone_refresh(&self, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error> {
+        self.bounded(refreshes::postpone(&self.writers, id, until)).await
     }
 
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {

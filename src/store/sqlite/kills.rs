@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{Arguments, Row as _};
 
 use super::letters::names;
 use super::statements::{self, Insert, Prepared, Row};
-use super::{id_list, stamp};
-use crate::killmail::{Kill, Killmail};
+use super::{id_list, refreshes, stamp};
+use crate::killmail::{Form, Kill, Killmail, KillmailId};
 use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows::{self, Enriched, Participant, Raw};
 use crate::store::{Change, Error};
@@ -35,7 +36,8 @@ fn upsert(table: &str, columns: &[&str]) -> Insert {
 
 pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
     let mails = kills.iter().map(|kill| rows::checked(kill)).collect::<Result<Vec<_>, _>>()?;
-    let ranks: Vec<_> = mails.iter().map(|mail| (mail.killmail_id.get(), rows::rank(mail.form))).collect();
+    let weigh = |(kill, mail): (&&Kill, &&Killmail)| (mail.killmail_id.get(), rows::weight(kill, mail));
+    let ranks: Vec<_> = kills.iter().zip(&mails).map(weigh).collect();
     let now = Timestamp::now();
     let assumed = plan(&ranks, &HashMap::new());
     let mut writes = Writes::prepare(kills, &mails, &assumed.writes, now)?;
@@ -45,13 +47,15 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
     let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
     if !stored.is_empty() {
         writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
-        let replaced = plan.writes.iter().map(|&index| ranks[index].0).filter(|id| stored.contains_key(id));
-        delete_participants(&mut transaction, replaced).await?;
+        let replaced = || plan.writes.iter().map(|&index| ranks[index].0).filter(|id| stored.contains_key(id));
+        delete_participants(&mut transaction, replaced()).await?;
+        refreshes::forget(&mut transaction, replaced()).await?;
     }
     if plan.writes.is_empty() {
         return Ok(vec![Change::Same; kills.len()]);
     }
     writes.execute(&mut transaction).await?;
+    refreshes::note(&mut transaction, &rows::unfinished(kills, &mails, &plan.writes), now).await?;
     let ids = if events { insert_events(&mut transaction, &mails, &plan, now).await? } else { HashMap::new() };
     transaction.commit().await?;
     Ok(changes(&plan, &ranks, &ids))
@@ -59,8 +63,21 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
 
 async fn stored_ranks(connection: &mut SqliteConnection, ranks: &[(i64, i64)]) -> Result<HashMap<i64, i64>, Error> {
     let ids = id_list(ranks.iter().map(|(id, _)| *id));
-    let sql = "SELECT killmail_id, form FROM killmails_raw WHERE killmail_id IN (SELECT value FROM json_each(?))";
+    let sql = "SELECT killmail_id, form * 2 FROM killmails_raw WHERE killmail_id IN (SELECT value FROM json_each(?))";
     Ok(sqlx::query_as(sql).bind(ids).fetch_all(connection).await?.into_iter().collect())
+}
+
+pub(super) async fn lacking(
+    pool: &SqlitePool,
+    ids: &[KillmailId],
+    form: Form,
+    _day: Date,
+) -> Result<Vec<KillmailId>, Error> {
+    let sql = "SELECT value FROM json_each(?1) WHERE NOT EXISTS
+        (SELECT 1 FROM killmails_raw WHERE killmail_id = value AND form >= ?2) ORDER BY key";
+    let query = sqlx::query_scalar(sql).bind(id_list(ids.iter().map(|id| id.get()))).bind(rows::rank(form));
+    let lacking: Vec<i64> = query.fetch_all(pool).await?;
+    Ok(lacking.into_iter().filter_map(KillmailId::new).collect())
 }
 
 async fn delete_participants(connection: &mut SqliteConnection, ids: impl Iterator<Item = i64>) -> Result<(), Error> {

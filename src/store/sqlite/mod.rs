@@ -12,6 +12,7 @@
 mod error;
 mod kills;
 mod letters;
+mod refreshes;
 mod statements;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use sqlx::ConnectOptions;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::sqlite::{
@@ -29,9 +31,10 @@ pub(super) use error::classify;
 
 use super::migrations::{migrating, steps_missing};
 use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Options, Store, within,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Options, Refresh,
+    Store, within,
 };
-use crate::killmail::{Kill, KillmailId, SystemId};
+use crate::killmail::{Form, Kill, KillmailId, SystemId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -176,6 +179,18 @@ impl Store for Sqlite {
 
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
         self.bounded(kills::insert(&self.writer, kills, events)).await
+    }
+
+    async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error> {
+        self.bounded(kills::lacking(&self.readers, ids, form, day)).await
+    }
+
+    async fn due_refreshes(&self, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error> {
+        self.bounded(refreshes::due(&self.readers, now, limit)).await
+    }
+
+    async fn postpone_refresh(&self, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error> {
+        self.bounded(refreshes::postpone(&self.writer, id, until)).await
     }
 
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {

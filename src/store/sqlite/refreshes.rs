@@ -1,0 +1,47 @@
+//! The queue of kills that are to be completed later.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use super::{id_list, stamp};
+use crate::killmail::KillmailId;
+use crate::store::{Error, Refresh};
+
+/// Queues kills, in the transaction that stores them.
+pub(super) async fn note(
+    connection: &mut SqliteConnection,
+    kills: &[(i64, Timestamp)],
+    now: Timestamp,
+) -> Result<(), Error> {
+    for (id, time) in kills {
+        let sql = "INSERT INTO refreshes (killmail_id, killmail_time, due_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(sql).bind(id).bind(time.to_string()).bind(stamp(now));
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// These were completed, or are not to be tried any more.
+pub(super) async fn forget(connection: &mut SqliteConnection, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
+    let sql = "DELETE FROM refreshes WHERE killmail_id IN (SELECT value FROM json_each(?))";
+    sqlx::query(sql).bind(id_list(ids)).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error> {
+    let sql = "SELECT killmail_id, attempts, payload FROM refreshes JOIN killmails_raw USING (killmail_id)
+        WHERE due_at <= ? ORDER BY due_at LIMIT ?";
+    let rows: Vec<(i64, u32, String)> = sqlx::query_as(sql).bind(stamp(now)).bind(limit).fetch_all(pool).await?;
+    Ok(rows.into_iter().filter_map(|(id, attempts, payload)| Refresh::new(id, attempts, payload)).collect())
+}
+
+pub(super) async fn postpone(pool: &SqlitePool, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error> {
+    match until {
+        Some(until) => {
+            let sql = "UPDATE refreshes SET attempts = attempts + 1, due_at = ? WHERE killmail_id = ?";
+            sqlx::query(sql).bind(stamp(until)).bind(id.get()).execute(pool).await?;
+        }
+        None => forget(&mut *pool.acquire().await?, std::iter::once(id.get())).await?,
+    }
+    Ok(())
+}
