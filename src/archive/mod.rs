@@ -1,26 +1,28 @@
 //! Files of killmails: decompressed, split into records, those that are safe already passed over. Blocks.
 //!
-//! A file, plain or gzip (told by its first bytes, not by its name), holds either a kill a line (NDJSON; blank lines, CRLF and a byte order mark
-//! are forgiven), or one JSON array of kills, or one object of them by id (zKillboard's history). A file is never held in memory.
+//! A file, plain, gzip or bzip2, holds either a kill a line (NDJSON; blank lines, CRLF and a byte order mark are forgiven), or one JSON array of
+//! kills, or one object of them by id (zKillboard's history), or it is a tar with a JSON file a kill (EVE Ref's archives; files of other kinds are passed over).
+//! Which, is told by its first bytes, not by its name. A file is never held in memory.
 
+mod entries;
+mod input;
 mod records;
+mod scan;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
-use flate2::bufread::MultiGzDecoder;
-
+use input::Input;
 pub use records::Record;
 use records::Records;
 
 /// What [`Archive::take`] reads at most, give or take a record.
 const TAKE_BYTES: usize = 4_000_000;
-const BUFFER: usize = 256 * 1024;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What must be seen of a file to tell what it is.
+const START: usize = entries::BLOCK;
 
 /// How far the reading has come; shared with whoever shows it.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub struct Progress {
     pub records: AtomicU64,
 }
 
-/// Hands out the records of a file with their positions: line numbers in NDJSON, ordinals in an array or object.
+/// Hands out the records of a file with their positions: line numbers in NDJSON, else ordinals.
 pub struct Archive {
     path: PathBuf,
     opened: Result<Stream, String>,
@@ -49,7 +51,7 @@ pub struct Taken {
 }
 
 struct Stream {
-    input: Box<dyn BufRead + Send>,
+    input: Input,
     records: Records,
     /// Positions up to this one are passed over.
     skip: u64,
@@ -80,11 +82,21 @@ impl Archive {
                     bytes += record.bytes().len();
                     taken.records.push((position, record));
                 }
-                Ok(None) => taken.end = Some(Ok(())),
+                Ok(None) => {
+                    self.tell_passed_over();
+                    taken.end = Some(Ok(()));
+                }
                 Err(problem) => taken.end = Some(Err(problem)),
             }
         }
         taken
+    }
+
+    fn tell_passed_over(&self) {
+        let files = self.opened.as_ref().map_or(0, |open| open.records.passed_over());
+        if files > 0 {
+            tracing::warn!(archive = %self.path.display(), files, "passed over files in the archive that are not .json");
+        }
     }
 
     fn read(&mut self) -> Result<Option<(u64, Record)>, String> {
@@ -95,42 +107,18 @@ impl Archive {
 
 impl Stream {
     fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> io::Result<Self> {
-        let counted = Counted { file: File::open(path)?, progress };
-        let mut file = BufReader::with_capacity(BUFFER, counted);
-        let is_compressed = file.fill_buf()?.starts_with(&GZIP);
-        let mut input: Box<dyn BufRead + Send> = if is_compressed {
-            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
-        } else {
-            Box::new(file)
-        };
-        if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
-            input.consume(BYTE_ORDER_MARK.len());
-        }
-        let records = Records::of(input.fill_buf()?);
-        Ok(Self { input, records, skip, last: 0 })
+        let (input, start) = Input::open(File::open(path)?, progress, START)?;
+        Ok(Self { input, records: Records::of(&start), skip, last: 0 })
     }
 
     fn next(&mut self) -> io::Result<Option<(u64, Record)>> {
-        while let Some((position, record)) = self.records.next(&mut *self.input)? {
+        while let Some((position, record)) = self.records.next(&mut self.input)? {
+            self.input.is_fruitful();
             self.last = position;
             if position > self.skip {
                 return Ok(Some((position, record)));
             }
         }
         Ok(None)
-    }
-}
-
-/// Counts the bytes that are read from the disk.
-struct Counted {
-    file: File,
-    progress: Arc<Progress>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.progress.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
     }
 }
