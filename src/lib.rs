@@ -15,6 +15,7 @@
 //! |---|---|---|
 //! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
 //! | [`archive`] | files of killmails, split into records | |
+//! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
 //! | [`sources`] | what reads from outside | a file, a line in `sources/mod.rs` |
 //! | [`stages`] | steps on a kill | a file, a line in `stages/mod.rs` |
 //! | [`sinks`] | what delivers batches | a file, a line in `sinks/mod.rs` |
@@ -41,6 +42,7 @@ pub mod clients;
 pub mod dead_letter;
 pub mod definition;
 pub mod duration;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod killmail;

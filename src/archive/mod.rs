@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use input::Input;
-pub use records::Record;
 use records::Records;
+pub use records::{Kind, Record};
 
 /// What [`Archive::take`] reads at most, give or take a record.
 const TAKE_BYTES: usize = 4_000_000;
@@ -70,6 +70,12 @@ impl Archive {
     pub fn open(path: &Path, progress: Arc<Progress>, skip: u64) -> Self {
         let opened = Stream::open(path, progress, skip).map_err(|error| format!("open {}: {error}", path.display()));
         Self { path: path.to_owned(), opened }
+    }
+
+    /// What it holds; `None` if it cannot be opened.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.opened.as_ref().ok().map(|open| open.records.kind())
     }
 
     /// The next records, up to `room` of them and not many megabytes, so that it returns soon.

@@ -49,6 +49,17 @@ impl Record {
     }
 }
 
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A kill a line.
+    Lines,
+    /// One JSON array, or one object by id.
+    Members,
+    /// A tar, with a file a kill.
+    Entries,
+}
+
 /// How a stream is split.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -78,6 +89,15 @@ impl Records {
             Layout::Lines
         };
         Self { layout, position: 0, buffer: Vec::new(), bytes: 0 }
+    }
+
+    /// What the stream holds.
+    pub(super) fn kind(&self) -> Kind {
+        match self.layout {
+            Layout::Lines => Kind::Lines,
+            Layout::Members(_) => Kind::Members,
+            Layout::Entries(_) => Kind::Entries,
+        }
     }
 
     /// Entries of a tar that were passed over, because they are no JSON files.

@@ -129,12 +129,12 @@ fn all(_: &mut Message<Kill>) -> bool {
 #[tokio::test]
 async fn every_layout_gives_its_kills_once_and_in_order() {
     let world = World::new().await;
-    let multi = [gzip(&lines(1..=4)), gzip(&lines(5..=9))].concat();
+    let multi = [gzip(lines(1..=4)), gzip(lines(5..=9))].concat();
     let paths = [
         world.write("plain.ndjson", lines(1..=9)),
         world.write("windows.ndjson", format!("\u{feff}{}", lines(1..=9).replace('\n', "\r\n\r\n"))),
         world.write("no-last-newline.ndjson", lines(1..=9).trim_end()),
-        world.write("compressed, whatever its name", gzip(&lines(1..=9))),
+        world.write("compressed, whatever its name", gzip(lines(1..=9))),
         world.write("members.gz", multi),
         world.write("lines.bz2", [bzip2(lines(1..=4).as_bytes()), bzip2(lines(5..=9).as_bytes())].concat()),
         world.write("killmails.tar", tar(1..=9)),
@@ -158,7 +158,7 @@ async fn every_layout_gives_its_kills_once_and_in_order() {
 #[tokio::test]
 async fn files_follow_one_another_and_progress_is_told() {
     let world = World::new().await;
-    let (one, two) = (world.write("1", lines(1..=5)), world.write("2", gzip(&lines(6..=9))));
+    let (one, two) = (world.write("1", lines(1..=5)), world.write("2", gzip(lines(6..=9))));
     let files = world.open(&[&one, &two]);
     let (numbers, ended) = world.read(&files, all).await;
     assert_eq!((numbers, ended.is_ok()), ((1..=9).collect(), true));
