@@ -22,7 +22,7 @@ pub(super) struct Input {
     head: Cursor<Vec<u8>>,
     /// What broke behind the head: to be said when it has been read.
     broken: Option<io::Error>,
-    bytes: Box<dyn BufRead + Send>,
+    bytes: Box<dyn BufRead + Send + Sync>,
     /// Bytes since the last record.
     barren: u64,
 }
@@ -32,7 +32,7 @@ impl Input {
     pub(super) fn open(file: File, progress: Arc<Progress>, start: usize) -> io::Result<(Self, Vec<u8>)> {
         let mut file = BufReader::with_capacity(BUFFER, Counted { file, progress });
         let packed = file.fill_buf()?;
-        let mut bytes: Box<dyn BufRead + Send> = if packed.starts_with(GZIP) {
+        let mut bytes: Box<dyn BufRead + Send + Sync> = if packed.starts_with(GZIP) {
             Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
         } else if packed.starts_with(BZIP2) {
             Box::new(BufReader::with_capacity(BUFFER, MultiBzDecoder::new(file)))

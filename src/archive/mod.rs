@@ -4,6 +4,7 @@
 //! kills, or one object of them by id (zKillboard's history), or it is a tar with a JSON file a kill (EVE Ref's archives; files of other kinds are passed over).
 //! Which, is told by its first bytes, not by its name. A file is never held in memory.
 
+mod checkpoints;
 mod entries;
 mod input;
 mod records;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+pub use checkpoints::{Checkpoints, Place, Settled};
 use input::Input;
 use records::Records;
 pub use records::{Kind, Record};

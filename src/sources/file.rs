@@ -9,8 +9,6 @@
 //! Redelivers: the place up to which all is safe is kept as a checkpoint a file (by path, length and time of change), about once a second, and
 //! a file goes on from there when it is read again. When all files were read to their ends without a failure left, their checkpoints are removed.
 
-mod checkpoints;
-
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +19,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::archive::{Archive, Record};
+use crate::archive::{self, Archive, Checkpoints, Record};
 use crate::killmail::Kill;
 use crate::resources::Resources;
 
 pub use crate::archive::Progress;
-use checkpoints::Checkpoints;
 
 /// What `[source.file]` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -71,7 +68,7 @@ impl Config {
             places.push(place);
         }
         let keys = places.iter().map(|place| (self.checkpoint && place.is_regular).then(|| place.key(pipeline)));
-        let checkpoints = Arc::new(Checkpoints::new(resources.store.clone(), keys.collect()));
+        let checkpoints = Arc::new(Checkpoints::new(resources.store.clone(), keys.collect(), None));
         let progress = Arc::new(Progress { bytes_total, ..Progress::default() });
         let work = Work { file: 0, record: 0, skip: None, broken: Vec::new() };
         Ok(Files { shared: Arc::new(Shared { places, checkpoints, progress, work: Mutex::new(work) }) })
@@ -150,7 +147,10 @@ impl Shared {
         let known = self.work().skip;
         let skip = match known {
             Some(skip) => skip,
-            None => self.checkpoints.load(index).await?,
+            None => match self.checkpoints.load(index).await? {
+                archive::Place::Record { position, .. } => position,
+                archive::Place::Done { .. } => u64::MAX,
+            },
         };
         self.work().skip = Some(skip);
         let (path, progress) = (self.places[index].path.clone(), self.progress.clone());

@@ -6,6 +6,7 @@
 
 pub mod file;
 pub mod generator;
+pub mod history;
 pub mod wanderer;
 
 use std::sync::Arc;

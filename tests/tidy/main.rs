@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("killmail", &[]),
-    ("archive", &["killmail"]),
+    ("archive", &["killmail", "store"]),
     ("hub", &["killmail"]),
     ("clients", &["duration", "killmail", "telemetry"]),
     ("store", &["killmail", "telemetry"]),
