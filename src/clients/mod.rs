@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod download;
 pub mod frames;
+pub mod history;
 pub mod pulse;
 pub mod service;
 pub mod wanderer;

@@ -7,6 +7,7 @@
 pub mod failover;
 pub mod file;
 pub mod generator;
+pub mod history;
 pub mod wanderer;
 
 use std::sync::Arc;
