@@ -75,7 +75,15 @@ mod tests {
     async fn attempts(deadline: Duration, advice: Advice) -> (usize, Duration) {
         let (mut count, start) = (0, Instant::now());
         let result: Result<(), ()> = PLAN
-            .run(start + deadline, || { count += 1; async { Err(()) } }, |()| advice, |(), _| {})
+            .run(
+                start + deadline,
+                || {
+                    count += 1;
+                    async { Err(()) }
+                },
+                |()| advice,
+                |(), _| {},
+            )
             .await;
         assert!(result.is_err());
         (count, start.elapsed())

@@ -15,6 +15,7 @@ pub mod limits;
 mod names;
 mod search;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -102,6 +103,27 @@ impl Error {
     }
 }
 
+/// The client of each address in this process.
+#[derive(Debug, Default)]
+pub struct Addresses(Mutex<BTreeMap<String, Esi>>);
+
+impl Addresses {
+    /// The client of an address; made when it is first asked for.
+    ///
+    /// # Errors
+    /// As [`Esi::new`].
+    pub fn at(&self, base: &str, contact: Option<&str>) -> Result<Esi, address::Error> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let base = base.trim().trim_end_matches('/');
+        if let Some(esi) = known.get(base) {
+            return Ok(esi.clone());
+        }
+        let esi = Esi::new(base, contact)?;
+        known.insert(base.to_owned(), esi.clone());
+        Ok(esi)
+    }
+}
+
 /// For whom a call is, and until when it is of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
@@ -170,9 +192,15 @@ impl Caches {
 /// One request.
 #[derive(Debug, Clone, Copy)]
 enum Request<'a> {
-    Get { path: &'a str, etag: Option<&'a str> },
+    Get {
+        path: &'a str,
+        etag: Option<&'a str>,
+    },
     /// A list of ids: as safe to repeat as a GET.
-    Post { path: &'a str, body: &'a str },
+    Post {
+        path: &'a str,
+        body: &'a str,
+    },
 }
 
 impl Request<'_> {
@@ -295,7 +323,8 @@ impl Esi {
         ask: Ask,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let seat = timeout_at(ask.deadline, self.0.task_seats.clone().acquire_owned()).await.map_err(|_| Error::Late)?;
+        let seat =
+            timeout_at(ask.deadline, self.0.task_seats.clone().acquire_owned()).await.map_err(|_| Error::Late)?;
         let (tell, told) = tokio::sync::oneshot::channel();
         self.spawn(async move {
             let _seat = seat;

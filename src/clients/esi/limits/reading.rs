@@ -37,7 +37,8 @@ impl Reading {
     pub fn of(answer: &Answer) -> Self {
         let number = |name: &str| answer.text(name)?.parse::<u32>().ok();
         let group = answer.text("x-ratelimit-group").filter(|group| {
-            (1..=GROUP_MAX).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            (1..=GROUP_MAX).contains(&group.len())
+                && group.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         });
         let limit = answer.text("x-ratelimit-limit").and_then(limit);
         Self {
@@ -103,7 +104,10 @@ mod tests {
         ];
         let reading = Reading::of(&answer(200, &tokens));
         assert_eq!(reading.limit, Some((3600, Duration::from_mins(15))));
-        assert_eq!((reading.group.as_deref(), reading.remaining, reading.used), (Some("killmail"), Some(3598), Some(2)));
+        assert_eq!(
+            (reading.group.as_deref(), reading.remaining, reading.used),
+            (Some("killmail"), Some(3598), Some(2))
+        );
         let errors = [("x-esi-error-limit-remain", "77"), ("x-esi-error-limit-reset", "31")];
         let reading = Reading::of(&answer(404, &errors));
         assert_eq!((reading.errors_left, reading.errors_reset), (Some(77), Some(Duration::from_secs(31))));
@@ -111,7 +115,9 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_none_is_passed_over() {
-        for text in ["", "3600", "3600/", "3600/m", "/15m", "x/15m", "0/15m", "10/0s", "10/15d", "10/15é", "10/99999999999h"] {
+        for text in
+            ["", "3600", "3600/", "3600/m", "/15m", "x/15m", "0/15m", "10/0s", "10/15d", "10/15é", "10/99999999999h"]
+        {
             assert_eq!(limit(text), None, "{text}");
         }
         assert_eq!(limit("600/90s"), Some((600, Duration::from_secs(90))));
