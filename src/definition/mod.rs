@@ -84,7 +84,7 @@ impl Definition {
     pub fn check_source(&self, contact: Option<&str>) -> Result<(), Problem> {
         self.source.check(&self.name, contact).map_err(|error| self.source_problem(&error))?;
         let mut problems = self.stages.iter().filter_map(|stage| Some((stage.name(), stage.check(contact).err()?)));
-        problems.next().map_or(Ok(()), |(name, error)| Err(Problem::whole(&self.file, &format!("`{name}` {error}"))))
+        problems.next().map_or(Ok(()), |(name, error)| Err(Problem::whole(&self.file, format!("`{name}` {error}"))))
     }
 
     /// [`build`](Self::build) with another source: a file for a backfill, dead letters for a replay.
