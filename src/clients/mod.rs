@@ -8,6 +8,7 @@ pub mod download;
 pub mod frames;
 pub mod service;
 pub mod wanderer;
+pub mod zkillboard;
 
 use std::time::Duration;
 
