@@ -151,6 +151,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_source_lag_seconds", Histogram, Seconds, &["pipeline", "source"], "Age of a kill when it was received."),
     metric("broadside_source_connected", Gauge, Flag, &["pipeline", "source"], "Whether the source is connected: 1 or 0."),
     metric("broadside_source_cut_frames_total", Counter, Count, &["pipeline", "source"], "Frames of a stream that broke off: their kills are lost."),
+    metric("broadside_source_skipped_total", Counter, Count, &["pipeline", "source", "reason"], "Records of the source passed over, by why."),
+    metric("broadside_zkillboard_sequence", Gauge, Count, &["pipeline"], "Number of the next file of zKillboard to be read."),
     metric("broadside_source_restarts_total", Counter, Count, &["pipeline", "source"], "Times the source was built again after a crash."),
     metric("broadside_messages_settled_total", Counter, Count, &["pipeline", "outcome"], "Messages settled, by outcome."),
     metric("broadside_in_flight", Gauge, Count, &["pipeline"], "Messages received and not yet settled."),
@@ -347,7 +349,7 @@ mod tests {
             assert_eq!(m.unit == Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             let bounded =
-                "pipeline source outcome result group stage batcher trigger state cache service status decision";
+                "pipeline source outcome result group stage batcher trigger state cache service status decision reason";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }

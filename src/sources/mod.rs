@@ -7,6 +7,7 @@
 pub mod file;
 pub mod generator;
 pub mod wanderer;
+pub mod zkillboard;
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use crate::resources::Resources;
 pub enum Config {
     /// Live kills from a wanderer-kills service.
     Wanderer(wanderer::Config),
+    /// Every kill that zKillboard processes, from its numbered files.
+    Zkillboard(zkillboard::Config),
     /// Kills from files: finite.
     File(file::Config),
     /// Made-up kills from a seed: for trying things out.
@@ -30,7 +33,7 @@ pub enum Config {
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "file", "generator"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "file", "generator"];
 
 impl Config {
     /// The kind.
@@ -38,6 +41,7 @@ impl Config {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Wanderer(_) => "wanderer",
+            Self::Zkillboard(_) => "zkillboard",
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
         }
@@ -46,7 +50,7 @@ impl Config {
     /// Whether it can hand out a message again that failed, or that was in flight in a crash.
     #[must_use]
     pub fn redelivers(&self) -> bool {
-        matches!(self, Self::File(_))
+        matches!(self, Self::File(_) | Self::Zkillboard(_))
     }
 
     /// Builds what builds it.
@@ -59,6 +63,7 @@ impl Config {
                 let factory = config.factory(pipeline, resources.contact.as_deref());
                 Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
             }
+            Self::Zkillboard(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
         }
@@ -73,6 +78,7 @@ impl Config {
             Self::Wanderer(config) => {
                 config.factory(pipeline, contact).map(drop).map_err(|error| format!("failed to {error}"))
             }
+            Self::Zkillboard(config) => config.check(contact),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }

@@ -73,17 +73,17 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A file's kill. `revises`: it was read before, and was written anew since.
-    Kill { number: u64, raw: Bytes, revises: bool },
+    Kill { number: u64, raw: Bytes, revises: bool, uploaded_at: Option<Timestamp> },
     /// A file that cannot be read, for good.
     Poison { number: u64, broken: Broken },
     /// Numbers passed over for good.
     Skipped { number: u64, count: u64, reason: &'static str },
     /// The files from `from` up to `to` (excluded) are not kept any more; the first one that is was uploaded then.
     Gone { from: u64, to: u64, uploaded_at: Option<Timestamp> },
-    /// Everything published so far has been read.
+    /// Everything published so far has been read, as far as can be known.
     Tip,
-    /// The service refuses or fails; nothing is asked of it before then.
-    Trouble { problem: String, wait: Duration },
+    /// The service refuses (`refused`) or fails; nothing is asked of it for so long.
+    Trouble { problem: String, wait: Duration, refused: bool },
 }
 
 /// Where to begin.
@@ -159,6 +159,12 @@ impl Course {
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         self.next
+    }
+
+    /// How many numbers lie between the next and the newest known.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.newest.zip(self.next).map_or(0, |(newest, next)| newest.saturating_sub(next))
     }
 
     /// Numbers to be looked at again, ascending.
@@ -260,10 +266,10 @@ impl Course {
 
     fn refused(&mut self, reply: &Reply, chance: f64, now: Instant) -> Vec<Event> {
         let (problem, wait) = match reply {
-            Reply::Busy(asked) => ("it asks to wait (429)", self.pace.busy(*asked, chance, now)),
-            _ => ("it blocks us (403)", self.pace.blocked(chance, now)),
+            Reply::Busy(asked) => ("get a file: it asks us to wait (429)", self.pace.busy(*asked, chance, now)),
+            _ => ("get a file: it blocks us (403)", self.pace.blocked(chance, now)),
         };
-        vec![Event::Trouble { problem: problem.to_owned(), wait }]
+        vec![Event::Trouble { problem: problem.to_owned(), wait, refused: true }]
     }
 
     fn package(&mut self, number: u64, why: Why, package: Package, now: Instant) -> Vec<Event> {
@@ -272,7 +278,8 @@ impl Course {
             // Read again in its turn.
             return events;
         }
-        events.push(Event::Kill { number, raw: package.raw, revises: why == Why::Update });
+        let (raw, uploaded_at) = (package.raw, package.uploaded_at);
+        events.push(Event::Kill { number, raw, revises: why == Why::Update, uploaded_at });
         // The file of an update names what was new when it was first written: that is done.
         if let Some(updated) = package.updated.filter(|_| why != Why::Update) {
             events.extend(self.update(updated));
@@ -343,11 +350,7 @@ impl Course {
                     self.fault = None;
                 }
                 self.turn += 1;
-                if self.newest.is_some_and(|newest| newest > number && self.believes(newest, now)) {
-                    Vec::new()
-                } else {
-                    vec![Event::Tip]
-                }
+                Vec::new()
             }
             Why::Aside => {
                 let look = self.aside.not_found(number, now);
@@ -386,7 +389,7 @@ impl Course {
     /// A number cannot be read, or the service fails.
     fn failed(&mut self, number: u64, why: Why, broken: Broken, chance: f64, now: Instant) -> Vec<Event> {
         let wait = self.pace.broken(broken.wait, chance, now);
-        let mut events = vec![Event::Trouble { problem: broken.problem.clone(), wait }];
+        let mut events = vec![Event::Trouble { problem: broken.problem.clone(), wait, refused: false }];
         match why {
             Why::Front => {
                 self.turn += 1;
@@ -438,11 +441,11 @@ impl Course {
             Reply::Blocked | Reply::Busy(_) => self.refused(&reply, chance, now),
             Reply::Broken(broken) => {
                 let wait = self.pace.broken(broken.wait, chance, now);
-                vec![Event::Trouble { problem: broken.problem, wait }]
+                vec![Event::Trouble { problem: broken.problem, wait, refused: false }]
             }
             Reply::NotFound | Reply::Package(_) | Reply::Placeholder => {
                 let wait = self.pace.broken(None, chance, now);
-                vec![Event::Trouble { problem: "find sequence.json".to_owned(), wait }]
+                vec![Event::Trouble { problem: "find sequence.json".to_owned(), wait, refused: false }]
             }
         }
     }
@@ -457,8 +460,11 @@ impl Course {
             return Vec::new();
         }
         self.pace.read_sequence(newest);
-        if self.turn == 0 || newest <= next || self.search.is_some() {
+        if self.turn == 0 || self.search.is_some() {
             return Vec::new();
+        }
+        if newest <= next {
+            return vec![Event::Tip];
         }
         self.run += 1;
         if self.run >= self.run_max && newest - next >= GONE_FAR {

@@ -202,7 +202,7 @@ struct Seen {
 impl Seen {
     fn take(&mut self, event: Event) {
         match event {
-            Event::Kill { number, raw, revises } => {
+            Event::Kill { number, raw, revises, .. } => {
                 assert_eq!(raw, number.to_string());
                 if revises {
                     self.revised.insert(number);
