@@ -10,6 +10,7 @@ pub mod history;
 pub mod pulse;
 pub mod service;
 pub mod wanderer;
+pub mod zkillboard;
 
 use std::time::Duration;
 
