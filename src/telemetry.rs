@@ -155,6 +155,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_source_state", Gauge, Flag, &["pipeline", "state"], "Where a pipeline with two feeds stands: 1 for serving, suspect, switched or returning."),
     metric("broadside_source_held", Gauge, Count, &["pipeline", "source"], "Kills of the fallback that wait for the primary to bring them."),
     metric("broadside_source_gap_messages_total", Counter, Count, &["pipeline", "source"], "Kills of the fallback that the primary did not bring."),
+    metric("broadside_source_skipped_total", Counter, Count, &["pipeline", "source", "reason"], "Records of the source passed over, by why."),
+    metric("broadside_zkillboard_sequence", Gauge, Count, &["pipeline"], "Number of the next file of zKillboard to be read."),
     metric("broadside_source_restarts_total", Counter, Count, &["pipeline", "source"], "Times the source was built again after a crash."),
     metric("broadside_messages_settled_total", Counter, Count, &["pipeline", "outcome"], "Messages settled, by outcome."),
     metric("broadside_in_flight", Gauge, Count, &["pipeline"], "Messages received and not yet settled."),
@@ -353,7 +355,7 @@ mod tests {
             assert_eq!(m.unit == Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             let bounded =
-                "pipeline source outcome result group stage batcher trigger state cache service status decision";
+                "pipeline source outcome result group stage batcher trigger state cache service status decision reason";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }

@@ -44,6 +44,7 @@ pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool
         store,
         hub: Arc::new(Hub::default()),
         recent: Arc::new(RecentKills::default()),
+        clients: Arc::default(),
         feeds: Arc::default(),
         esi: Arc::default(),
         stored: Arc::default(),

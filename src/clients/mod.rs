@@ -12,7 +12,9 @@ pub mod history;
 pub mod pulse;
 pub mod retry;
 pub mod service;
+pub mod shared;
 pub mod wanderer;
+pub mod zkillboard;
 
 use std::time::Duration;
 

@@ -19,6 +19,7 @@ pub(crate) async fn resources() -> Resources {
         store,
         hub: std::sync::Arc::default(),
         recent: std::sync::Arc::default(),
+        clients: std::sync::Arc::default(),
         feeds: std::sync::Arc::default(),
         esi: std::sync::Arc::default(),
         stored: std::sync::Arc::default(),

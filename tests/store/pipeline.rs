@@ -53,6 +53,7 @@ fn resources(store: &Shared) -> Resources {
         store: store.clone(),
         hub: Arc::default(),
         recent: Arc::new(RecentKills::default()),
+        clients: Arc::default(),
         feeds: std::sync::Arc::default(),
         esi: std::sync::Arc::default(),
         stored: Arc::default(),

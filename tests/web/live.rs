@@ -54,6 +54,7 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
         store: store.clone(),
         hub: hub.clone(),
         recent: Arc::default(),
+        clients: Arc::default(),
         feeds: Arc::default(),
         esi: Arc::default(),
         stored: Arc::default(),
