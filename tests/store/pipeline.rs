@@ -55,7 +55,6 @@ fn resources(store: &Shared) -> Resources {
         recent: Arc::new(RecentKills::default()),
         clients: Arc::default(),
         feeds: std::sync::Arc::default(),
-        esi: std::sync::Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,
