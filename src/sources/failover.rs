@@ -35,8 +35,8 @@ use tokio::time::Instant;
 use crate::clients::pulse::{Pulse, Tip};
 use crate::duration::Span;
 use crate::feeds::{Feeds, Standing};
-use crate::killmail::wire::peek;
-use crate::killmail::{Kill, KillmailId};
+use crate::killmail::Kill;
+use crate::killmail::wire::{Peek, peek};
 
 use acks::Acks;
 use hold::{Hold, Mode};
@@ -288,10 +288,12 @@ impl Both {
         let now = self.waking.time(Instant::now());
         let is_at_tip = self.tip.is_reached();
         for message in messages {
-            match expected(&message) {
-                Some(id) if is_at_tip => self.hold.push(message, id, now),
-                _ => {
-                    self.board.gap(1);
+            let peek = peek(&message.payload.raw);
+            match peek.filter(|peek| is_at_tip && is_expected(&message, peek)) {
+                Some(peek) => self.hold.push(message, peek.killmail_id, now),
+                None => {
+                    let is_brought = peek.is_some_and(|peek| self.acks.brought().fate(peek.killmail_id).is_some());
+                    self.board.gap(u64::from(!is_brought && !message.payload.revises));
                     self.ready.push_back(self.acks.of_fallback(message));
                 }
             }
@@ -338,12 +340,11 @@ impl Both {
     }
 }
 
-/// The kill, if the primary is to bring it too: not one of long ago, nor a correction, nor what cannot be told apart.
-fn expected(message: &Message<Kill>) -> Option<KillmailId> {
+/// Whether the primary is to bring this kill too: it is not one of long ago, nor a correction, nor broken.
+fn is_expected(message: &Message<Kill>, peek: &Peek) -> bool {
     let kill = &message.payload;
-    let peek = peek(&kill.raw).filter(|_| message.is_active() && !kill.revises)?;
     let is_late = peek.time.is_none_or(|time| kill.received_at.duration_since(time) > LATE_AFTER);
-    (!is_late).then_some(peek.killmail_id)
+    message.is_active() && !kill.revises && !is_late
 }
 
 /// Where it is shown how both stand.
