@@ -18,6 +18,8 @@ pub struct Resources {
     pub clients: Arc<crate::clients::shared::Shared>,
     /// Which feed serves each pipeline.
     pub feeds: Arc<crate::feeds::Feeds>,
+    /// ESI, once for each address: its limits are an address's.
+    pub esi: Arc<crate::clients::esi::Addresses>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.

@@ -46,6 +46,7 @@ pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool
         recent: Arc::new(RecentKills::default()),
         clients: Arc::default(),
         feeds: Arc::default(),
+        esi: Arc::default(),
         stored: Arc::default(),
         contact: settings.contact.clone(),
         events,

@@ -21,6 +21,7 @@ pub(crate) async fn resources() -> Resources {
         recent: std::sync::Arc::default(),
         clients: std::sync::Arc::default(),
         feeds: std::sync::Arc::default(),
+        esi: std::sync::Arc::default(),
         stored: std::sync::Arc::default(),
         contact: None,
         events: false,

@@ -55,6 +55,7 @@ fn resources(store: &Shared) -> Resources {
         recent: Arc::new(RecentKills::default()),
         clients: Arc::default(),
         feeds: std::sync::Arc::default(),
+        esi: std::sync::Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("feeds", &[]),
     ("resources", &["clients", "feeds", "hub", "killmail", "recent", "store"]),
     ("sources", &["archive", "clients", "duration", "feeds", "history", "killmail", "resources", "store", "telemetry"]),
-    ("stages", &["recent", "duration", "killmail", "resources", "store", "telemetry"]),
+    ("stages", &["clients", "recent", "duration", "killmail", "resources", "store", "telemetry"]),
     ("sinks", &["recent", "duration", "hub", "killmail", "resources", "store", "telemetry"]),
     ("dead_letter", &["recent", "killmail", "resources", "store", "telemetry"]),
     ("telemetry", &[]),

@@ -56,6 +56,7 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
         recent: Arc::default(),
         clients: Arc::default(),
         feeds: Arc::default(),
+        esi: Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,

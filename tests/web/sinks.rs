@@ -34,6 +34,7 @@ async fn pubsub_publishes_every_kill_and_fails_one_that_was_not_decoded() {
         recent: Arc::default(),
         clients: Arc::default(),
         feeds: Arc::default(),
+        esi: Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,

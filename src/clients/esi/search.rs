@@ -45,6 +45,7 @@ impl Search {
                 self.levels.pop();
                 self.split(piece);
             } else if self.misses_left == 0 {
+                level.owes_one = false;
                 self.open.extend(piece);
             } else {
                 self.asked = piece;
