@@ -14,6 +14,8 @@
 //! | room | what | to add one more |
 //! |---|---|---|
 //! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
+//! | [`archive`] | files of killmails, split into records | |
+//! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
 //! | [`sources`] | what reads from outside | a file, a line in `sources/mod.rs` |
 //! | [`stages`] | steps on a kill | a file, a line in `stages/mod.rs` |
 //! | [`sinks`] | what delivers batches | a file, a line in `sinks/mod.rs` |
@@ -21,6 +23,7 @@
 //! | [`store`] | all SQL, one trait | a migration, a method |
 //! | [`dead_letter`] | keeps what failed, hands it out again | |
 //! | [`hub`] | in-process topics | |
+//! | [`feeds`] | which feed serves each pipeline, for the page | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`resources`] | what components share | a field |
 //! | [`definition`] | pipeline files → topology and components | |
@@ -34,11 +37,14 @@
 //! The engine never retries. No component spawns tasks: the engine does. No queue is without a bound. No SQL stands outside `store`, no outgoing HTTP
 //! outside `clients`. Nothing but the engine's `fence` catches panics. Nothing is acknowledged before it is safe. `tests/tidy` holds what of this can be read off the source.
 
+pub mod archive;
 pub mod cli;
 pub mod clients;
 pub mod dead_letter;
 pub mod definition;
 pub mod duration;
+pub mod feeds;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod killmail;

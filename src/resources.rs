@@ -14,6 +14,8 @@ pub struct Resources {
     pub hub: Arc<crate::hub::Hub>,
     /// Kills seen of late, shared by `deduplicate` (reads, marks as pending) and the `database` sink (marks as stored).
     pub recent: Arc<crate::recent::RecentKills>,
+    /// Which feed serves each pipeline.
+    pub feeds: Arc<crate::feeds::Feeds>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.

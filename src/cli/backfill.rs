@@ -1,14 +1,17 @@
 //! `backfill`: history through the kills pipeline's own stages and sinks.
 
+mod days;
+mod reading;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use broadside_engine::pipeline::Pipeline;
-use broadside_engine::{Outcome, Topology};
+use broadside_engine::{Factory, Outcome, Topology};
 use indicatif::HumanCount;
 
 use super::ending::{self, Ended};
@@ -18,22 +21,32 @@ use super::signals::Signals;
 use super::worker::{ledgers, resources};
 use super::{Database, Usage, print};
 use crate::definition::{Definition, environment, select};
+use crate::killmail::Kill;
+use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::sinks;
-use crate::sources::file;
+use crate::sources::{file, history};
 use crate::store::{Health, Store};
+use days::Days;
+use reading::Reading;
 
-/// Feed files of killmails through the kills pipeline.
+/// Feed history through the kills pipeline: files of killmails, or whole days.
 ///
-/// NDJSON, plain or .gz: killmails as ESI has them, zKillboard packages, or wanderer-kills' own form. Kills that are stored already
-/// change nothing. After an interruption, the same command goes on where it stopped.
+/// Files: killmails as ESI has them, zKillboard packages, or wanderer-kills' own form; one a line (NDJSON), one JSON array or object of them, or EVE Ref's daily
+/// tars; plain, .gz or .bz2. Days: fetched from zKillboard or EVE Ref, which need an address to write to in BROADSIDE_CONTACT. Kills that are stored already change
+/// nothing. After an interruption, the same command goes on where it stopped.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  broadside backfill 2026-01-*.ndjson.gz --database sqlite://kills.db")]
+#[command(after_help = "Examples:
+  broadside backfill 2026-01-*.ndjson.gz --database sqlite://kills.db
+  broadside backfill killmails-2026-01-02.tar.bz2
+  BROADSIDE_CONTACT=you@example.org broadside backfill --day 2026-01-01 --to 2026-01-31
+  BROADSIDE_CONTACT=you@example.org broadside backfill --day 2026-01-01 --archive everef")]
 pub struct Args {
     /// Files of killmails.
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "day")]
     pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub days: Days,
     /// The folder with kills.toml [default: pipelines, or the shipped one where there is none].
     #[arg(long, value_name = "DIR")]
     pub pipelines: Option<PathBuf>,
@@ -47,12 +60,13 @@ pub struct Args {
     pub database: Database,
 }
 
-/// Runs the files through, and says what became of them.
+/// Runs the kills through, and says what became of them.
 ///
 /// # Errors
-/// A file is not there, the definition is wrong, or the database cannot be opened.
+/// A file is not there, the days or the definition are wrong, or the database cannot be opened.
 pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
+    let days = args.days.source(&settings)?;
     for file in &args.files {
         check_file(file)?;
     }
@@ -66,31 +80,50 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let store = store?;
     let resources = resources(store.clone(), &settings, args.publish);
-    let source = file::Config { paths: args.files.clone(), ..file::Config::default() };
-    let source = source.open(&definition.name, &resources).map_err(Usage)?;
-    let files = source.progress();
-    let topology = topology(&definition);
-    let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, Arc::new(source)));
+    let (source, reading) = source(&args, days.as_ref(), &definition.name, &resources)?;
+    let topology = topology(&definition, if days.is_some() { "history" } else { "file" });
+    let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, source));
     let pipeline = pipeline.context("failed to start the pipeline")?;
     let started = Instant::now();
-    let (ended, interrupted) = watch(&pipeline, &files, &mut signals).await;
+    let (ended, interrupted) = watch(&pipeline, &reading, &mut signals).await;
     store.close().await;
-    let took = started.elapsed();
-    let ledger = &ended.report.ledger;
-    let received = ledger.received;
     print(&ledgers(std::slice::from_ref(&ended)));
-    print(&format!(
-        "stored {} new kills; dead letters {}; {} in {:.1} s: {}",
-        HumanCount(resources.stored.load(Ordering::Relaxed)),
-        HumanCount(ledger.outcome(Outcome::DeadLettered)),
-        HumanCount(received),
-        took.as_secs_f64(),
-        rate(received, took)
-    ));
+    reading.summary().iter().for_each(|summary| print(summary));
+    print(&outcome(&ended, &resources, started.elapsed()));
     if interrupted {
         print("interrupted: run the same command again to go on from here");
     }
     Ok(ending::exit_code(&[ended]))
+}
+
+fn outcome(ended: &Ended, resources: &Resources, took: Duration) -> String {
+    let ledger = &ended.report.ledger;
+    format!(
+        "stored {} new kills; dead letters {}; {} in {:.1} s: {}",
+        HumanCount(resources.stored.load(Ordering::Relaxed)),
+        HumanCount(ledger.outcome(Outcome::DeadLettered)),
+        HumanCount(ledger.received),
+        took.as_secs_f64(),
+        rate(ledger.received, took)
+    )
+}
+
+/// What the arguments ask to be read.
+fn source(
+    args: &Args,
+    days: Option<&history::Config>,
+    pipeline: &str,
+    resources: &Resources,
+) -> Result<(Arc<dyn Factory<Kill>>, Reading), Usage> {
+    if let Some(days) = days {
+        let source = days.open(pipeline, resources).map_err(Usage)?;
+        let reading = Reading::Days(source.progress());
+        return Ok((Arc::new(source), reading));
+    }
+    let files = file::Config { paths: args.files.clone(), ..file::Config::default() };
+    let source = files.open(pipeline, resources).map_err(Usage)?;
+    let reading = Reading::Files(source.progress());
+    Ok((Arc::new(source), reading))
 }
 
 async fn open(args: &Args) -> anyhow::Result<Arc<dyn Store>> {
@@ -128,19 +161,19 @@ fn without_publishing(definition: &mut Definition) {
     }
 }
 
-/// The pipeline's shape, at full speed: its rate limit spares the live feed, and a file needs no sparing.
-fn topology(definition: &Definition) -> Topology {
+/// The pipeline's shape, at full speed: its rate limit spares the live feed, and history needs no sparing.
+fn topology(definition: &Definition, source: &str) -> Topology {
     let mut topology = definition.topology.clone();
-    topology.source.name = "file".to_owned();
+    source.clone_into(&mut topology.source.name);
     topology.source.rate_limit = None;
-    // What is wrong with a file is still wrong at the second look.
+    // What is wrong with a file is still wrong at the second look, and days are asked for again by their client.
     topology.source.restart.restarts = 0;
     topology
 }
 
 /// Shows figures until the files are through or a signal has drained the pipeline (true). A second signal ends the process.
-async fn watch(pipeline: &Pipeline, files: &file::Progress, signals: &mut Signals) -> (Ended, bool) {
-    let mut progress = Progress::new(Some(files.bytes_total));
+async fn watch(pipeline: &Pipeline, reading: &Reading, signals: &mut Signals) -> (Ended, bool) {
+    let mut progress = Progress::new(Some(reading.total()));
     let mut pace = Pace::new();
     let mut every = tokio::time::interval(progress.every());
     let mut finished = std::pin::pin!(pipeline.finished());
@@ -150,8 +183,8 @@ async fn watch(pipeline: &Pipeline, files: &file::Progress, signals: &mut Signal
             report = &mut finished => break report,
             _ = every.tick() => {
                 let ledger = pipeline.status().ledger;
-                let read = files.bytes_read.load(Ordering::Relaxed);
-                progress.show(read, &format!("{}  {}", pace.look(ledger.received), ending::ledger(&ledger)));
+                let (words, pace) = (reading.words(), pace.look(ledger.received));
+                progress.show(reading.position(), &format!("{words}{pace}  {}", ending::ledger(&ledger)));
             }
             caught = signals.next() => {
                 if interrupted {

@@ -3,24 +3,34 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Between lines when standard error is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// What a bar counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Bytes,
+    /// Something that means nothing to people, who are told only how much of it there is left.
+    Shares,
+}
 
 /// Where live figures go.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     total: Option<u64>,
+    started: Instant,
     printed: Instant,
 }
 
 impl Progress {
-    /// A bar to a `total` of bytes on a terminal; without a total, a line.
-    pub(super) fn new(total: Option<u64>) -> Self {
+    /// A bar to a `total` on a terminal; without a total, a line.
+    pub(super) fn new(total: Option<(u64, Unit)>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(total));
-        Self { bar, total, printed: Instant::now() }
+        let now = Instant::now();
+        Self { bar, total: total.map(|(total, _)| total).filter(|total| *total > 0), started: now, printed: now }
     }
 
     /// How often to [`show`](Self::show).
@@ -37,8 +47,8 @@ impl Progress {
             }
             None if self.printed.elapsed() >= LINE_EVERY => {
                 self.printed = Instant::now();
-                match self.total.filter(|total| *total > 0) {
-                    Some(total) => eprintln!("{:3.0} %  {figures}", position as f64 / total as f64 * 100.0),
+                match self.total {
+                    Some(total) => eprintln!("{}  {figures}", share(position, total, self.started.elapsed())),
                     None => eprintln!("{figures}"),
                 }
             }
@@ -54,9 +64,24 @@ impl Progress {
     }
 }
 
-fn bar(total: Option<u64>) -> ProgressBar {
-    let template = if total.is_some() { "{wide_bar} {bytes}/{total_bytes} {eta}\n{wide_msg}" } else { "{wide_msg}" };
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+/// ` 40 %, 1m 30s left`.
+fn share(position: u64, total: u64, elapsed: Duration) -> String {
+    let done = position as f64 / total as f64;
+    let left = if position == 0 || position >= total {
+        String::new()
+    } else {
+        format!(", {} left", HumanDuration(elapsed.mul_f64((1.0 - done) / done)))
+    };
+    format!("{:3.0} %{left}", done * 100.0)
+}
+
+fn bar(total: Option<(u64, Unit)>) -> ProgressBar {
+    let template = match total {
+        Some((_, Unit::Bytes)) => "{wide_bar} {bytes}/{total_bytes} {eta}\n{wide_msg}",
+        Some((_, Unit::Shares)) => "{wide_bar} {percent} % {eta}\n{wide_msg}",
+        None => "{wide_msg}",
+    };
+    let bar = ProgressBar::with_draw_target(total.map(|(total, _)| total), ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
@@ -91,6 +116,13 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_tells_the_time_that_is_left_once_there_is_a_pace() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(share(40, 100, minute), " 40 %, 2 minutes left");
+        assert_eq!((share(0, 100, minute), share(100, 100, minute)), ("  0 %".to_owned(), "100 %".to_owned()));
+    }
 
     #[test]
     fn a_rate_is_readable_when_slow_and_when_fast() {

@@ -44,6 +44,7 @@ pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool
         store,
         hub: Arc::new(Hub::default()),
         recent: Arc::new(RecentKills::default()),
+        feeds: Arc::default(),
         stored: Arc::default(),
         contact: settings.contact.clone(),
         events,
@@ -76,7 +77,8 @@ impl Worker {
         for (definition, components) in definitions.iter().zip(components) {
             let pipeline = Pipeline::start(definition.topology.clone(), components);
             let pipeline = pipeline.with_context(|| format!("failed to start pipeline {}", definition.name))?;
-            running.push(Running { pipeline: Arc::new(pipeline), sinks: definition.sink_names() });
+            let (sinks, feeds) = (definition.sink_names(), resources.feeds.clone());
+            running.push(Running { pipeline: Arc::new(pipeline), sinks, feeds });
         }
         readiness.clear("starting");
         let (store, hub) = (resources.store.clone(), resources.hub.clone());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use reqwest::header::{self, HeaderName};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
@@ -49,8 +49,7 @@ impl Service {
             ask = vec![(header::RANGE, format!("bytes={length}-")), (header::IF_RANGE, tag.clone())];
             self.decided("resumed");
         }
-        self.turn().await?;
-        let response = self.measured(self.head(route, &ask), |response| response.status().as_u16()).await?;
+        let response = self.head(route, &ask).await?;
         let start = match (response.status(), &begun) {
             (StatusCode::OK, _) => 0,
             (StatusCode::PARTIAL_CONTENT, Some((length, _))) if starts_at(&response, *length) => *length,
@@ -67,14 +66,6 @@ impl Service {
         let bytes = taken.unwrap_or(Err(ServiceError::Timeout { service: self.name() }.into()))?;
         spool.finish(into).await?;
         Ok(Downloaded::Whole(bytes))
-    }
-
-    async fn head(&self, route: &str, ask: &[(HeaderName, String)]) -> Result<Response, ServiceError> {
-        let sent = self.request(Method::GET, route, ask).send();
-        match tokio::time::timeout(Duration::from_secs(60), sent).await {
-            Ok(response) => response.map_err(|error| self.failed(&error)),
-            Err(_) => Err(ServiceError::Timeout { service: self.name() }),
-        }
     }
 
     async fn take(&self, response: Response, spool: &Spool, start: u64, bytes_max: u64) -> Result<u64, Error> {

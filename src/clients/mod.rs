@@ -6,6 +6,8 @@ pub mod backoff;
 pub mod breaker;
 pub mod download;
 pub mod frames;
+pub mod history;
+pub mod pulse;
 pub mod service;
 pub mod wanderer;
 pub mod zkillboard;
@@ -31,16 +33,6 @@ pub fn user_agent(contact: Option<&str>) -> String {
 pub fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// As [`http`], and following redirects only where they lead back to the same host: a service has no business sending us to others.
-fn http_within_host(url: &reqwest::Url, user_agent: &str) -> reqwest::ClientBuilder {
-    let policy = reqwest::redirect::Policy::custom(|attempt| {
-        let origin = |url: &reqwest::Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
-        let is_home = attempt.previous().first().is_some_and(|first| origin(first) == origin(attempt.url()));
-        if is_home && attempt.previous().len() <= REDIRECTS_MAX { attempt.follow() } else { attempt.stop() }
-    });
-    http(url, user_agent).redirect(policy)
 }
 
 /// What every client starts from: bounded connecting and redirects, no proxy for this machine's own services.

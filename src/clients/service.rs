@@ -1,7 +1,7 @@
 //! One outside service over HTTP: its manners, its breaker, its figures. What every client but the event stream's is built on.
 //!
 //! A call is one attempt. It waits for its turn (so many calls a second, so many at once), is refused while the breaker is open, and is
-//! bounded in time (connecting, each read, the whole) and in size. Any status is an [`Answer`]; an [`Error`] is for what brought no whole one.
+//! bounded in time (connecting, each read, the whole) and in size. Redirects are followed on the same host only, each in a turn of its own. Any status is an [`Answer`]; an [`Error`] is for what brought no whole one.
 //! Whether a call is worth repeating, its client knows.
 
 use std::num::NonZeroU32;
@@ -20,7 +20,10 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::breaker::{Breaker, Verdict};
-use super::{address, http_within_host, user_agent};
+use super::{REDIRECTS_MAX, address, user_agent};
+
+/// How long the head of an answer may take whose body is read by the caller.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a service wants to be treated.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +81,8 @@ impl Service {
         let fixed = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        let http = http_within_host(&base, &user_agent(contact))
+        let http = super::http(&base, &user_agent(contact))
+            .redirect(reqwest::redirect::Policy::none())
             .default_headers(manners.headers.iter().map(fixed).collect::<HeaderMap>())
             .read_timeout(manners.read_timeout)
             .build()
@@ -129,26 +133,54 @@ impl Service {
         body: Option<String>,
     ) -> Result<Answer, Error> {
         let _seat = self.0.seats.acquire().await;
-        let mut request = self.request(method, route, headers).timeout(self.0.manners.call_timeout);
-        if let Some(body) = body {
-            request = request.body(body);
+        let mut url = address::below(&self.0.base, route);
+        let mut hops_left = REDIRECTS_MAX;
+        loop {
+            let mut request = self.request(method.clone(), url.clone(), headers).timeout(self.0.manners.call_timeout);
+            if let Some(body) = body.clone() {
+                request = request.body(body);
+            }
+            self.turn().await?;
+            let call = async {
+                let response = request.send().await.map_err(|error| self.failed(&error))?;
+                let onward = onward(&response).filter(|_| method == Method::GET && hops_left > 0);
+                let (status, headers) = (response.status().as_u16(), response.headers().clone());
+                Ok((Answer { status, headers, body: self.body(response).await? }, onward))
+            };
+            match self.measured(call, |(answer, _)| answer.status).await? {
+                (_, Some(onward)) => (url, hops_left) = (onward, hops_left - 1),
+                (answer, None) => return Ok(answer),
+            }
         }
-        self.turn().await?;
-        let call = async {
-            let response = request.send().await.map_err(|error| self.failed(&error))?;
-            let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Ok(Answer { status, headers, body: self.body(response).await? })
-        };
-        self.measured(call, |answer| answer.status).await
     }
 
-    pub(super) fn request(&self, method: Method, route: &str, headers: &[(HeaderName, String)]) -> RequestBuilder {
-        let request = self.0.http.request(method, address::below(&self.0.base, route));
+    /// The head of a GET's answer, past redirects; the body is to be read by the caller.
+    pub(super) async fn head(&self, route: &str, headers: &[(HeaderName, String)]) -> Result<Response, Error> {
+        let mut url = address::below(&self.0.base, route);
+        let mut hops_left = REDIRECTS_MAX;
+        loop {
+            self.turn().await?;
+            let sent = self.request(Method::GET, url.clone(), headers).send();
+            let call = async {
+                let late = |_| Error::Timeout { service: self.name() };
+                let head = tokio::time::timeout(HEAD_TIMEOUT, sent).await.map_err(late)?;
+                head.map_err(|error| self.failed(&error))
+            };
+            let response = self.measured(call, |response| response.status().as_u16()).await?;
+            match onward(&response).filter(|_| hops_left > 0) {
+                Some(onward) => (url, hops_left) = (onward, hops_left - 1),
+                None => return Ok(response),
+            }
+        }
+    }
+
+    fn request(&self, method: Method, url: Url, headers: &[(HeaderName, String)]) -> RequestBuilder {
+        let request = self.0.http.request(method, url);
         headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     /// Waits for the next call's turn, unless the breaker is open.
-    pub(super) async fn turn(&self) -> Result<(), Error> {
+    async fn turn(&self) -> Result<(), Error> {
         while let Some(Err(not_yet)) = self.0.turns.as_ref().map(RateLimiter::check) {
             tokio::time::sleep(not_yet.wait_time_from(MonotonicClock.now())).await;
         }
@@ -166,7 +198,7 @@ impl Service {
     }
 
     /// Counts and times a call, and tells the breaker how it went.
-    pub(super) async fn measured<T>(
+    async fn measured<T>(
         &self,
         call: impl Future<Output = Result<T, Error>>,
         status: impl Fn(&T) -> u16,
@@ -238,4 +270,15 @@ impl Service {
         let reason = if texts.is_empty() { "no connection".to_owned() } else { texts.join(": ") };
         Error::Transport { service: self.name(), reason: super::printable(&reason) }
     }
+}
+
+/// Where a redirect leads, if that is the same host: a service has no business sending us to others.
+fn onward(response: &Response) -> Option<Url> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let from = response.url();
+    let to = from.join(response.headers().get(reqwest::header::LOCATION)?.to_str().ok()?).ok()?;
+    let origin = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    (origin(from) == origin(&to)).then_some(to)
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::health::DeadLetters;
+use crate::feeds::{Feeds, Standing};
 
 /// A pipeline at one moment.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct PipelineView {
     pub status: Status,
     /// The kind of each batcher's sink, by the batcher's name.
     pub sinks: BTreeMap<String, String>,
+    /// Which of its feeds serves, if it has two.
+    pub standing: Option<Standing>,
 }
 
 /// The pipelines of this process, whatever they are at the time.
@@ -36,6 +39,8 @@ pub struct Running {
     pub pipeline: Arc<Pipeline>,
     /// The kind of each batcher's sink, by the batcher's name.
     pub sinks: BTreeMap<String, String>,
+    /// Where it stands which of its feeds serves.
+    pub feeds: Arc<Feeds>,
 }
 
 impl Pipelines for Vec<Running> {
@@ -45,6 +50,7 @@ impl Pipelines for Vec<Running> {
                 topology: running.pipeline.topology().clone(),
                 status: running.pipeline.status(),
                 sinks: running.sinks.clone(),
+                standing: running.feeds.get(&running.pipeline.topology().name),
             })
             .collect()
     }
@@ -82,6 +88,7 @@ fn pipeline(view: &PipelineView, letters: &DeadLetters) -> Value {
             "rate_limit": status.rate_limit.map(|r| json!({"messages": r.messages, "per_seconds": r.per.as_secs_f64()})),
             "drain_deadline_seconds": topology.drain_deadline.as_secs_f64(),
         },
+        "source": view.standing,
         "source_restarts": status.source_restarts,
         "source_failure": status.source_failure,
         "dead_letters": letters,

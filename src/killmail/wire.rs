@@ -15,7 +15,10 @@
 
 mod body;
 mod explain;
+mod peek;
 mod scalar;
+
+pub use peek::{Peek, peek};
 
 use crate::killmail::Killmail;
 

@@ -1,7 +1,6 @@
 //! Kills from files: history, or the output of another tool. Finite.
 //!
-//! A file, plain or gzip (told by its first bytes, not by its name), holds either a kill a line (NDJSON; blank lines, CRLF and a byte order mark are forgiven), or one
-//! JSON array of kills, or one object of them by id (zKillboard's history). In which shape each kill is, `decode` finds out. A file is never held in memory.
+//! What a file may hold, [`archive`](crate::archive) says; in which shape each kill is, `decode` finds out.
 //!
 //! A record beyond 8 MB becomes a message that has failed already, with its first 64 kB. What cannot be read (a gzip cut short) ends
 //! that file at the last whole record; the other files are read all the same, and then the source fails with the names of those that were not read to their
@@ -10,29 +9,21 @@
 //! Redelivers: the place up to which all is safe is kept as a checkpoint a file (by path, length and time of change), about once a second, and
 //! a file goes on from there when it is read again. When all files were read to their ends without a failure left, their checkpoints are removed.
 
-mod checkpoints;
-mod reader;
-
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source};
+use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Source};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::archive::{self, Archive, Checkpoints, Record};
 use crate::killmail::Kill;
-use crate::killmail::wire::BYTES_MAX;
 use crate::resources::Resources;
 
-use checkpoints::Checkpoints;
-pub use reader::Progress;
-use reader::{Reader, Record};
-
-/// What a pull reads at most, so that it returns soon.
-const PULL_BYTES: usize = 4_000_000;
+pub use crate::archive::Progress;
 
 /// What `[source.file]` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -77,7 +68,7 @@ impl Config {
             places.push(place);
         }
         let keys = places.iter().map(|place| (self.checkpoint && place.is_regular).then(|| place.key(pipeline)));
-        let checkpoints = Arc::new(Checkpoints::new(resources.store.clone(), keys.collect()));
+        let checkpoints = Arc::new(Checkpoints::new(resources.store.clone(), keys.collect(), None));
         let progress = Arc::new(Progress { bytes_total, ..Progress::default() });
         let work = Work { file: 0, record: 0, skip: None, broken: Vec::new() };
         Ok(Files { shared: Arc::new(Shared { places, checkpoints, progress, work: Mutex::new(work) }) })
@@ -152,15 +143,18 @@ impl Shared {
     }
 
     /// Opens a file behind the records that are safe, or that were handed over by an incarnation before.
-    async fn open(&self, index: usize, handed_over: u64) -> Result<Reader, Failure> {
+    async fn open(&self, index: usize, handed_over: u64) -> Result<Archive, Failure> {
         let known = self.work().skip;
         let skip = match known {
             Some(skip) => skip,
-            None => self.checkpoints.load(index).await?,
+            None => match self.checkpoints.load(index).await? {
+                archive::Place::Record { position, .. } => position,
+                archive::Place::Done { .. } => u64::MAX,
+            },
         };
         self.work().skip = Some(skip);
         let (path, progress) = (self.places[index].path.clone(), self.progress.clone());
-        let opened = tokio::task::spawn_blocking(move || Reader::open(&path, progress, skip.max(handed_over))).await;
+        let opened = tokio::task::spawn_blocking(move || Archive::open(&path, progress, skip.max(handed_over))).await;
         opened.map_err(|panic| Failure::permanent(format!("open a file: {panic}")))
     }
 
@@ -172,7 +166,7 @@ impl Shared {
         self.checkpoints.track(index, records.iter().map(|(position, _)| *position));
         demand.reserve(records.len());
         for (position, record) in records {
-            demand.push(message(record, now).with_position(index as u64, position));
+            demand.push(record.message("file", now).with_position(index as u64, position));
         }
     }
 
@@ -210,15 +204,9 @@ impl Factory<Kill> for Files {
 
 struct FileSource {
     shared: Arc<Shared>,
-    reader: Option<Reader>,
+    reader: Option<Archive>,
     /// Files are read one after the other: the first producer reads them all.
     is_idle: bool,
-}
-
-/// What one turn of reading gave.
-struct Turn {
-    records: Vec<(u64, Record)>,
-    end: Option<Result<(), String>>,
 }
 
 #[async_trait]
@@ -235,15 +223,15 @@ impl Source<Kill> for FileSource {
             let broken = self.shared.work().broken.join("; ");
             return if broken.is_empty() { Ok(Flow::Finished) } else { Err(Failure::permanent(broken)) };
         }
-        let reader = match self.reader.take() {
+        let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => self.shared.open(index, record).await?,
         };
         let room = demand.room();
-        let read = tokio::task::spawn_blocking(move || turn(reader, room)).await;
-        let (reader, turn) = read.map_err(|panic| Failure::permanent(format!("read a file: {panic}")))?;
-        self.shared.hand_over(index, turn.records, demand);
-        match turn.end {
+        let read = tokio::task::spawn_blocking(move || (reader.take(room), reader)).await;
+        let (taken, reader) = read.map_err(|panic| Failure::permanent(format!("read a file: {panic}")))?;
+        self.shared.hand_over(index, taken.records, demand);
+        match taken.end {
             None => self.reader = Some(reader),
             Some(end) => self.shared.end(index, end).await,
         }
@@ -253,40 +241,4 @@ impl Source<Kill> for FileSource {
     async fn close(&mut self) {
         self.shared.checkpoints.save_all().await;
     }
-}
-
-fn message(record: Record, now: Timestamp) -> Message<Kill> {
-    match record {
-        Record::Whole(raw) => Message::new(Kill::new(raw, "file", now, true)),
-        Record::TooLarge { head, bytes } => {
-            let mut message = Message::new(Kill::new(head, "file", now, true));
-            message.fail(Failure::invalid(format!(
-                "record of {bytes} bytes, at most {BYTES_MAX}: only its start is kept"
-            )));
-            message
-        }
-    }
-}
-
-/// Reads up to `room` records; on a thread that may block.
-fn turn(mut reader: Reader, room: usize) -> (Reader, Turn) {
-    let mut turn = Turn { records: Vec::new(), end: None };
-    let mut bytes = 0;
-    while turn.records.len() < room && bytes < PULL_BYTES {
-        match reader.next() {
-            Ok(Some((position, record))) => {
-                bytes += record.bytes().len();
-                turn.records.push((position, record));
-            }
-            Ok(None) => {
-                turn.end = Some(Ok(()));
-                break;
-            }
-            Err(problem) => {
-                turn.end = Some(Err(problem));
-                break;
-            }
-        }
-    }
-    (reader, turn)
 }

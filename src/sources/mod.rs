@@ -4,8 +4,10 @@
 //! refused) and `Config::build`, which answers the engine's factory; then a line in each of the matches below, a row in the README,
 //! and one in `tests/components` to put it through the contract suite. A source neither spawns tasks nor decodes: it hands over raw bytes.
 
+pub mod failover;
 pub mod file;
 pub mod generator;
+pub mod history;
 pub mod wanderer;
 pub mod zkillboard;
 

@@ -11,7 +11,6 @@ mod keeper;
 mod marks;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::clients::pulse::Tip;
 use crate::clients::zkillboard::{self as client, Client, Course, Event, Reply, Request, Start, Step};
 use crate::duration::Span;
 use crate::killmail::Kill;
@@ -41,8 +41,8 @@ const NAME: &str = "zkillboard";
 const LATE_DAYS: i64 = 3;
 /// At most so many days are read from the history after an absence.
 const DAYS_MAX: usize = 400;
-/// `sequence.json` lags by 51: a greater distance is a backlog.
-const BACKLOG: u64 = 60;
+/// A file that was uploaded no longer ago is one of the newest.
+const FRESH: SignedDuration = SignedDuration::from_secs(20);
 /// A store that does not answer holds up reading no longer than this.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -71,7 +71,7 @@ impl Config {
         let client = self.client(resources.contact.as_deref())?;
         let keeper = Arc::new(Keeper::new(resources.store.clone(), format!("{NAME}/{pipeline}")));
         let figures = Figures::new(pipeline);
-        Ok(Zkillboard { client, keeper, figures, standing: Arc::default(), kept: self.kept.0 })
+        Ok(Zkillboard { client, keeper, figures, tip: Tip::default(), kept: self.kept.0 })
     }
 
     /// Whether it can work, as far as can be told without asking the service.
@@ -87,28 +87,6 @@ impl Config {
             return Err(format!("failed to use kept = \"{}\": files are there for a minute at least", self.kept));
         }
         Client::new(&self.url, contact).map_err(|error| format!("failed to {error} (set ZKILLBOARD_URL)"))
-    }
-}
-
-/// How the source stands, for those who weigh it against another one.
-#[derive(Debug, Default)]
-pub struct Standing {
-    caught_up: AtomicBool,
-    answered_at: AtomicI64,
-}
-
-impl Standing {
-    /// Whether it has read everything published, as far as can be known, and gets right answers.
-    #[must_use]
-    pub fn is_caught_up(&self) -> bool {
-        self.caught_up.load(Ordering::Relaxed)
-    }
-
-    /// When the service last gave a right answer.
-    #[must_use]
-    pub fn answered_at(&self) -> Option<Timestamp> {
-        let at = self.answered_at.load(Ordering::Relaxed);
-        if at == 0 { None } else { Timestamp::from_millisecond(at).ok() }
     }
 }
 
@@ -141,15 +119,15 @@ pub struct Zkillboard {
     client: Client,
     keeper: Arc<Keeper>,
     figures: Figures,
-    standing: Arc<Standing>,
+    tip: Tip,
     kept: Duration,
 }
 
 impl Zkillboard {
-    /// To be watched while it reads.
+    /// Shows when it has read all that there is.
     #[must_use]
-    pub fn standing(&self) -> Arc<Standing> {
-        self.standing.clone()
+    pub fn tip(&self) -> Tip {
+        self.tip.clone()
     }
 }
 
@@ -165,7 +143,7 @@ impl Factory<Kill> for Zkillboard {
             client: self.client.clone(),
             keeper: self.keeper.clone(),
             figures: self.figures.clone(),
-            standing: self.standing.clone(),
+            tip: self.tip.clone(),
             incarnation,
             course: Course::new(&start, Instant::now()),
             known_changes: None,
@@ -196,7 +174,7 @@ struct Reader {
     client: Client,
     keeper: Arc<Keeper>,
     figures: Figures,
-    standing: Arc<Standing>,
+    tip: Tip,
     incarnation: u64,
     course: Course,
     /// The course's changes that `mark` has.
@@ -298,9 +276,6 @@ impl Reader {
         }
         let mut kills = Vec::new();
         events.into_iter().for_each(|event| self.take(event, &mut kills));
-        if self.course.behind() > BACKLOG {
-            self.standing.caught_up.store(false, Ordering::Relaxed);
-        }
         let Some(mark) = self.stand() else { return };
         // One request brings one kill at most: what it changed otherwise is done with it.
         if kills.is_empty() {
@@ -318,14 +293,13 @@ impl Reader {
             tracing::info!(source = NAME, "the numbered files can be read again");
         }
         self.figures.connected.set(1.0);
-        self.standing.answered_at.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
     }
 
     fn take(&mut self, event: Event, kills: &mut Vec<(u64, Message<Kill>)>) {
         match event {
             Event::Kill { number, raw, revises, uploaded_at } => {
                 if !revises && self.course.next() == Some(number + 1) {
-                    self.move_at(uploaded_at.unwrap_or_else(Timestamp::now));
+                    self.at_front(uploaded_at);
                 }
                 kills.push((number, message(raw, revises)));
             }
@@ -345,7 +319,7 @@ impl Reader {
             }
             Event::Gone { from, to, uploaded_at } => self.leave_to_history(from, to, uploaded_at),
             Event::Tip => {
-                self.standing.caught_up.store(true, Ordering::Relaxed);
+                self.tip.reached(Instant::now());
                 self.move_at(Timestamp::now());
             }
             Event::Trouble { problem, wait, refused } => self.trouble(&problem, wait, refused),
@@ -362,7 +336,16 @@ impl Reader {
         }
         self.client.decided(if refused { "paused" } else { "retried" });
         self.figures.connected.set(0.0);
-        self.standing.caught_up.store(false, Ordering::Relaxed);
+    }
+
+    /// The next number was read.
+    fn at_front(&mut self, uploaded_at: Option<Timestamp>) {
+        let now = Timestamp::now();
+        // When kills come faster than one a second, there is always one more.
+        if uploaded_at.is_some_and(|at| now.duration_since(at).abs() < FRESH) {
+            self.tip.reached(Instant::now());
+        }
+        self.move_at(uploaded_at.unwrap_or(now).min(now));
     }
 
     fn move_at(&mut self, at: Timestamp) {

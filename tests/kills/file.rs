@@ -8,6 +8,7 @@ use broadside::resources::Resources;
 use broadside::sources::file::Config;
 use broadside::store;
 use broadside_engine::{Demand, Factory, Failure, Flow, Message, Source, testing::contract};
+use bzip2::write::BzEncoder;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -18,16 +19,35 @@ pub(crate) async fn resources() -> Resources {
         store,
         hub: std::sync::Arc::default(),
         recent: std::sync::Arc::default(),
+        feeds: std::sync::Arc::default(),
         stored: std::sync::Arc::default(),
         contact: None,
         events: false,
     }
 }
 
-fn gzip(text: &str) -> Vec<u8> {
+fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.write_all(bytes.as_ref()).unwrap();
     encoder.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As the daily archives are: a file a kill, in a folder.
+fn tar(numbers: std::ops::RangeInclusive<u32>) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for n in numbers {
+        let text = format!("{{\"n\":{n}}}");
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, format!("killmails/{n}.json"), text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap()
 }
 
 fn lines(numbers: std::ops::RangeInclusive<u32>) -> String {
@@ -110,13 +130,17 @@ fn all(_: &mut Message<Kill>) -> bool {
 #[tokio::test]
 async fn every_layout_gives_its_kills_once_and_in_order() {
     let world = World::new().await;
-    let multi = [gzip(&lines(1..=4)), gzip(&lines(5..=9))].concat();
+    let multi = [gzip(lines(1..=4)), gzip(lines(5..=9))].concat();
     let paths = [
         world.write("plain.ndjson", lines(1..=9)),
         world.write("windows.ndjson", format!("\u{feff}{}", lines(1..=9).replace('\n', "\r\n\r\n"))),
         world.write("no-last-newline.ndjson", lines(1..=9).trim_end()),
-        world.write("compressed, whatever its name", gzip(&lines(1..=9))),
+        world.write("compressed, whatever its name", gzip(lines(1..=9))),
         world.write("members.gz", multi),
+        world.write("lines.bz2", [bzip2(lines(1..=4).as_bytes()), bzip2(lines(5..=9).as_bytes())].concat()),
+        world.write("killmails.tar", tar(1..=9)),
+        world.write("killmails.tar.bz2", bzip2(&tar(1..=9))),
+        world.write("killmails.tar.gz", gzip(tar(1..=9))),
         world.write("array.json", format!("[\n{}]", lines(1..=9).replace('\n', ",\n").trim_end_matches(",\n"))),
         world.write(
             "by-id.json",
@@ -128,13 +152,14 @@ async fn every_layout_gives_its_kills_once_and_in_order() {
         assert_eq!(numbers, (1..=9).collect::<Vec<_>>(), "{}", path.display());
     }
     let empty = world.write("empty", "");
+    assert_eq!(contract::source(&world.open(&[&world.write("no kills", "{}\n")]), number).await, Vec::<u32>::new());
     assert_eq!(contract::source(&world.open(&[&empty]), number).await, Vec::<u32>::new());
 }
 
 #[tokio::test]
 async fn files_follow_one_another_and_progress_is_told() {
     let world = World::new().await;
-    let (one, two) = (world.write("1", lines(1..=5)), world.write("2", gzip(&lines(6..=9))));
+    let (one, two) = (world.write("1", lines(1..=5)), world.write("2", gzip(lines(6..=9))));
     let files = world.open(&[&one, &two]);
     let (numbers, ended) = world.read(&files, all).await;
     assert_eq!((numbers, ended.is_ok()), ((1..=9).collect(), true));

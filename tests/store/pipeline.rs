@@ -53,6 +53,7 @@ fn resources(store: &Shared) -> Resources {
         store: store.clone(),
         hub: Arc::default(),
         recent: Arc::new(RecentKills::default()),
+        feeds: std::sync::Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,

@@ -54,6 +54,7 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
         store: store.clone(),
         hub: hub.clone(),
         recent: Arc::default(),
+        feeds: Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,
@@ -62,7 +63,7 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
     components.sinks.insert("pubsub".into(), pubsub::Config {}.build(&resources));
     let pipeline = Arc::new(Pipeline::start(topology, components).unwrap());
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
-    let running = Arc::new(vec![Running { pipeline: pipeline.clone(), sinks }]);
+    let running = Arc::new(vec![Running { pipeline: pipeline.clone(), sinks, feeds: resources.feeds.clone() }]);
     (World::over(store, hub, running).await, pipeline, pusher)
 }
 

@@ -32,6 +32,7 @@ async fn pubsub_publishes_every_kill_and_fails_one_that_was_not_decoded() {
         store: Arc::new(MemoryStore::default()),
         hub,
         recent: Arc::default(),
+        feeds: Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: true,

@@ -158,7 +158,7 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
     };
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
-    PipelineView { topology, status, sinks }
+    PipelineView { topology, status, sinks, standing: None }
 }
 
 pub(crate) fn mail(id: i64, system: i64) -> Arc<Killmail> {

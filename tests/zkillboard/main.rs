@@ -25,6 +25,7 @@ async fn resources() -> Resources {
         store,
         hub: Arc::default(),
         recent: Arc::default(),
+        feeds: Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: false,

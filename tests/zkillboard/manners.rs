@@ -96,8 +96,7 @@ async fn a_refusal_stops_every_request() {
         let pulled = tokio::time::timeout(Duration::from_millis(1500), source.pull(&mut demand)).await;
         assert!(pulled.is_err(), "nothing comes of it");
         assert_eq!(server.requests().len(), 1, "{status}");
-        assert!(!factory.standing().is_caught_up());
-        assert_eq!(factory.standing().answered_at(), None);
+        assert!(!factory.tip().is_reached());
     }
 }
 
@@ -129,7 +128,7 @@ async fn the_tip_is_reached_when_neither_a_file_nor_a_greater_number_is_there() 
     let mut demand = Demand::of(10);
     let _ = tokio::time::timeout(Duration::from_millis(1200), source.pull(&mut demand)).await;
     assert_eq!(server.paths(), [file(41), SEQUENCE.to_owned()]);
-    assert!(factory.standing().is_caught_up() && factory.standing().answered_at().is_some());
+    assert!(factory.tip().is_reached());
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::transport::{Transport, Watch};
 use super::{Error, Subscription};
 use crate::clients::address;
 use crate::clients::backoff::Backoff;
+use crate::clients::pulse::Pulse;
 
 /// A connection that held this long was a good one, even if no kill came.
 const GOOD_AFTER: Duration = Duration::from_secs(30);
@@ -36,6 +37,8 @@ pub struct Gauges {
     pub connected: Gauge,
     /// Frames of which only a part came: their kills are lost, for the service does not repeat them.
     pub cut_frames: Counter,
+    /// Signs of life, for a `failover` around it.
+    pub pulse: Pulse,
 }
 
 /// The stream of events across connections.
@@ -121,6 +124,7 @@ impl Feed {
                 Ok(SSE::Connected(_)) => {
                     tracing::info!(url = %self.name, "connected to the feed");
                     self.gauges.connected.set(1.0);
+                    self.gauges.pulse.connected(Instant::now());
                 }
                 Ok(SSE::Event(event)) => {
                     self.last_event_id = event.id.filter(|id| is_echoable(id));
@@ -151,6 +155,7 @@ impl Feed {
         let wait = self.backoff.next(chance).max(least + least.mul_f64(chance / 10.0));
         self.state = State::Waiting(Instant::now() + wait);
         self.gauges.connected.set(0.0);
+        self.gauges.pulse.lost(problem.to_string());
         let said = match body {
             Some(body) => explanation(body).await,
             None => String::new(),
@@ -160,7 +165,7 @@ impl Feed {
     }
 
     fn connect(&self) -> Connection {
-        let watch = Arc::new(Watch::new());
+        let watch = Arc::new(Watch::new(self.gauges.pulse.clone()));
         let transport = Transport { http: self.http.clone(), watch: watch.clone() };
         let events = match builder(&self.url) {
             Ok(builder) => match &self.last_event_id {

@@ -10,6 +10,7 @@ use sync_wrapper::{SyncFuture, SyncStream};
 use tokio::time::Instant;
 
 use crate::clients::frames::Frames;
+use crate::clients::pulse::Pulse;
 
 /// Frames beyond this come cut. The largest kill there can be, 10,000 attackers with names, is about 4 MB; a batch holds 50 kills.
 const FRAME_MAX: usize = 16 * 1024 * 1024;
@@ -18,7 +19,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What went over the wire, as far as the parser does not tell.
 #[derive(Debug)]
-pub(super) struct Watch(Mutex<Seen>);
+pub(super) struct Watch {
+    seen: Mutex<Seen>,
+    pulse: Pulse,
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
@@ -31,16 +35,17 @@ pub(super) struct Seen {
 }
 
 impl Watch {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Seen { last_byte: Instant::now(), retry: None, ended_inside_frame: false }))
+    pub(super) fn new(pulse: Pulse) -> Self {
+        let seen = Seen { last_byte: Instant::now(), retry: None, ended_inside_frame: false };
+        Self { seen: Mutex::new(seen), pulse }
     }
 
     pub(super) fn seen(&self) -> Seen {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn update(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -111,8 +116,12 @@ fn frames(
                     return Ok(Some((frame.bytes, (body, chunk, frames))));
                 }
                 let next = body.next().await;
+                let now = Instant::now();
+                if matches!(next, Some(Ok(_))) {
+                    watch.pulse.heard(now);
+                }
                 watch.update(|seen| {
-                    seen.last_byte = Instant::now();
+                    seen.last_byte = now;
                     seen.retry = frames.retry();
                     seen.ended_inside_frame = !matches!(next, Some(Ok(_))) && frames.is_inside_frame();
                 });

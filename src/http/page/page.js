@@ -148,6 +148,11 @@ function update(view, pipeline, at) {
   setState(view.state, pipeline.state, running ? "good" : "bad");
   if (seconds > 0) setText(view.settled, `${rate((pipeline.ledger.settled_total - first.settled) / seconds)} settled/s`);
   const alerts = [];
+  const feed = pipeline.source;
+  if (feed && feed.state !== "serving") {
+    const why = feed.reason ? ` (${feed.reason})` : "";
+    alerts.push(feed.state === "suspect" ? `Feed ${feed.primary} is suspect${why}.` : `Feed ${feed.fallback} serves in the place of ${feed.primary}${why}.`);
+  }
   if (pipeline.source_failure) alerts.push(`The source gave up: ${pipeline.source_failure}.`);
   if (pipeline.ledger.imbalance !== 0) alerts.push(`The ledger is off by ${pipeline.ledger.imbalance}.`);
   setText(view.alert, alerts.join(" "));
@@ -191,6 +196,11 @@ function updateLedger(view, pipeline) {
     ["Dead letters kept", count(waiting), waiting > 0],
     ["Source restarts", count(pipeline.source_restarts)],
   ];
+  if (pipeline.source) {
+    rows.push(["Feed", `${pipeline.source.serving}, ${pipeline.source.state}`, pipeline.source.state !== "serving"]);
+    rows.push(["Held back", count(pipeline.source.held)]);
+    rows.push(["Only on the fallback", count(pipeline.source.gap_messages)]);
+  }
   if (limits.rate_limit) rows.push(["Rate limit", `${count(limits.rate_limit.messages)} / ${duration(limits.rate_limit.per_seconds)}`]);
   for (const [name, text, bad] of rows) {
     if (!view.entries.has(name)) {

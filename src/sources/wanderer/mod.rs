@@ -17,6 +17,7 @@ use futures::FutureExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::clients::pulse::Pulse;
 use crate::clients::wanderer::{Event, Feed, Gauges, Subscription};
 use crate::duration::Span;
 use crate::killmail::Kill;
@@ -107,6 +108,7 @@ fn gauges(pipeline: &str) -> Gauges {
     Gauges {
         connected: metrics::gauge!("broadside_source_connected", &labels),
         cut_frames: metrics::counter!("broadside_source_cut_frames_total", &labels),
+        pulse: Pulse::default(),
     }
 }
 
@@ -115,6 +117,14 @@ fn gauges(pipeline: &str) -> Gauges {
 pub struct Wanderer {
     subscription: Subscription,
     gauges: Gauges,
+}
+
+impl Wanderer {
+    /// Signs of life of the feed.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.gauges.pulse.clone()
+    }
 }
 
 #[async_trait]

@@ -1,9 +1,14 @@
-//! Splits a stream of bytes into records, in bounded memory: lines, or the members of one JSON array or object.
+//! Splits a stream of bytes into records, in bounded memory: lines, the members of one JSON array or object, or the JSON files in a tar.
 
 use std::io::{self, BufRead};
 
+use broadside_engine::{Failure, Message};
 use bytes::Bytes;
+use jiff::Timestamp;
 
+use super::entries::Entries;
+use super::scan::Scan;
+use crate::killmail::Kill;
 use crate::killmail::wire::BYTES_MAX;
 
 /// What is kept of a record that is too large.
@@ -11,7 +16,7 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 /// The bytes of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Record {
+pub enum Record {
     Whole(Bytes),
     /// Beyond the limit: its start, and how long it is.
     TooLarge {
@@ -22,11 +27,37 @@ pub(crate) enum Record {
 
 impl Record {
     /// What is kept of it.
-    pub(crate) fn bytes(&self) -> &Bytes {
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
         match self {
             Self::Whole(bytes) | Self::TooLarge { head: bytes, .. } => bytes,
         }
     }
+
+    /// As a source hands it over: what is too large has failed already. `source` is the source's name.
+    #[must_use]
+    pub fn message(self, source: &'static str, now: Timestamp) -> Message<Kill> {
+        match self {
+            Self::Whole(raw) => Message::new(Kill::new(raw, source, now, true)),
+            Self::TooLarge { head, bytes } => {
+                let mut message = Message::new(Kill::new(head, source, now, true));
+                let problem = format!("record of {bytes} bytes, at most {BYTES_MAX}: only its start is kept");
+                message.fail(Failure::invalid(problem));
+                message
+            }
+        }
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A kill a line.
+    Lines,
+    /// One JSON array, or one object by id.
+    Members,
+    /// A tar, with a file a kill.
+    Entries,
 }
 
 /// How a stream is split.
@@ -43,20 +74,35 @@ pub(super) struct Records {
 enum Layout {
     Lines,
     Members(Scan),
+    Entries(Entries),
 }
 
 impl Records {
-    /// Told by the start of the stream. An object whose first name is a number is one of kills by their ids; any other
-    /// object is the first of the lines.
+    /// Told by the start of the stream ([`START`](super::START) bytes, if there are so many). An object whose first name is a number is one of kills by
+    /// their ids, and so is an empty one; any other object is the first of the lines.
     pub(super) fn of(start: &[u8]) -> Self {
-        let mut start = start.iter().filter(|byte| !byte.is_ascii_whitespace());
-        let is_members = match start.next() {
-            Some(b'[') => true,
-            Some(b'{') => start.next() == Some(&b'"') && start.next().is_some_and(u8::is_ascii_digit),
-            _ => false,
+        let layout = if Entries::are_in(start) {
+            Layout::Entries(Entries::default())
+        } else if is_one_value(start) {
+            Layout::Members(Scan::default())
+        } else {
+            Layout::Lines
         };
-        let layout = if is_members { Layout::Members(Scan::default()) } else { Layout::Lines };
         Self { layout, position: 0, buffer: Vec::new(), bytes: 0 }
+    }
+
+    /// What the stream holds.
+    pub(super) fn kind(&self) -> Kind {
+        match self.layout {
+            Layout::Lines => Kind::Lines,
+            Layout::Members(_) => Kind::Members,
+            Layout::Entries(_) => Kind::Entries,
+        }
+    }
+
+    /// Entries of a tar that were passed over, because they are no JSON files.
+    pub(super) fn passed_over(&self) -> u64 {
+        if let Layout::Entries(entries) = &self.layout { entries.passed_over() } else { 0 }
     }
 
     /// The next record with its position, from 1; blank lines count, but are none.
@@ -65,6 +111,7 @@ impl Records {
             let is_found = match &self.layout {
                 Layout::Lines => self.line(input)?,
                 Layout::Members(_) => self.member(input)?,
+                Layout::Entries(_) => self.entry(input)?,
             };
             if !is_found {
                 return Ok(None);
@@ -137,61 +184,37 @@ impl Records {
             }
         }
     }
-}
 
-/// Follows braces, brackets and strings: just enough to tell members apart. What is wrong within one `decode` finds out.
-#[derive(Debug, Default)]
-struct Scan {
-    depth: usize,
-    in_string: bool,
-    is_escaped: bool,
-    /// Within an array or object that is a member.
-    in_member: bool,
-    is_closed: bool,
-}
-
-impl Scan {
-    /// Goes on over a chunk to the end of a member: what of the chunk belongs to it, and whether it is whole.
-    fn run(&mut self, chunk: &[u8]) -> (usize, usize, bool) {
-        let mut start = if self.in_member { 0 } else { chunk.len() };
-        for (at, byte) in chunk.iter().enumerate() {
-            if self.in_string {
-                match byte {
-                    _ if self.is_escaped => self.is_escaped = false,
-                    b'\\' => self.is_escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    if self.depth == 1 {
-                        self.in_member = true;
-                        start = at;
-                    }
-                    self.depth += 1;
-                }
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 1 && self.in_member {
-                        self.in_member = false;
-                        return (start, at + 1, true);
-                    }
-                    self.is_closed = self.depth == 0;
-                }
-                _ => {}
-            }
+    /// Reads the next JSON file of a tar; false behind the last one.
+    fn entry(&mut self, input: &mut dyn BufRead) -> io::Result<bool> {
+        let Layout::Entries(entries) = &mut self.layout else { return Ok(false) };
+        if !entries.open(input)? {
+            return Ok(false);
         }
-        (start, chunk.len(), false)
+        loop {
+            let Layout::Entries(entries) = &mut self.layout else { return Ok(false) };
+            let chunk = entries.chunk(input)?;
+            if chunk.is_empty() {
+                return entries.close(input).map(|()| true);
+            }
+            let used = chunk.len();
+            let part = chunk.to_vec();
+            entries.consume(input, used);
+            self.add(&part);
+        }
     }
+}
 
-    fn end(&self) -> io::Result<()> {
-        if self.is_closed && self.depth == 0 {
-            return Ok(());
-        }
-        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the JSON is cut short"))
+/// Whether a stream that starts so is one array, or one object of kills.
+fn is_one_value(start: &[u8]) -> bool {
+    if start.trim_ascii() == b"{}" {
+        return true;
+    }
+    let mut start = start.iter().filter(|byte| !byte.is_ascii_whitespace());
+    match start.next() {
+        Some(b'[') => true,
+        Some(b'{') => start.next() == Some(&b'"') && start.next().is_some_and(u8::is_ascii_digit),
+        _ => false,
     }
 }
 

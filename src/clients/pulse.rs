@@ -1,0 +1,68 @@
+//! Signs of life of feeds, for whoever must judge them from outside.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Shared by the feed that keeps it and those that look at it.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<Mutex<Beat>>);
+
+/// What a feed showed last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Since when it is connected, if it is.
+    pub connected_at: Option<Instant>,
+    /// When the last byte came, of whatever meaning.
+    pub heard_at: Option<Instant>,
+    /// Why it is not connected.
+    pub problem: Option<String>,
+}
+
+impl Pulse {
+    /// What it showed last.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A connection stands.
+    pub fn connected(&self, now: Instant) {
+        self.update(|beat| *beat = Beat { connected_at: Some(now), heard_at: Some(now), problem: None });
+    }
+
+    /// Something came.
+    pub fn heard(&self, now: Instant) {
+        self.update(|beat| beat.heard_at = Some(now));
+    }
+
+    /// There is no connection, and why.
+    pub fn lost(&self, problem: String) {
+        self.update(|beat| (beat.connected_at, beat.problem) = (None, Some(problem)));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Beat)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// How long after its last look at the end of what there is a feed that is asked counts as up to date.
+const AT_TIP_FOR: Duration = Duration::from_secs(60);
+
+/// Whether a feed that is asked, file by file, has read all that there is.
+#[derive(Debug, Clone, Default)]
+pub struct Tip(Arc<Mutex<Option<Instant>>>);
+
+impl Tip {
+    /// There was nothing more at that time.
+    pub fn reached(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Whether it was up to date a moment ago.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < AT_TIP_FOR)
+    }
+}

@@ -1,0 +1,434 @@
+//! Two feeds as one: a primary that is fast and forgets, and a fallback that can be asked again.
+//!
+//! Both are read all the time. While the primary serves, the fallback's kills are held until the primary's copy is safe (stored, and
+//! whole); then only the fallback's mark moves. A held kill goes on by itself
+//!
+//! * when the primary has not brought it within `behind`, or what the primary brought failed or could not be completed;
+//! * at once while the primary is not connected, and for the half minute after that, since it repeats nothing;
+//! * at once while the fallback reads up what it has missed;
+//! * at once while the fallback serves.
+//!
+//! So whatever the primary loses, by a cut, a crash of ours or of theirs, a wedge, or silently, comes from the fallback, and the fallback's
+//! checkpoint never passes a kill that is not safe. Copies meet in `deduplicate` and in the store. What the fallback itself has forgotten is
+//! its own matter (`zkillboard` reads the daily history).
+//!
+//! Which feed **serves** is decided by [`judge`]: it shows in `/api/pipelines`, in the log and in the metrics. Time in which the pipeline
+//! did not ask for anything (it was full, or the database away) counts neither as the primary's silence nor as a kill's absence.
+
+mod acks;
+mod hold;
+pub mod judge;
+mod side;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source};
+use jiff::{SignedDuration, Timestamp};
+use metrics::{Counter, Gauge};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::clients::pulse::{Pulse, Tip};
+use crate::duration::Span;
+use crate::feeds::{Feeds, Standing};
+use crate::killmail::wire::peek;
+use crate::killmail::{Kill, KillmailId};
+
+use acks::Acks;
+use hold::{Hold, Mode};
+use judge::{Judge, Limits, Signs, State};
+use side::Side;
+
+/// Between two looks at how it stands.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// After a connection is made, kills of before it may still be new to the fallback.
+const EXCUSED_FOR: Duration = Duration::from_secs(30);
+/// The primary's service drops kills that are older than an hour when it first sees them: these are not expected of it.
+const LATE_AFTER: SignedDuration = SignedDuration::from_mins(50);
+/// What one feed may hand over while the other's messages are taken.
+const SIDE_ROOM: usize = 100;
+/// A pause between pulls beyond this is time in which nobody listened.
+const ASLEEP_AFTER: Duration = Duration::from_secs(1);
+
+/// `[source.failover]`, with `primary.<kind>` and `fallback.<kind>`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config<P, F> {
+    /// Nothing at all from the primary for this long: the fallback serves.
+    #[serde(default = "silence")]
+    pub silence: Span,
+    /// A kill that only the fallback has had for this long: the fallback serves.
+    #[serde(default = "two_minutes")]
+    pub behind: Span,
+    /// How long the primary must have worked well before it serves again.
+    #[serde(default = "two_minutes")]
+    pub healthy_for: Span,
+    /// The feed that serves when it can.
+    pub primary: P,
+    /// The feed that remembers.
+    pub fallback: F,
+}
+
+fn silence() -> Span {
+    Span::from_secs(90)
+}
+
+fn two_minutes() -> Span {
+    Span::from_secs(120)
+}
+
+impl<P, F> Config<P, F> {
+    /// The limits, if they make sense.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn limits(&self) -> Result<Limits, String> {
+        for (name, span) in [("silence", self.silence), ("behind", self.behind), ("healthy_for", self.healthy_for)] {
+            if span.0 < Duration::from_secs(1) {
+                return Err(format!("use a {name} of {span}: less than 1s would switch all the time"));
+            }
+        }
+        Ok(Limits { silence: self.silence.0, behind: self.behind.0, healthy_for: self.healthy_for.0 })
+    }
+}
+
+/// One of the two feeds, before it is built.
+#[derive(Clone)]
+pub struct Feed {
+    /// Its name in logs, metrics and the column `source`.
+    pub name: &'static str,
+    /// What builds it.
+    pub factory: Arc<dyn Factory<Kill>>,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Feed").field(&self.name).finish()
+    }
+}
+
+/// Builds the source.
+#[derive(Debug)]
+pub struct Failover {
+    primary: Feed,
+    pulse: Pulse,
+    fallback: Feed,
+    tip: Tip,
+    limits: Limits,
+    board: Board,
+    acks: Arc<Acks>,
+}
+
+impl Failover {
+    /// Of a primary that shows its `pulse`, and a fallback that shows whether it is at the `tip` of what there is.
+    #[must_use]
+    pub fn new(
+        pipeline: &str,
+        (primary, pulse): (Feed, Pulse),
+        (fallback, tip): (Feed, Tip),
+        limits: Limits,
+        feeds: Arc<Feeds>,
+    ) -> Self {
+        let acks = Arc::new(Acks::new(fallback.factory.acknowledger()));
+        let board = Board::new(pipeline, primary.name, fallback.name, feeds);
+        Self { primary, pulse, fallback, tip, limits, board, acks }
+    }
+}
+
+#[async_trait]
+impl Factory<Kill> for Failover {
+    async fn build(&self, index: usize) -> Result<Box<dyn Source<Kill>>, Failure> {
+        let (primary, fallback) = (self.primary.factory.build(index).await?, self.fallback.factory.build(index).await?);
+        let now = Instant::now();
+        let judge = Judge::new(self.limits, now);
+        self.board.show(&judge, 0);
+        Ok(Box::new(Both {
+            primary: Side::new(primary),
+            fallback: Side::new(fallback),
+            pulse: self.pulse.clone(),
+            tip: self.tip.clone(),
+            acks: self.acks.clone(),
+            board: self.board.clone(),
+            limits: self.limits,
+            judge,
+            hold: Hold::default(),
+            ready: VecDeque::new(),
+            waking: Waking { seen_at: now, woken_at: now, asleep: Duration::ZERO },
+            looked_at: None,
+            brought: 0,
+        }))
+    }
+
+    fn acknowledger(&self) -> Arc<dyn Acknowledger<Kill>> {
+        self.acks.clone()
+    }
+}
+
+/// A clock that stands still while nobody asks.
+#[derive(Debug)]
+struct Waking {
+    /// When it was last seen to be awake: several times a second while anybody asks.
+    seen_at: Instant,
+    woken_at: Instant,
+    asleep: Duration,
+}
+
+impl Waking {
+    fn at(&mut self, now: Instant) {
+        let away = now.duration_since(self.seen_at);
+        if away > ASLEEP_AFTER {
+            self.asleep += away;
+            self.woken_at = now;
+        }
+        self.seen_at = now;
+    }
+
+    fn time(&self, now: Instant) -> Instant {
+        now.checked_sub(self.asleep).unwrap_or(now)
+    }
+
+    /// Since then, as far as anybody listened.
+    fn since(&self, then: Option<Instant>, now: Instant) -> Duration {
+        now.duration_since(then.unwrap_or(self.woken_at).max(self.woken_at))
+    }
+}
+
+/// Both feeds, and what is known of them.
+struct Both {
+    primary: Side,
+    fallback: Side,
+    pulse: Pulse,
+    tip: Tip,
+    acks: Arc<Acks>,
+    board: Board,
+    limits: Limits,
+    judge: Judge,
+    hold: Hold,
+    /// To be handed over: at most what both feeds had room for, and what was held.
+    ready: VecDeque<Message<Kill>>,
+    waking: Waking,
+    looked_at: Option<Instant>,
+    /// Kills of the primary since the last look.
+    brought: u64,
+}
+
+#[async_trait]
+impl Source<Kill> for Both {
+    async fn pull(&mut self, demand: &mut Demand<Kill>) -> Result<Flow, Failure> {
+        loop {
+            let now = Instant::now();
+            self.waking.at(now);
+            if self.looked_at.is_none_or(|before| now.duration_since(before) >= LOOK_EVERY) {
+                self.looked_at = Some(now);
+                self.look(now).await;
+            }
+            self.hand_over(demand);
+            if !demand.is_empty() {
+                return Ok(Flow::More);
+            }
+            if self.primary.is_finished() && self.fallback.is_finished() && self.hold.len() == 0 {
+                return Ok(Flow::Finished);
+            }
+            if demand.is_interrupted() && !self.primary.is_pulling() && !self.fallback.is_pulling() {
+                return Ok(Flow::More);
+            }
+            self.wait(demand).await?;
+        }
+    }
+
+    async fn close(&mut self) {
+        self.look(Instant::now()).await;
+        self.primary.close().await;
+        self.fallback.close().await;
+    }
+}
+
+impl Both {
+    /// Waits for either feed, or for the next look. Pulls that an interrupt calls back are waited for: they may hold kills.
+    async fn wait(&mut self, demand: &Demand<Kill>) -> Result<(), Failure> {
+        if !demand.is_interrupted() {
+            self.primary.start(|| demand.share(SIDE_ROOM));
+            let room = self.hold.room().min(SIDE_ROOM);
+            if room > 0 {
+                self.fallback.start(|| demand.share(room));
+            }
+        }
+        tokio::select! {
+            biased;
+            (messages, flow) = self.primary.pulled() => {
+                self.take_primary(messages);
+                flow
+            }
+            (messages, flow) = self.fallback.pulled() => {
+                self.take_fallback(messages);
+                flow
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+        }
+    }
+
+    fn take_primary(&mut self, messages: Vec<Message<Kill>>) {
+        self.brought += messages.len() as u64;
+        for message in messages {
+            let id = peek(&message.payload.raw).map(|peek| peek.killmail_id);
+            if let Some(id) = id {
+                self.acks.brought().insert(id);
+            }
+            let position = id.map_or(0, |id| id.get().unsigned_abs());
+            self.ready.push_back(message.with_position(0, position));
+        }
+    }
+
+    /// Holds what the primary may bring; the rest goes on.
+    fn take_fallback(&mut self, messages: Vec<Message<Kill>>) {
+        let now = self.waking.time(Instant::now());
+        let is_at_tip = self.tip.is_reached();
+        for message in messages {
+            match expected(&message) {
+                Some(id) if is_at_tip => self.hold.push(message, id, now),
+                _ => {
+                    self.board.gap(1);
+                    self.ready.push_back(self.acks.of_fallback(message));
+                }
+            }
+        }
+        // Not only at the next look: while the fallback serves, its kills are not to wait.
+        self.looked_at = self.looked_at.filter(|_| self.judge.state().is_primary());
+    }
+
+    fn hand_over(&mut self, demand: &mut Demand<Kill>) {
+        let count = self.ready.len().min(demand.room());
+        demand.reserve(count);
+        self.ready.drain(..count).for_each(|message| demand.push(message));
+    }
+
+    /// Judges the primary, and lets go what need not be held any more.
+    async fn look(&mut self, now: Instant) {
+        let time = self.waking.time(now);
+        let beat = self.pulse.beat();
+        let is_excused = beat.connected_at.is_none_or(|at| now.duration_since(at) < EXCUSED_FOR);
+        let mode = match (is_excused, self.judge.state().is_primary()) {
+            (true, _) => Mode::Excuse,
+            (false, true) => Mode::Wait,
+            (false, false) => Mode::Watch,
+        };
+        let released = self.hold.release(&self.acks.brought(), time, self.limits.behind, mode);
+        self.board.gap(released.absent);
+        self.ready.extend(released.needed.into_iter().map(|message| self.acks.of_fallback(message)));
+        self.acks.cover(released.covered).await;
+        let signs = Signs {
+            is_connected: beat.connected_at.is_some(),
+            problem: beat.problem,
+            silent_for: self.waking.since(beat.heard_at, now),
+            waiting_for: self.hold.waiting_for(time),
+            missing: released.missing,
+            brought: std::mem::take(&mut self.brought),
+        };
+        let was_primary = self.judge.state().is_primary();
+        if self.judge.look(time, &signs) {
+            self.board.changed(&self.judge, was_primary);
+            // What is held need not wait for the next look.
+            self.looked_at = None;
+        }
+        self.board.show(&self.judge, self.hold.len());
+    }
+}
+
+/// The kill, if the primary is to bring it too: not one of long ago, nor a correction, nor what cannot be told apart.
+fn expected(message: &Message<Kill>) -> Option<KillmailId> {
+    let kill = &message.payload;
+    let peek = peek(&kill.raw).filter(|_| message.is_active() && !kill.revises)?;
+    let is_late = peek.time.is_none_or(|time| kill.received_at.duration_since(time) > LATE_AFTER);
+    (!is_late).then_some(peek.killmail_id)
+}
+
+/// Where it is shown how both stand.
+#[derive(Debug, Clone)]
+struct Board {
+    pipeline: String,
+    primary: &'static str,
+    fallback: &'static str,
+    feeds: Arc<Feeds>,
+    held: Gauge,
+    gap: Counter,
+}
+
+impl Board {
+    fn new(pipeline: &str, primary: &'static str, fallback: &'static str, feeds: Arc<Feeds>) -> Self {
+        let labels = [("pipeline", pipeline.to_owned()), ("source", fallback.to_owned())];
+        for source in [primary, fallback] {
+            let labels = [("pipeline", pipeline.to_owned()), ("source", source.to_owned())];
+            metrics::counter!("broadside_source_switches_total", &labels).increment(0);
+        }
+        Self {
+            pipeline: pipeline.to_owned(),
+            primary,
+            fallback,
+            feeds,
+            held: metrics::gauge!("broadside_source_held", &labels),
+            gap: metrics::counter!("broadside_source_gap_messages_total", &labels),
+        }
+    }
+
+    fn serving(&self, state: State) -> &'static str {
+        if state.is_primary() { self.primary } else { self.fallback }
+    }
+
+    /// Kills go on that the primary did not bring.
+    fn gap(&self, kills: u64) {
+        self.gap.increment(kills);
+        if kills > 0 {
+            self.feeds.update(&self.pipeline, |standing| standing.gap_messages += kills);
+        }
+    }
+
+    fn changed(&self, judge: &Judge, was_primary: bool) {
+        let (pipeline, state) = (&self.pipeline, judge.state());
+        let (serving, reason) = (self.serving(state), judge.reason().unwrap_or_default());
+        if state.is_primary() == was_primary {
+            tracing::info!(pipeline, serving, state = state.as_str(), reason, "the feed's state");
+            return;
+        }
+        let labels = [("pipeline", pipeline.clone()), ("source", serving.to_owned())];
+        metrics::counter!("broadside_source_switches_total", &labels).increment(1);
+        self.feeds.update(pipeline, |standing| standing.switches += 1);
+        if state.is_primary() {
+            tracing::info!(pipeline, serving, "the primary feed serves again");
+        } else {
+            tracing::warn!(pipeline, serving, reason, "the fallback feed serves");
+        }
+    }
+
+    fn show(&self, judge: &Judge, held: usize) {
+        let state = judge.state();
+        self.held.set(held as f64);
+        for any in State::ALL {
+            let labels = [("pipeline", self.pipeline.clone()), ("state", any.as_str().to_owned())];
+            metrics::gauge!("broadside_source_state", &labels).set(f64::from(any == state));
+        }
+        let fresh = || Standing {
+            primary: Some(self.primary),
+            fallback: self.fallback,
+            serving: self.primary,
+            state: "",
+            reason: None,
+            since: Timestamp::now(),
+            switches: 0,
+            held: 0,
+            gap_messages: 0,
+        };
+        self.feeds.set(&self.pipeline, fresh, |standing| {
+            if standing.state != state.as_str() {
+                standing.since = Timestamp::now();
+            }
+            standing.serving = self.serving(state);
+            standing.state = state.as_str();
+            standing.reason = judge.reason().map(str::to_owned);
+            standing.held = held;
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! Two feeds as one, on a paused clock: what goes on when, and that nothing is lost.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod losing;
+mod serving;
+mod world;
