@@ -2,7 +2,7 @@
 //!
 //! Two sources read them: `history` (a backfill of days) and `zkillboard` (whose position is older than the live files go back).
 //! A day's files lie in a [`Spool`] from the moment they have come until whoever reads them says that every kill is safe
-//! ([`Spool::settled`]): a process that dies does not fetch them again.
+//! ([`Spool::settled`]): a process that dies does not fetch them again. When nothing more is to be read, [`Spool::close`] takes the folder away.
 
 mod day;
 mod list;

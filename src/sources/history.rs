@@ -328,5 +328,6 @@ impl Source<Kill> for HistorySource {
 
     async fn close(&mut self) {
         self.shared.checkpoints.save_all().await;
+        self.shared.spool.close().await;
     }
 }
