@@ -64,6 +64,11 @@ impl Config {
             }),
         })
     }
+
+    /// Removes the spool's folder if nothing is left in it: when the pipeline has ended, well or badly.
+    pub async fn clean_up(&self) {
+        Spool::new(&self.spool).close().await;
+    }
 }
 
 /// How far the reading has come; shared with whoever shows it.
@@ -328,6 +333,5 @@ impl Source<Kill> for HistorySource {
 
     async fn close(&mut self) {
         self.shared.checkpoints.save_all().await;
-        self.shared.spool.close().await;
     }
 }

@@ -4,6 +4,7 @@
 
 mod archives;
 mod day;
+#[allow(dead_code, reason = "each test binary uses its part")]
 mod server;
 mod source;
 

@@ -13,6 +13,8 @@ pub(crate) enum Answer {
     Cut(Vec<u8>, usize),
     /// The same from a server that can go on where it broke off. `None`: does not break off.
     Resumable(Vec<u8>, Option<usize>),
+    /// Likewise; behind so many bytes of the whole, nothing comes until the client goes.
+    ResumableStalled(Vec<u8>, usize),
     /// Sends so many bytes, and then nothing until the client goes.
     Stalled(Vec<u8>, usize),
     /// A status, and headers with their line ends.
@@ -98,19 +100,25 @@ fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
             socket.read(&mut [0]).map(drop)
         }
         Answer::Status(status, headers) => send(&mut socket, &format!("{status} Well"), headers, b"<html>", 6),
-        Answer::Resumable(body, cut) => {
-            let start = range.unwrap_or(0).min(body.len());
-            let (status, place) = if range.is_some() {
-                let whole = body.len();
-                ("206 Partial Content", format!("content-range: bytes {start}-{}/{whole}\r\n", whole - 1))
-            } else {
-                ("200 OK", String::new())
-            };
-            let headers = format!("accept-ranges: bytes\r\netag: \"one\"\r\n{place}");
-            let rest = &body[start..];
-            send(&mut socket, status, &headers, rest, cut.unwrap_or(rest.len()))
+        Answer::Resumable(body, cut) => resume(&mut socket, &body, range.unwrap_or(0), cut),
+        Answer::ResumableStalled(body, at) => {
+            let start = range.unwrap_or(0);
+            resume(&mut socket, &body, start, Some(at - start))?;
+            socket.read(&mut [0]).map(drop)
         }
     }
+}
+
+fn resume(socket: &mut TcpStream, body: &[u8], start: usize, cut: Option<usize>) -> std::io::Result<()> {
+    let (status, place) = if start > 0 {
+        let whole = body.len();
+        ("206 Partial Content", format!("content-range: bytes {start}-{}/{whole}\r\n", whole - 1))
+    } else {
+        ("200 OK", String::new())
+    };
+    let headers = format!("accept-ranges: bytes\r\netag: \"one\"\r\n{place}");
+    let rest = &body[start..];
+    send(socket, status, &headers, rest, cut.unwrap_or(rest.len()))
 }
 
 fn header(head: &str, name: &str) -> Option<String> {

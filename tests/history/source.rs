@@ -41,10 +41,13 @@ impl World {
         self.folder.path().join("spool")
     }
 
-    fn open(&self, days: impl IntoIterator<Item = i8>) -> Days {
+    fn config(&self, days: impl IntoIterator<Item = i8>) -> Config {
         let days = days.into_iter().map(day).collect();
-        let config = Config { archivist: Archivist::Zkillboard, base: self.server.url(), days, spool: self.spool() };
-        config.open("kills", &self.resources).unwrap()
+        Config { archivist: Archivist::Zkillboard, base: self.server.url(), days, spool: self.spool() }
+    }
+
+    fn open(&self, days: impl IntoIterator<Item = i8>) -> Days {
+        self.config(days).open("kills", &self.resources).unwrap()
     }
 
     /// Reads to the end, or to `most` kills, as an engine whose batches end as `settle` says; what is safe is stored.
@@ -72,6 +75,7 @@ impl World {
             }
         };
         source.close().await;
+        self.config([]).clean_up().await;
         Read { ids, end }
     }
 }
@@ -176,7 +180,7 @@ async fn a_day_stays_in_the_spool_until_its_last_kill_is_safe() {
         days.acknowledger().acknowledge(message.reference(), std::slice::from_mut(message)).await;
     }
     assert_eq!(std::fs::read_dir(world.spool()).unwrap().count(), 0);
-    source.close().await;
+    world.config([]).clean_up().await;
     assert!(!world.spool().exists());
 }
 

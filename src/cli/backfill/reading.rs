@@ -59,7 +59,7 @@ impl Reading {
         let counts = present.total;
         let now = present.counts.unwrap_or_default();
         let mut text = format!(
-            "days {over} of {}{}; kills {}, {} stored before",
+            "days {over} of {}{}; kills {}, {} known before",
             days.days,
             if before > 0 { format!(" ({before} done before)") } else { String::new() },
             HumanCount(counts.read + now.read),
