@@ -37,6 +37,16 @@ impl Error {
         matches!(self, Self::Fetch(client::Error::NotPublished { .. }))
     }
 
+    /// Other days may be had all the same: it is neither the disk nor the store.
+    #[must_use]
+    pub fn is_of_the_day(&self) -> bool {
+        match self {
+            Self::Fetch(error) => !matches!(error, client::Error::File(_)),
+            Self::Read(_) => true,
+            Self::Spool { .. } | Self::Store(_) => false,
+        }
+    }
+
     /// A later attempt may fare better.
     #[must_use]
     pub fn is_transient(&self) -> bool {

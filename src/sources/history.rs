@@ -1,7 +1,7 @@
 //! Days of history, one after the other: for `backfill --day`. Finite.
 //!
-//! Hands over what the store lacks of each day; see [`history`](crate::history). A day that is not published is said and passed over; so is one that cannot be had
-//! now, but two of these in a row end the reading: then the service is away. The source fails at its end with the names of the days that were not to be had.
+//! Hands over what the store lacks of each day; see [`history`](crate::history). A day that is not published is said and passed over; so is one that cannot be had,
+//! but two of these in a row end the reading: then something is wrong with the service. The source fails at its end with the names of the days that were not to be had.
 //!
 //! Redelivers: how far a day has come is kept as a checkpoint. When every kill of a day is safe, its files leave the spool; and when all days are,
 //! their checkpoints are removed. Until then the same command passes over the days that were done within the last 24 hours.
@@ -24,7 +24,7 @@ use crate::store::Store;
 
 /// How long a day that was done is passed over by the same command.
 const DONE_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// Days in a row that cannot be had now.
+/// Days in a row that cannot be had.
 const AWAY_MAX: usize = 2;
 
 /// Which days, and from where.
@@ -168,7 +168,7 @@ struct Work {
     version: String,
     unpublished: Vec<Date>,
     broken: Vec<String>,
-    /// Days in a row that could not be had now.
+    /// Days in a row that could not be had.
     away: usize,
 }
 
@@ -215,7 +215,7 @@ impl Shared {
                 self.progress.at(day.counts());
                 Ok(Some(day))
             }
-            Err(error) if error.is_not_published() || error.is_transient() => {
+            Err(error) if error.is_of_the_day() => {
                 self.pass_over(index, &error).await?;
                 Ok(None)
             }

@@ -202,6 +202,21 @@ async fn days_that_are_not_published_are_named_at_the_end_and_the_others_go_on()
 }
 
 #[tokio::test]
+async fn a_day_that_cannot_be_had_is_passed_over_and_two_in_a_row_end_the_reading() {
+    let world = World::new().await;
+    world.serve([2, 4, 7]);
+    for day in [3, 5, 6] {
+        world.server.answer(&format!("/history/2026010{day}.json"), [Answer::Status(400, "")]);
+    }
+    let read = world.read(&world.open(1..=7), 100, all).await;
+    assert_eq!(read.ids, (21..=30).chain(41..=50).collect::<Vec<_>>());
+    let error = read.end.unwrap_err().error;
+    let days = [3, 5, 6]
+        .map(|day| format!("2026-01-0{day}: failed to get history/2026010{day}.json from zkillboard: status 400"));
+    assert_eq!(error, format!("not published: 2026-01-01; {}", days.join("; ")));
+}
+
+#[tokio::test]
 async fn a_spool_that_cannot_be_written_ends_the_reading_at_once() {
     let world = World::new().await;
     world.serve([2, 3]);
