@@ -87,6 +87,16 @@ impl Spool {
         }
     }
 
+    /// How much of a day's killmails has come so far, in bytes. A look at the disk.
+    #[must_use]
+    pub fn arrived(&self, archivist: Archivist, day: Date) -> u64 {
+        let whole = self.path(archivist, Part::Kills, day);
+        let mut part = whole.clone().into_os_string();
+        part.push(".part");
+        let bytes = |path: &Path| std::fs::metadata(path).ok().map(|file| file.len());
+        bytes(Path::new(&part)).or_else(|| bytes(&whole)).unwrap_or_default()
+    }
+
     /// Every kill of the day is safe: its files go.
     pub async fn settled(&self, archivist: Archivist, day: Date) {
         for part in [Part::List, Part::Kills] {

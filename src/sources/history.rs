@@ -51,7 +51,7 @@ impl Config {
         let key = |day: &Date| Some(format!("backfill/{pipeline}/{}/{day}/{}", self.archivist.name(), self.base));
         let keys = self.days.iter().map(key).collect();
         let files = Files { spool: spool.clone(), archivist: self.archivist, days: self.days.clone() };
-        let checkpoints = Checkpoints::new(resources.store.clone(), keys, Some(Arc::new(files)));
+        let checkpoints = Checkpoints::new(resources.store.clone(), keys, Some(Arc::new(files.clone())));
         Ok(Days {
             shared: Arc::new(Shared {
                 history,
@@ -59,7 +59,7 @@ impl Config {
                 store: resources.store.clone(),
                 days: self.days.clone(),
                 checkpoints: Arc::new(checkpoints),
-                progress: Arc::new(Progress { days: self.days.len() as u64, ..Progress::default() }),
+                progress: Arc::new(Progress::new(files)),
                 work: Mutex::default(),
             }),
         })
@@ -72,7 +72,7 @@ impl Config {
 }
 
 /// How far the reading has come; shared with whoever shows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     /// All of them.
     pub days: u64,
@@ -81,6 +81,7 @@ pub struct Progress {
     /// Of those, days that an interrupted run had done.
     pub days_before: AtomicU64,
     present: Mutex<Present>,
+    files: Files,
 }
 
 /// What is being read.
@@ -95,10 +96,26 @@ pub struct Present {
 }
 
 impl Progress {
+    fn new(files: Files) -> Self {
+        Self {
+            days: files.days.len() as u64,
+            days_over: AtomicU64::new(0),
+            days_before: AtomicU64::new(0),
+            present: Mutex::default(),
+            files,
+        }
+    }
+
     /// What is being read, and what has been.
     #[must_use]
     pub fn present(&self) -> Present {
         self.lock().clone()
+    }
+
+    /// Bytes that have come of a day that is being fetched.
+    #[must_use]
+    pub fn arrived(&self, day: Date) -> u64 {
+        self.files.spool.arrived(self.files.archivist, day)
     }
 
     fn lock(&self) -> MutexGuard<'_, Present> {
@@ -126,8 +143,8 @@ impl Progress {
     }
 }
 
-/// Takes the files of days that are done out of the spool.
-#[derive(Debug)]
+/// The days' files in the spool; takes out those of days that are done.
+#[derive(Debug, Clone)]
 struct Files {
     spool: Spool,
     archivist: Archivist,

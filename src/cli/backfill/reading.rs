@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use indicatif::HumanCount;
+use indicatif::{DecimalBytes, HumanCount};
 
 use super::super::progress::Unit;
 use crate::sources::{file, history};
@@ -46,7 +46,10 @@ impl Reading {
         let number = days.days_over.load(Ordering::Relaxed) + 1;
         let kills = match present.counts {
             Some(counts) => format!("{} of {} kills", HumanCount(counts.read), HumanCount(counts.kills)),
-            None => "fetching".to_owned(),
+            None => match days.arrived(day) {
+                0 => "fetching".to_owned(),
+                bytes => format!("fetching, {} so far", DecimalBytes(bytes)),
+            },
         };
         format!("{day} ({number} of {}): {kills}  ", days.days)
     }
