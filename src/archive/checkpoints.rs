@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::killmail::Kill;
-use crate::store::{Error, Store};
+use crate::store::{Store, retry};
 
 /// Between two checkpoints of a part.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -116,17 +116,16 @@ impl Checkpoints {
         Self { store, parts: keys.into_iter().map(part).collect(), settled }
     }
 
-    /// Up to where a part was safe at the last run.
+    /// Up to where a part was safe at the last run. Waits for a store that is away; may be dropped.
     ///
     /// # Errors
-    /// The store does not say.
+    /// The store cannot say.
     pub async fn load(&self, index: usize) -> Result<Place, Failure> {
         let part = &self.parts[index];
         let Some(key) = &part.key else { return Ok(Place::START) };
-        let loaded = self.store.checkpoint(key).await.map_err(|error| match error {
-            Error::Transient(_) => Failure::transient(format!("read the checkpoint: {error}")),
-            _ => Failure::permanent(format!("read the checkpoint: {error}")),
-        })?;
+        let ask = || self.store.checkpoint(key);
+        let loaded = retry::hold(self.store.health(), "tell how far a backfill has come", ask).await;
+        let loaded = loaded.map_err(|error| Failure::permanent(format!("read the checkpoint: {error}")))?;
         let place = loaded.as_deref().map(Place::parse);
         part.state().saved = place.clone();
         Ok(place.unwrap_or(Place::START))

@@ -35,13 +35,14 @@ impl Entries {
             let mut header = Header::new_old();
             input.read_exact(header.as_mut_bytes()).map_err(cut_short)?;
             if header.as_bytes().iter().all(|byte| *byte == 0) {
-                return Ok(false);
+                // What is behind the end says whether the file was unpacked soundly.
+                return io::copy(input, &mut io::sink()).map(|_| false);
             }
             if !is_sound(&header) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the tar is damaged"));
             }
             self.left = header.entry_size()?;
-            self.padding = self.left.next_multiple_of(BLOCK as u64) - self.left;
+            self.padding = self.left.wrapping_neg() % BLOCK as u64;
             match header.entry_type() {
                 EntryType::Regular | EntryType::Continuous if is_json(&header.path_bytes()) => return Ok(true),
                 // Its header says how much there is in another way. Nobody packs kills so.
@@ -75,7 +76,7 @@ impl Entries {
 
     /// Passes over what is left of the entry.
     pub(super) fn close(&mut self, input: &mut dyn BufRead) -> io::Result<()> {
-        let left = std::mem::take(&mut self.left) + std::mem::take(&mut self.padding);
+        let left = std::mem::take(&mut self.left).saturating_add(std::mem::take(&mut self.padding));
         let passed = io::copy(&mut input.take(left), &mut io::sink())?;
         if passed < left { Err(cut_short(io::ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
     }

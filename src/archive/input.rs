@@ -15,7 +15,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 const BZIP2: &[u8] = b"BZh";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// More than that without a record in it is no file of kills, but something that unpacks for ever.
-const BARREN_MAX: u64 = 1 << 30;
+const BARREN_MAX: u64 = 256_000_000;
 
 /// A file to be read from its start, without its byte order mark.
 pub(super) struct Input {
@@ -69,7 +69,7 @@ impl Read for Input {
 impl BufRead for Input {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.barren > BARREN_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a gigabyte without a record in it"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "256 MB without a record in them"));
         }
         if self.is_in_head() {
             return self.head.fill_buf();

@@ -86,6 +86,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let pipeline = pipeline.context("failed to start the pipeline")?;
     let started = Instant::now();
     let (ended, interrupted) = watch(&pipeline, &reading, &mut signals).await;
+    if let Some(days) = &days {
+        days.clean_up().await;
+    }
     store.close().await;
     print(&ledgers(std::slice::from_ref(&ended)));
     reading.summary().iter().for_each(|summary| print(summary));

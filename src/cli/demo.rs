@@ -70,8 +70,13 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let feed = simulator::Config { rate: args.rate, inputs: args.input, ..simulator::Config::default() };
     let simulator = Simulator::start(feed).await.map_err(|error| anyhow::anyhow!("failed to {error}"))?;
     let url = simulator.url();
-    // The feed's address is told to the pipelines alone: the environment of the process stays as it is.
-    let lookup = |name: &str| if name == "WANDERER_URL" { Some(url.clone()) } else { environment::process(name) };
+    // The addresses are told to the pipelines alone: the environment of the process stays as it is.
+    let lookup = |name: &str| match name {
+        "WANDERER_URL" => Some(url.clone()),
+        "ZKILLBOARD_URL" => Some(simulator.zkillboard_url()),
+        "ESI_URL" => Some(simulator.esi_url()),
+        _ => environment::process(name),
+    };
     let selection = select(&[], args.pipelines.as_deref(), &lookup)?.enabled()?;
     let metrics = telemetry::install_metrics()?;
     let folder = tempfile::Builder::new().prefix("broadside-demo-").tempdir();

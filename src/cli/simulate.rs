@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::simulator::{Config, Simulator};
 
-/// Serve made-up or recorded killmails as wanderer-kills would.
+/// Serve made-up or recorded killmails as wanderer-kills would, and as zKillboard's numbered files and ESI would.
 ///
 /// Publishing begins when the first client connects. Ends on SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
@@ -57,6 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .context("failed to listen for signals")?;
     let simulator = Simulator::start(config).await.map_err(|error| anyhow::anyhow!("failed to {error}"))?;
     println!("feed at {}", simulator.url());
+    println!("numbered files at {}, ESI at {}", simulator.zkillboard_url(), simulator.esi_url());
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

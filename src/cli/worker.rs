@@ -18,8 +18,6 @@ use super::signals::Signals;
 use super::upkeep::keep_partitions;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
-use crate::hub::Hub;
-use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -40,16 +38,7 @@ pub(super) struct Worker {
 
 /// What components share.
 pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool) -> Resources {
-    Resources {
-        store,
-        hub: Arc::new(Hub::default()),
-        recent: Arc::new(RecentKills::default()),
-        clients: Arc::default(),
-        feeds: Arc::default(),
-        stored: Arc::default(),
-        contact: settings.contact.clone(),
-        events,
-    }
+    Resources { contact: settings.contact.clone(), events, ..Resources::new(store) }
 }
 
 /// Refuses definitions whose sources lack something, before anything is opened.

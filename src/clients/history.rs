@@ -21,10 +21,10 @@ use super::service::{Error as ServiceError, Manners, Service};
 const LIST_MAX: u64 = 64_000_000;
 /// A day has some tens of megabytes.
 const KILLS_MAX: u64 = 2_000_000_000;
-/// A file a second at most: each is work for hours or at least seconds.
+/// Days that are stored cost a list each and nothing more: they may go by quickly.
 const MANNERS: Manners = Manners {
     name: "",
-    per_second: NonZeroU32::new(1),
+    per_second: NonZeroU32::new(4),
     concurrency: 1,
     body_max: 1_000_000,
     call_timeout: Duration::from_secs(60),

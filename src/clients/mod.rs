@@ -12,7 +12,6 @@ pub mod history;
 pub mod pulse;
 pub mod retry;
 pub mod service;
-pub mod shared;
 pub mod wanderer;
 pub mod zkillboard;
 

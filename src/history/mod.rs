@@ -2,7 +2,7 @@
 //!
 //! Two sources read them: `history` (a backfill of days) and `zkillboard` (whose position is older than the live files go back).
 //! A day's files lie in a [`Spool`] from the moment they have come until whoever reads them says that every kill is safe
-//! ([`Spool::settled`]): a process that dies does not fetch them again.
+//! ([`Spool::settled`]): a process that dies does not fetch them again. When nothing more is to be read, [`Spool::close`] takes the folder away.
 
 mod day;
 mod list;
@@ -35,6 +35,16 @@ impl Error {
     #[must_use]
     pub fn is_not_published(&self) -> bool {
         matches!(self, Self::Fetch(client::Error::NotPublished { .. }))
+    }
+
+    /// Other days may be had all the same: it is neither the disk nor the store.
+    #[must_use]
+    pub fn is_of_the_day(&self) -> bool {
+        match self {
+            Self::Fetch(error) => !matches!(error, client::Error::File(_)),
+            Self::Read(_) => true,
+            Self::Spool { .. } | Self::Store(_) => false,
+        }
     }
 
     /// A later attempt may fare better.

@@ -17,16 +17,23 @@ const RETRIES: usize = 7;
 const WAIT_LEAST: Duration = Duration::from_secs(1);
 const WAIT_MOST: Duration = Duration::from_secs(60);
 
-/// A folder, made when it is needed and removed when it is empty. For one process at a time.
+/// A folder, made when it is needed. For one process at a time.
 #[derive(Debug, Clone)]
 pub struct Spool {
     folder: PathBuf,
+    wait: Duration,
 }
 
 impl Spool {
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), wait: WAIT_LEAST }
+    }
+
+    /// With another wait before the second attempt to get a file; each further one doubles it.
+    #[must_use]
+    pub fn with_wait(self, wait: Duration) -> Self {
+        Self { wait, ..self }
     }
 
     /// A file of a day, as `check` reads it: what lies here already, or else fetched, again and again while that may help.
@@ -42,7 +49,7 @@ impl Spool {
         fs::create_dir_all(&self.folder).await.map_err(|source| self.error(source))?;
         let path = self.path(history.archivist(), part, day);
         let attempt = || self.attempt(history, part, day, &path, check);
-        let waits = ExponentialBuilder::default().with_min_delay(WAIT_LEAST).with_max_delay(WAIT_MOST);
+        let waits = ExponentialBuilder::default().with_min_delay(self.wait).with_max_delay(WAIT_MOST);
         let found = attempt
             .retry(waits.with_max_times(RETRIES).with_jitter())
             .when(|error: &Error| matches!(error, Error::Fetch(error) if error.is_transient()))
@@ -80,7 +87,17 @@ impl Spool {
         }
     }
 
-    /// Every kill of the day is safe: its files go, and with the last of them the folder.
+    /// How much of a day's killmails has come so far, in bytes. A look at the disk.
+    #[must_use]
+    pub fn arrived(&self, archivist: Archivist, day: Date) -> u64 {
+        let whole = self.path(archivist, Part::Kills, day);
+        let mut part = whole.clone().into_os_string();
+        part.push(".part");
+        let bytes = |path: &Path| std::fs::metadata(path).ok().map(|file| file.len());
+        bytes(Path::new(&part)).or_else(|| bytes(&whole)).unwrap_or_default()
+    }
+
+    /// Every kill of the day is safe: its files go.
     pub async fn settled(&self, archivist: Archivist, day: Date) {
         for part in [Part::List, Part::Kills] {
             let path = self.path(archivist, part, day);
@@ -91,7 +108,10 @@ impl Spool {
                 _ => {}
             }
         }
-        // Anything that is left in it is somebody's.
+    }
+
+    /// Removes the folder, if nothing is left in it. Not while a day is fetched, which needs it.
+    pub async fn close(&self) {
         let _ = fs::remove_dir(&self.folder).await;
     }
 

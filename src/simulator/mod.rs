@@ -1,4 +1,5 @@
-//! A stand-in for the outside: a feed of killmails on loopback that speaks both dialects of wanderer-kills.
+//! A stand-in for the outside: a feed of killmails on loopback that speaks both dialects of wanderer-kills; and, with the same kills,
+//! zKillboard's numbered files (below `/r2z2`) and ESI's killmails (below `/esi`).
 //!
 //! `demo`, `simulate` and the tests use it. It publishes kills at a steady pace once somebody listens, to everyone who
 //! does; a client that falls [`BACKLOG`] kills behind is disconnected, and nothing is repeated, as with the real service.
@@ -9,6 +10,7 @@ mod faults;
 mod ledger;
 mod publisher;
 mod routes;
+mod shelf;
 mod supply;
 
 use std::net::SocketAddr;
@@ -130,6 +132,18 @@ impl Simulator {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The base address of the numbered files.
+    #[must_use]
+    pub fn zkillboard_url(&self) -> String {
+        format!("{}/r2z2", self.url())
+    }
+
+    /// The base address of ESI.
+    #[must_use]
+    pub fn esi_url(&self) -> String {
+        format!("{}/esi", self.url())
     }
 
     /// How many kills were published and handed over, to how many connections.

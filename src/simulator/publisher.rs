@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
+use super::shelf::Shelf;
 use super::supply::{Published, Supply};
 use super::{BACKLOG, Config};
 
@@ -21,6 +22,7 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Audience {
     ledger: Ledger,
+    shelf: Shelf,
     seats: Mutex<Seats>,
     arrived: Notify,
 }
@@ -33,11 +35,15 @@ struct Seats {
 
 impl Audience {
     pub(super) fn new(ledger: Ledger) -> Self {
-        Self { ledger, seats: Mutex::default(), arrived: Notify::new() }
+        Self { ledger, shelf: Shelf::default(), seats: Mutex::default(), arrived: Notify::new() }
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     fn seats<R>(&self, use_them: impl FnOnce(&mut Seats) -> R) -> R {
@@ -65,6 +71,7 @@ impl Audience {
 
     fn publish(&self, kill: &Arc<Published>) {
         self.ledger.publish(kill.id);
+        self.shelf.put(kill);
         self.seats(|seats| {
             if seats.history.len() == HISTORY {
                 seats.history.pop_front();

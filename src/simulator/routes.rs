@@ -1,15 +1,18 @@
-//! The simulator's routes: two streams, and two signs of health.
+//! The simulator's routes: two streams, numbered files, killmails, and two signs of health.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +47,9 @@ pub(super) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/api/v1/kills/stream", get(async |shared, query| open(&shared, &query, false)))
         .route("/api/v1/kills/stream/enhanced", get(async |shared, query| open(&shared, &query, true)))
+        .route("/r2z2/ephemeral/{file}", get(file))
+        .route("/esi/killmails/{id}/{hash}", get(killmail))
+        .route("/esi/killmails/{id}/{hash}/", get(killmail))
         .route("/health", get(async || Json(json!({"healthy": true, "timestamp": jiff::Timestamp::now()}))))
         .route("/ping", get(async || "pong"))
         .with_state(shared)
@@ -85,6 +91,42 @@ fn open(State(shared): &State<Shared>, Query(query): &Query<HashMap<String, Stri
     };
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
     (headers, Body::from_stream(client.stream(&history))).into_response()
+}
+
+async fn file(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    let shelf = shared.audience.shelf();
+    match name.strip_suffix(".json") {
+        Some("sequence") => Json(json!({"sequence": shelf.newest()})).into_response(),
+        Some(number) => match number.parse().ok().and_then(|number| shelf.file(number)) {
+            Some(package) => as_json(package),
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Package<'a> {
+    hash: &'a str,
+    #[serde(borrow)]
+    esi: &'a RawValue,
+}
+
+async fn killmail(State(shared): State<Shared>, Path((id, hash)): Path<(i64, String)>) -> Response {
+    let refuse = |status: StatusCode, error| (status, Json(json!({"error": error}))).into_response();
+    let Some(package) = shared.audience.shelf().killmail(id) else {
+        return refuse(StatusCode::NOT_FOUND, "Killmail not found");
+    };
+    match serde_json::from_slice::<Package<'_>>(&package) {
+        Ok(known) if known.hash == hash => as_json(Bytes::copy_from_slice(known.esi.get().as_bytes())),
+        _ => refuse(StatusCode::UNPROCESSABLE_ENTITY, "Invalid killmail_id and/or killmail_hash"),
+    }
+}
+
+/// Neither a file nor a killmail ever changes.
+fn as_json(body: Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=86400")];
+    (headers, body).into_response()
 }
 
 fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {

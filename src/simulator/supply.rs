@@ -18,6 +18,8 @@ pub(super) struct Published {
     pub(super) id: i64,
     pub(super) system_id: i64,
     pub(super) json: Bytes,
+    /// As zKillboard's numbered files hold it, unless it came in the feed's form.
+    pub(super) package: Option<Bytes>,
 }
 
 /// The first id given to kills that are restamped.
@@ -55,28 +57,103 @@ impl Supply {
     /// The next kill; `None` after the last one. Lines that are no killmail are passed over.
     pub(super) fn next(&mut self) -> io::Result<Option<Published>> {
         loop {
-            let mut body = match &mut self.origin {
-                Origin::Seed(sampler) => {
-                    serde_json::from_str(&sampler.next(Timestamp::now()).feed_json()).map_err(io::Error::from)?
-                }
+            let line = match &mut self.origin {
+                Origin::Seed(sampler) => Bytes::from(sampler.next(Timestamp::now()).package_json()),
                 Origin::Files { waiting, open } => match next_line(waiting, open)? {
                     None => return Ok(None),
-                    Some(line) => match serde_json::from_slice(&line).ok().and_then(feed_form) {
-                        Some(body) => body,
-                        None => continue,
-                    },
+                    Some(line) => line.into(),
                 },
             };
+            let Some(mut draft) = serde_json::from_slice(&line).ok().and_then(Draft::of) else { continue };
             if let Some(id) = &mut self.restamp {
-                body.insert("killmail_id".into(), json!(*id));
-                body.insert("kill_time".into(), json!(stamp(Timestamp::now())));
+                draft.restamp(*id, Timestamp::now());
                 *id += 1;
             }
-            crowd(&mut body, std::mem::take(&mut self.huge_attackers));
-            if let Some(kill) = publish(&body) {
+            draft.crowd(std::mem::take(&mut self.huge_attackers));
+            if let Some(kill) = draft.publish() {
                 return Ok(Some(kill));
             }
         }
+    }
+}
+
+/// A kill before it is published.
+enum Draft {
+    /// As the feed sends it: nothing more is known.
+    Feed(Map<String, Value>),
+    /// As a numbered file holds it.
+    Package(Map<String, Value>),
+}
+
+impl Draft {
+    fn of(line: Value) -> Option<Self> {
+        let Value::Object(mut line) = line else { return None };
+        if line.contains_key("kill_time") {
+            return Some(Self::Feed(line));
+        }
+        let hash = line.remove("hash").or_else(|| line.remove("killmail_hash"));
+        let zkb = line.remove("zkb").filter(Value::is_object).unwrap_or_else(|| json!({}));
+        let uploaded_at = line.remove("uploaded_at");
+        let mut esi = match line.remove("esi").or_else(|| line.remove("killmail")) {
+            Some(Value::Object(esi)) => esi,
+            _ => line,
+        };
+        let id = esi.get("killmail_id")?.as_i64()?;
+        let hash = esi.remove("killmail_hash").or(hash).unwrap_or_else(|| json!(format!("{id:040x}")));
+        let mut package = Map::new();
+        package.insert("killmail_id".into(), json!(id));
+        package.insert("hash".into(), hash);
+        package.insert("esi".into(), Value::Object(esi));
+        package.insert("zkb".into(), zkb);
+        package.insert("uploaded_at".into(), uploaded_at.unwrap_or_else(|| json!(Timestamp::now().as_second())));
+        Some(Self::Package(package))
+    }
+
+    fn restamp(&mut self, id: i64, now: Timestamp) {
+        match self {
+            Self::Feed(body) => {
+                body.insert("killmail_id".into(), json!(id));
+                body.insert("kill_time".into(), json!(stamp(now)));
+            }
+            Self::Package(package) => {
+                package.insert("killmail_id".into(), json!(id));
+                package.insert("uploaded_at".into(), json!(now.as_second()));
+                package["esi"]["killmail_id"] = json!(id);
+                package["esi"]["killmail_time"] = json!(stamp(now));
+            }
+        }
+    }
+
+    /// Repeats the first attacker, the final blow excepted.
+    fn crowd(&mut self, count: usize) {
+        let body = match self {
+            Self::Feed(body) => Some(body),
+            Self::Package(package) => package.get_mut("esi").and_then(Value::as_object_mut),
+        };
+        let Some(attackers) = body.and_then(|body| body.get_mut("attackers")).and_then(Value::as_array_mut) else {
+            return;
+        };
+        let Some(mut one) = attackers.first().cloned() else { return };
+        one["final_blow"] = json!(false);
+        while attackers.len() < count {
+            attackers.push(one.clone());
+        }
+    }
+
+    fn publish(self) -> Option<Published> {
+        let (package, body) = match self {
+            Self::Feed(mut body) => {
+                let count = body.get("attackers").and_then(Value::as_array).map(Vec::len);
+                if let Some(count) = count {
+                    body.insert("attacker_count".into(), json!(count));
+                }
+                (None, body)
+            }
+            Self::Package(package) => (Some(Bytes::from(serde_json::to_vec(&package).ok()?)), feed_form(package)?),
+        };
+        let number = |name: &str| body.get(name)?.as_i64();
+        let json = Bytes::from(serde_json::to_vec(&body).ok()?);
+        Some(Published { id: number("killmail_id")?, system_id: number("system_id")?, json, package })
     }
 }
 
@@ -104,29 +181,15 @@ fn next_line(
     }
 }
 
-/// Any known form (ESI's, a zKillboard package, the feed's own) as the feed sends it: other names, no items, no factions.
-fn feed_form(line: Value) -> Option<Map<String, Value>> {
-    let Value::Object(mut package) = line else { return None };
-    if package.contains_key("kill_time") {
-        return Some(package);
-    }
-    let hash = package.remove("hash").or_else(|| package.remove("killmail_hash"));
-    let mut zkb = match package.remove("zkb") {
-        Some(Value::Object(zkb)) => zkb,
-        _ => Map::new(),
-    };
-    let mut body = match package.remove("esi").or_else(|| package.remove("killmail")) {
-        Some(Value::Object(esi)) => esi,
-        _ => package,
-    };
+/// A package as the feed sends it: other names, no items, no factions.
+fn feed_form(mut package: Map<String, Value>) -> Option<Map<String, Value>> {
+    let (hash, zkb, esi) = (package.remove("hash")?, package.remove("zkb")?, package.remove("esi")?);
+    let (Value::Object(mut zkb), Value::Object(mut body)) = (zkb, esi) else { return None };
     for (from, to) in [("killmail_time", "kill_time"), ("solar_system_id", "system_id")] {
         let value = body.remove(from)?;
         body.insert(to.into(), value);
     }
-    if let Some(hash) = hash {
-        zkb.entry("hash").or_insert(hash);
-    }
-    body.remove("killmail_hash");
+    zkb.entry("hash").or_insert(hash);
     let attackers = body.get_mut("attackers")?.as_array_mut()?;
     for attacker in attackers.iter_mut().filter_map(Value::as_object_mut) {
         attacker.remove("faction_id");
@@ -138,24 +201,6 @@ fn feed_form(line: Value) -> Option<Map<String, Value>> {
     body.insert("attacker_count".into(), json!(count));
     body.insert("zkb".into(), Value::Object(zkb));
     Some(body)
-}
-
-/// Repeats the first attacker, the final blow excepted.
-fn crowd(body: &mut Map<String, Value>, count: usize) {
-    let Some(attackers) = body.get_mut("attackers").and_then(Value::as_array_mut) else { return };
-    let Some(mut one) = attackers.first().cloned() else { return };
-    one["final_blow"] = json!(false);
-    while attackers.len() < count {
-        attackers.push(one.clone());
-    }
-    let count = attackers.len();
-    body.insert("attacker_count".into(), json!(count));
-}
-
-fn publish(body: &Map<String, Value>) -> Option<Published> {
-    let number = |name: &str| body.get(name)?.as_i64();
-    let json = Bytes::from(serde_json::to_vec(body).ok()?);
-    Some(Published { id: number("killmail_id")?, system_id: number("system_id")?, json })
 }
 
 /// Whole seconds, as kills have them.
@@ -175,16 +220,28 @@ mod tests {
             "attackers": [{"damage_done": 1, "final_blow": true, "faction_id": 5}],
         });
         let package = json!({"killmail_id": 7, "hash": "ab", "esi": esi, "zkb": {"totalValue": 1.5}});
-        let body = Value::Object(feed_form(package).expect("a package"));
+        let published = |line: Value| Draft::of(line).and_then(Draft::publish);
+        let feed = |line: Value| {
+            let kill = published(line).expect("a kill");
+            serde_json::from_slice::<Value>(&kill.json).expect("json")
+        };
         let expected = json!({
             "killmail_id": 7, "kill_time": "2026-01-02T03:04:05Z", "system_id": 30_000_142, "attacker_count": 1,
             "victim": {"damage_taken": 1}, "attackers": [{"damage_done": 1, "final_blow": true}],
             "zkb": {"totalValue": 1.5, "hash": "ab"},
         });
-        assert_eq!(body, expected);
-        assert_eq!(Value::Object(feed_form(esi).expect("esi"))["system_id"], 30_000_142);
-        assert_eq!(Value::Object(feed_form(expected.clone()).expect("feed")), expected);
-        assert_eq!(feed_form(json!([1])), None);
+        assert_eq!(feed(package.clone()), expected);
+        assert_eq!(feed(esi.clone())["system_id"], 30_000_142);
+        assert_eq!(feed(expected.clone()), expected);
+        assert!(published(json!([1])).is_none());
+        // And what is known whole keeps that form too.
+        let whole = |line: Value| {
+            let package = published(line).expect("a kill").package?;
+            Some(serde_json::from_slice::<Value>(&package).expect("json"))
+        };
+        assert_eq!(whole(package).expect("a package")["esi"], esi);
+        assert_eq!(whole(esi.clone()).expect("a package")["esi"], esi);
+        assert_eq!(whole(expected), None);
     }
 
     #[test]

@@ -225,7 +225,11 @@ impl Source<Kill> for FileSource {
         }
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
-            None => self.shared.open(index, record).await?,
+            None => tokio::select! {
+                biased;
+                () = demand.interrupted() => return Ok(Flow::More),
+                opened = self.shared.open(index, record) => opened?,
+            },
         };
         let room = demand.room();
         let read = tokio::task::spawn_blocking(move || (reader.take(room), reader)).await;

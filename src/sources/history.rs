@@ -1,7 +1,7 @@
 //! Days of history, one after the other: for `backfill --day`. Finite.
 //!
-//! Hands over what the store lacks of each day; see [`history`](crate::history). A day that is not published is said and passed over; so is one that cannot be had
-//! now, but two of these in a row end the reading: then the service is away. The source fails at its end with the names of the days that were not to be had.
+//! Hands over what the store lacks of each day; see [`history`](crate::history). A day that is not published is said and passed over; so is one that cannot be had,
+//! but two of these in a row end the reading: then something is wrong with the service. The source fails at its end with the names of the days that were not to be had.
 //!
 //! Redelivers: how far a day has come is kept as a checkpoint. When every kill of a day is safe, its files leave the spool; and when all days are,
 //! their checkpoints are removed. Until then the same command passes over the days that were done within the last 24 hours.
@@ -24,7 +24,7 @@ use crate::store::Store;
 
 /// How long a day that was done is passed over by the same command.
 const DONE_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// Days in a row that cannot be had now.
+/// Days in a row that cannot be had.
 const AWAY_MAX: usize = 2;
 
 /// Which days, and from where.
@@ -51,7 +51,7 @@ impl Config {
         let key = |day: &Date| Some(format!("backfill/{pipeline}/{}/{day}/{}", self.archivist.name(), self.base));
         let keys = self.days.iter().map(key).collect();
         let files = Files { spool: spool.clone(), archivist: self.archivist, days: self.days.clone() };
-        let checkpoints = Checkpoints::new(resources.store.clone(), keys, Some(Arc::new(files)));
+        let checkpoints = Checkpoints::new(resources.store.clone(), keys, Some(Arc::new(files.clone())));
         Ok(Days {
             shared: Arc::new(Shared {
                 history,
@@ -59,15 +59,20 @@ impl Config {
                 store: resources.store.clone(),
                 days: self.days.clone(),
                 checkpoints: Arc::new(checkpoints),
-                progress: Arc::new(Progress { days: self.days.len() as u64, ..Progress::default() }),
+                progress: Arc::new(Progress::new(files)),
                 work: Mutex::default(),
             }),
         })
     }
+
+    /// Removes the spool's folder if nothing is left in it: when the pipeline has ended, well or badly.
+    pub async fn clean_up(&self) {
+        Spool::new(&self.spool).close().await;
+    }
 }
 
 /// How far the reading has come; shared with whoever shows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     /// All of them.
     pub days: u64,
@@ -76,6 +81,7 @@ pub struct Progress {
     /// Of those, days that an interrupted run had done.
     pub days_before: AtomicU64,
     present: Mutex<Present>,
+    files: Files,
 }
 
 /// What is being read.
@@ -90,10 +96,26 @@ pub struct Present {
 }
 
 impl Progress {
+    fn new(files: Files) -> Self {
+        Self {
+            days: files.days.len() as u64,
+            days_over: AtomicU64::new(0),
+            days_before: AtomicU64::new(0),
+            present: Mutex::default(),
+            files,
+        }
+    }
+
     /// What is being read, and what has been.
     #[must_use]
     pub fn present(&self) -> Present {
         self.lock().clone()
+    }
+
+    /// Bytes that have come of a day that is being fetched.
+    #[must_use]
+    pub fn arrived(&self, day: Date) -> u64 {
+        self.files.spool.arrived(self.files.archivist, day)
     }
 
     fn lock(&self) -> MutexGuard<'_, Present> {
@@ -121,8 +143,8 @@ impl Progress {
     }
 }
 
-/// Takes the files of days that are done out of the spool.
-#[derive(Debug)]
+/// The days' files in the spool; takes out those of days that are done.
+#[derive(Debug, Clone)]
 struct Files {
     spool: Spool,
     archivist: Archivist,
@@ -163,7 +185,7 @@ struct Work {
     version: String,
     unpublished: Vec<Date>,
     broken: Vec<String>,
-    /// Days in a row that could not be had now.
+    /// Days in a row that could not be had.
     away: usize,
 }
 
@@ -210,7 +232,7 @@ impl Shared {
                 self.progress.at(day.counts());
                 Ok(Some(day))
             }
-            Err(error) if error.is_not_published() || error.is_transient() => {
+            Err(error) if error.is_of_the_day() => {
                 self.pass_over(index, &error).await?;
                 Ok(None)
             }

@@ -7,9 +7,11 @@
 //! For this source there is no error either, only waiting: what to ask for when, the client's [`Course`] decides. A file that cannot be read for minutes, while
 //! others can, is handed over as it is (or as a note that names it), to end as a dead letter; a number without a file for an hour is a gap.
 
+mod days;
 mod keeper;
 mod marks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +31,12 @@ use tokio::time::Instant;
 use crate::clients::pulse::Tip;
 use crate::clients::zkillboard::{self as client, Client, Course, Event, Reply, Request, Start, Step};
 use crate::duration::Span;
+use crate::history::Spool;
 use crate::killmail::Kill;
 use crate::resources::Resources;
+use crate::store::Store;
 
+use days::Days;
 use keeper::Keeper;
 use marks::{Mark, Origin};
 
@@ -41,8 +46,8 @@ pub(super) const NAME: &str = "zkillboard";
 const LATE_DAYS: i64 = 3;
 /// At most so many days are read from the history after an absence.
 const DAYS_MAX: usize = 400;
-/// `sequence.json` lags by 51: a greater distance is a backlog.
-const BACKLOG: u64 = 60;
+/// A file that was uploaded no longer ago is one of the newest.
+const FRESH: SignedDuration = SignedDuration::from_secs(20);
 /// A store that does not answer holds up reading no longer than this.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,11 +59,13 @@ pub struct Config {
     pub url: String,
     /// How long the service keeps them: after a longer absence the days in between are read from its history.
     pub kept: Span,
+    /// Folder for days of the history while they are read [default: `broadside-spool-<pipeline>`].
+    pub spool: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { url: client::URL.to_owned(), kept: Span::from_secs(24 * 3600) }
+        Self { url: client::URL.to_owned(), kept: Span::from_secs(24 * 3600), spool: None }
     }
 }
 
@@ -71,7 +78,9 @@ impl Config {
         let client = self.client(resources.contact.as_deref())?;
         let keeper = Arc::new(Keeper::new(resources.store.clone(), format!("{NAME}/{pipeline}")));
         let figures = Figures::new(pipeline);
-        Ok(Zkillboard { client, keeper, figures, tip: Tip::default(), kept: self.kept.0 })
+        let folder = self.spool.clone().unwrap_or_else(|| format!("broadside-spool-{pipeline}").into());
+        let (store, spool) = (resources.store.clone(), Spool::new(folder));
+        Ok(Zkillboard { client, keeper, store, spool, figures, tip: Tip::default(), kept: self.kept.0 })
     }
 
     /// Whether it can work, as far as can be told without asking the service.
@@ -118,13 +127,15 @@ impl Figures {
 pub struct Zkillboard {
     client: Client,
     keeper: Arc<Keeper>,
+    store: Arc<dyn Store>,
+    spool: Spool,
     figures: Figures,
     tip: Tip,
     kept: Duration,
 }
 
 impl Zkillboard {
-    /// Whether it has read all that there is, to be watched while it reads.
+    /// Shows when it has read all that there is.
     #[must_use]
     pub fn tip(&self) -> Tip {
         self.tip.clone()
@@ -139,6 +150,8 @@ impl Factory<Kill> for Zkillboard {
         }
         let (incarnation, mark) = self.keeper.begin().await?;
         let start = mark.as_ref().map_or_else(Start::default, |mark| self.start(mark));
+        let mut days = Days::new(self.client.history(), self.store.clone(), self.spool.clone());
+        days.add(mark.iter().flat_map(|mark| mark.days.iter().copied()), Instant::now());
         Ok(Box::new(Reader {
             client: self.client.clone(),
             keeper: self.keeper.clone(),
@@ -149,6 +162,7 @@ impl Factory<Kill> for Zkillboard {
             known_changes: None,
             at: mark.as_ref().map(|mark| mark.at),
             mark,
+            days,
             flight: None,
             troubles: 0,
             is_closed: false,
@@ -183,6 +197,7 @@ struct Reader {
     at: Option<Timestamp>,
     /// Where it stands; `None` before the first answer.
     mark: Option<Mark>,
+    days: Days,
     /// The request under way: it outlives the pull that made it.
     flight: Option<BoxFuture<'static, (Request, Reply)>>,
     /// Requests in a row that brought nothing right.
@@ -197,24 +212,33 @@ impl Source<Kill> for Reader {
             return Ok(Flow::Finished);
         }
         self.read_failed_again();
+        if demand.room() > 0 && self.days.has_ready() {
+            // The live files keep pace with them.
+            self.set_out();
+            if let Some((request, reply)) = under_way(&mut self.flight).now_or_never() {
+                self.arrived(request, reply, demand);
+            }
+            self.hand_over_days(demand);
+        }
         while demand.is_empty() && demand.room() > 0 && !demand.is_interrupted() {
-            let until = self.set_out();
+            let wake_at = [self.set_out(), self.days.set_out(Instant::now())].into_iter().flatten().min();
             let save_at = self.keeper.due_at();
             tokio::select! {
                 biased;
                 () = demand.interrupted() => break,
-                (request, reply) = under_way(&mut self.flight) => {
-                    self.flight = None;
-                    self.arrived(request, reply, demand);
+                (request, reply) = under_way(&mut self.flight) => self.arrived(request, reply, demand),
+                turn = self.days.turned() => {
+                    self.turned(turn);
+                    self.hand_over_days(demand);
                 }
                 () = reached(save_at) => {
                     tokio::select! {
                         biased;
                         () = demand.interrupted() => break,
-                        _ = tokio::time::timeout(SAVE_TIMEOUT, self.keeper.save()) => {}
+                        _ = tokio::time::timeout(SAVE_TIMEOUT, self.save()) => {}
                     }
                 }
-                () = reached(until) => {}
+                () = reached(wake_at) => {}
             }
         }
         Ok(Flow::More)
@@ -223,7 +247,7 @@ impl Source<Kill> for Reader {
     async fn close(&mut self) {
         self.is_closed = true;
         self.flight = None;
-        self.keeper.save().await;
+        self.save().await;
     }
 }
 
@@ -268,7 +292,36 @@ impl Reader {
         }
     }
 
+    async fn save(&mut self) {
+        self.keeper.save().await;
+        let left = self.keeper.marks().mark().map(|mark| mark.days);
+        self.days.tidy(&left.unwrap_or_default()).await;
+    }
+
+    fn turned(&mut self, turn: days::Turn) {
+        if !self.days.take(turn, Instant::now()) {
+            return;
+        }
+        // What was handed over of it comes before this in the marks.
+        let left = self.days.left().collect();
+        if let Some(mark) = &mut self.mark {
+            mark.days = left;
+            self.keeper.marks().note(mark.clone());
+        }
+    }
+
+    fn hand_over_days(&mut self, demand: &mut Demand<Kill>) {
+        let Some(mark) = &self.mark else { return };
+        while demand.room() > 0
+            && let Some((day, message)) = self.days.next()
+        {
+            let ordinal = self.keeper.marks().hand_over(Origin::Day(day), mark.clone());
+            demand.push(message.with_position(self.incarnation, ordinal));
+        }
+    }
+
     fn arrived(&mut self, request: Request, reply: Reply, demand: &mut Demand<Kill>) {
+        self.flight = None;
         let events = self.course.answered(request, reply, rand::random(), Instant::now());
         let is_right = !events.iter().any(|event| matches!(event, Event::Trouble { .. }));
         if is_right {
@@ -276,9 +329,6 @@ impl Reader {
         }
         let mut kills = Vec::new();
         events.into_iter().for_each(|event| self.take(event, &mut kills));
-        if self.course.behind() > BACKLOG {
-            self.tip.set(false);
-        }
         let Some(mark) = self.stand() else { return };
         // One request brings one kill at most: what it changed otherwise is done with it.
         if kills.is_empty() {
@@ -302,7 +352,7 @@ impl Reader {
         match event {
             Event::Kill { number, raw, revises, uploaded_at } => {
                 if !revises && self.course.next() == Some(number + 1) {
-                    self.move_at(uploaded_at.unwrap_or_else(Timestamp::now));
+                    self.at_front(uploaded_at);
                 }
                 kills.push((number, message(raw, revises)));
             }
@@ -322,7 +372,7 @@ impl Reader {
             }
             Event::Gone { from, to, uploaded_at } => self.leave_to_history(from, to, uploaded_at),
             Event::Tip => {
-                self.tip.set(true);
+                self.tip.reached(Instant::now());
                 self.move_at(Timestamp::now());
             }
             Event::Trouble { problem, wait, refused } => self.trouble(&problem, wait, refused),
@@ -338,8 +388,20 @@ impl Reader {
             tracing::debug!(source = NAME, error = problem, ?wait, troubles = self.troubles, "no right answer");
         }
         self.client.decided(if refused { "paused" } else { "retried" });
+        if refused {
+            self.days.pause(wait, Instant::now());
+        }
         self.figures.connected.set(0.0);
-        self.tip.set(false);
+    }
+
+    /// The next number was read.
+    fn at_front(&mut self, uploaded_at: Option<Timestamp>) {
+        let now = Timestamp::now();
+        // When kills come faster than one a second, there is always one more.
+        if uploaded_at.is_some_and(|at| now.duration_since(at).abs() < FRESH) {
+            self.tip.reached(Instant::now());
+        }
+        self.move_at(uploaded_at.unwrap_or(now).min(now));
     }
 
     fn move_at(&mut self, at: Timestamp) {
@@ -350,11 +412,11 @@ impl Reader {
     fn leave_to_history(&mut self, from: u64, to: u64, uploaded_at: Option<Timestamp>) {
         let now = Timestamp::now();
         let last = uploaded_at.unwrap_or(now).min(now);
-        let days = days(self.at.unwrap_or(last), last);
+        let days = absence(self.at.unwrap_or(last), last);
         tracing::warn!(from, to, days = days.len(), "files are not kept any more: their days are left to the history");
+        self.days.add(days, Instant::now());
         if let Some(mark) = &mut self.mark {
-            let all: std::collections::BTreeSet<Date> = mark.days.iter().copied().chain(days).collect();
-            mark.days = all.into_iter().collect();
+            mark.days = self.days.left().collect();
         }
         self.move_at(last);
     }
@@ -387,7 +449,7 @@ fn message(raw: Bytes, revises: bool) -> Message<Kill> {
 }
 
 /// The days whose kills may have been published between two times.
-fn days(from: Timestamp, to: Timestamp) -> Vec<Date> {
+fn absence(from: Timestamp, to: Timestamp) -> Vec<Date> {
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
     let first = day(from).saturating_sub(LATE_DAYS.days());
     let mut days: Vec<Date> = first.series(1.day()).take_while(|date| *date <= day(to)).collect();
@@ -404,9 +466,9 @@ mod tests {
     #[test]
     fn an_absence_is_covered_by_the_days_from_three_before_it_to_its_last() {
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
-        let found = days(at("2026-02-28T23:00:00Z"), at("2026-03-02T00:00:01Z"));
+        let found = absence(at("2026-02-28T23:00:00Z"), at("2026-03-02T00:00:01Z"));
         let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["2026-02-25", "2026-02-26", "2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]);
-        assert_eq!(days(at("1990-01-01T00:00:00Z"), at("2026-03-02T00:00:01Z")).len(), DAYS_MAX);
+        assert_eq!(absence(at("1990-01-01T00:00:00Z"), at("2026-03-02T00:00:01Z")).len(), DAYS_MAX);
     }
 }

@@ -102,7 +102,7 @@ impl Config {
             Self::Decode(config) => Arc::new(config.build(pipeline)),
             Self::Deduplicate(config) => Arc::new(config.build(resources.recent.clone())),
             Self::Detail(config) => {
-                Arc::new(config.build(pipeline, resources.clients.esi(&config.url, resources.contact.as_deref())))
+                Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
         }
     }

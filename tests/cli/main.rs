@@ -4,6 +4,9 @@ mod away;
 mod backfill;
 mod commands;
 mod demo;
+#[allow(dead_code, reason = "each test binary uses its part")]
+#[path = "../history/server.rs"]
+mod history;
 mod partitions;
 mod program;
 mod run;

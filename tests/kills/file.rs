@@ -15,16 +15,7 @@ use flate2::write::GzEncoder;
 pub(crate) async fn resources() -> Resources {
     let store = store::connect("sqlite::memory:", &store::Options::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Resources {
-        store,
-        hub: std::sync::Arc::default(),
-        recent: std::sync::Arc::default(),
-        clients: std::sync::Arc::default(),
-        feeds: std::sync::Arc::default(),
-        stored: std::sync::Arc::default(),
-        contact: None,
-        events: false,
-    }
+    Resources { events: false, ..Resources::new(store) }
 }
 
 fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use broadside::dead_letter::{Keeper, Source, Tally};
 use broadside::killmail::{Form, Kill};
-use broadside::recent::RecentKills;
 use broadside::resources::Resources;
 use broadside::sinks::database;
 use broadside::store::{DeadLetter, DeadLetterFilter, DeadLetterState};
@@ -49,16 +48,7 @@ fn topology() -> Topology {
 }
 
 fn resources(store: &Shared) -> Resources {
-    Resources {
-        store: store.clone(),
-        hub: Arc::default(),
-        recent: Arc::new(RecentKills::default()),
-        clients: Arc::default(),
-        feeds: std::sync::Arc::default(),
-        stored: Arc::default(),
-        contact: None,
-        events: true,
-    }
+    Resources::new(store.clone())
 }
 
 /// Runs `source` through; the "decode" of these tests finds the kill by the number in its bytes.

@@ -50,16 +50,7 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
         id if id % 10 == 8 => message.filter(),
         id => message.payload.mail = Some(mail(id as i64, 30_000_142)),
     });
-    let resources = Resources {
-        store: store.clone(),
-        hub: hub.clone(),
-        recent: Arc::default(),
-        clients: Arc::default(),
-        feeds: Arc::default(),
-        stored: Arc::default(),
-        contact: None,
-        events: true,
-    };
+    let resources = Resources { hub: hub.clone(), ..Resources::new(store.clone()) };
     let mut components = Components::new(source).stage("decode", decode).sink("db_insert", Keep(store.clone()));
     components.sinks.insert("pubsub".into(), pubsub::Config {}.build(&resources));
     let pipeline = Arc::new(Pipeline::start(topology, components).unwrap());

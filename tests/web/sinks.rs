@@ -28,16 +28,7 @@ fn kill(id: i64) -> Message<Kill> {
 async fn pubsub_publishes_every_kill_and_fails_one_that_was_not_decoded() {
     let hub = Arc::new(Hub::default());
     let mut subscription = hub.subscribe([Topic::All], 10);
-    let resources = Resources {
-        store: Arc::new(MemoryStore::default()),
-        hub,
-        recent: Arc::default(),
-        clients: Arc::default(),
-        feeds: Arc::default(),
-        stored: Arc::default(),
-        contact: None,
-        events: true,
-    };
+    let resources = Resources { hub, ..Resources::new(Arc::new(MemoryStore::default())) };
     let sink = pubsub::Config {}.build(&resources);
     let mut messages = [kill(1), kill(2), kill(3)];
     messages[1].payload.mail = None;

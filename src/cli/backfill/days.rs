@@ -12,6 +12,8 @@ use crate::clients::history::{Archivist, History};
 use crate::settings::Settings;
 use crate::sources::history;
 
+const ZKILLBOARD: &str = "https://r2z2.zkillboard.com";
+const EVEREF: &str = "https://data.everef.net";
 /// zKillboard's oldest.
 const FIRST: Date = date(2007, 12, 5);
 
@@ -31,10 +33,10 @@ pub struct Days {
     #[arg(long, value_name = "DIR", default_value = "broadside-spool", conflicts_with = "files")]
     pub spool: PathBuf,
     /// zKillboard's files.
-    #[arg(long, value_name = "URL", env = "ZKILLBOARD_URL", default_value = "https://r2z2.zkillboard.com")]
+    #[arg(long, value_name = "URL", env = "ZKILLBOARD_URL", hide_env_values = true, default_value = ZKILLBOARD)]
     pub zkillboard_url: String,
     /// EVE Ref's files.
-    #[arg(long, value_name = "URL", env = "EVEREF_URL", default_value = "https://data.everef.net")]
+    #[arg(long, value_name = "URL", env = "EVEREF_URL", hide_env_values = true, default_value = EVEREF)]
     pub everef_url: String,
 }
 
@@ -54,13 +56,15 @@ impl Days {
         let Some(day) = self.day else { return Ok(None) };
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
         let days = days(day, self.to.unwrap_or(day), today).map_err(Usage)?;
-        let (archivist, base) = match self.archive {
-            Name::Zkillboard => (Archivist::Zkillboard, &self.zkillboard_url),
-            Name::Everef => (Archivist::Everef, &self.everef_url),
+        let (archivist, url, default) = match self.archive {
+            Name::Zkillboard => (Archivist::Zkillboard, &self.zkillboard_url, ZKILLBOARD),
+            Name::Everef => (Archivist::Everef, &self.everef_url, EVEREF),
         };
-        History::new(archivist, base, settings.contact.as_deref())
+        // A variable that is empty counts as not set.
+        let base = if url.trim().is_empty() { default.to_owned() } else { url.clone() };
+        History::new(archivist, &base, settings.contact.as_deref())
             .map_err(|error| Usage(format!("failed to {error}")))?;
-        Ok(Some(history::Config { archivist, base: base.clone(), days, spool: self.spool.clone() }))
+        Ok(Some(history::Config { archivist, base, days, spool: self.spool.clone() }))
     }
 }
 

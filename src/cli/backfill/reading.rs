@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use indicatif::HumanCount;
+use indicatif::{DecimalBytes, HumanCount};
 
 use super::super::progress::Unit;
 use crate::sources::{file, history};
@@ -46,7 +46,10 @@ impl Reading {
         let number = days.days_over.load(Ordering::Relaxed) + 1;
         let kills = match present.counts {
             Some(counts) => format!("{} of {} kills", HumanCount(counts.read), HumanCount(counts.kills)),
-            None => "fetching".to_owned(),
+            None => match days.arrived(day) {
+                0 => "fetching".to_owned(),
+                bytes => format!("fetching, {} so far", DecimalBytes(bytes)),
+            },
         };
         format!("{day} ({number} of {}): {kills}  ", days.days)
     }
@@ -59,7 +62,7 @@ impl Reading {
         let counts = present.total;
         let now = present.counts.unwrap_or_default();
         let mut text = format!(
-            "days {over} of {}{}; kills {}, {} stored before",
+            "days {over} of {}{}; kills {}, {} known before",
             days.days,
             if before > 0 { format!(" ({before} done before)") } else { String::new() },
             HumanCount(counts.read + now.read),

@@ -15,6 +15,7 @@ pub mod limits;
 mod names;
 mod search;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -99,6 +100,27 @@ impl Error {
             error if error.is_permanent() => Advice::Stop,
             _ => Advice::Again,
         }
+    }
+}
+
+/// The client of each address in this process.
+#[derive(Debug, Default)]
+pub struct Addresses(Mutex<BTreeMap<String, Esi>>);
+
+impl Addresses {
+    /// The client of an address; made when it is first asked for.
+    ///
+    /// # Errors
+    /// As [`Esi::new`].
+    pub fn at(&self, base: &str, contact: Option<&str>) -> Result<Esi, address::Error> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let base = base.trim().trim_end_matches('/');
+        if let Some(esi) = known.get(base) {
+            return Ok(esi.clone());
+        }
+        let esi = Esi::new(base, contact)?;
+        known.insert(base.to_owned(), esi.clone());
+        Ok(esi)
     }
 }
 

@@ -161,12 +161,6 @@ impl Course {
         self.next
     }
 
-    /// How many numbers lie between the next and the newest known.
-    #[must_use]
-    pub fn behind(&self) -> u64 {
-        self.newest.zip(self.next).map_or(0, |(newest, next)| newest.saturating_sub(next))
-    }
-
     /// Numbers to be looked at again, ascending.
     pub fn missing(&self) -> impl Iterator<Item = u64> {
         self.aside.numbers()

@@ -24,6 +24,7 @@ pub use answer::{Broken, Package, Reply};
 pub use course::{Course, Event, Request, Start, Step, Target};
 
 use super::address;
+use super::history::History;
 use super::service::{Manners, Service};
 use crate::killmail::wire::BYTES_MAX;
 
@@ -60,6 +61,12 @@ impl Client {
             Target::Sequence => answer::sequence(self.0.get("/ephemeral/sequence.json", &[]).await),
             Target::File(number) => answer::file(self.0.get(&format!("/ephemeral/{number}.json"), &[]).await),
         }
+    }
+
+    /// The service's daily history, over the same connections.
+    #[must_use]
+    pub fn history(&self) -> History {
+        History::zkillboard(self.0.clone())
     }
 
     /// Counts a decision in the service's metrics.

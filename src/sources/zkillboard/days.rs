@@ -1,0 +1,175 @@
+//! Days that are read from the daily history, while the live files go on.
+//!
+//! One after the other, oldest first. A day that is not published yet (it takes about six hours after its end) is asked for again every half hour,
+//! and stays in the checkpoint until then.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broadside_engine::Message;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::time::Instant;
+
+use crate::archive::Record;
+use crate::clients::history::{Archivist, History};
+use crate::history::{Day, Error, Spool};
+use crate::killmail::Kill;
+use crate::store::Store;
+
+/// Until a day that is not published is asked for again.
+const UNPUBLISHED_WAIT: Duration = Duration::from_secs(30 * 60);
+/// The same for one that could not be had.
+const FAILED_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Records taken at once.
+const ROOM: usize = 100;
+
+/// What a step of the work came to.
+pub(super) enum Turn {
+    Opened(Date, Result<Box<Day>, Error>),
+    Read(Date, Box<Day>, Result<Option<Vec<(u64, Record)>>, Error>),
+}
+
+/// See the module.
+pub(super) struct Days {
+    history: History,
+    store: Arc<dyn Store>,
+    spool: Spool,
+    /// To be read, and not before when.
+    waiting: BTreeMap<Date, Instant>,
+    /// Nothing is fetched before then: the service refuses.
+    free_at: Instant,
+    open: Option<(Date, Box<Day>)>,
+    /// Outlives the pull that began it. `is_fetching`: may be dropped.
+    work: Option<BoxFuture<'static, Turn>>,
+    is_fetching: bool,
+    ready: VecDeque<(Date, Record)>,
+    /// Read to their end: their files go when all their kills are safe.
+    read: Vec<Date>,
+}
+
+impl Days {
+    pub(super) fn new(history: History, store: Arc<dyn Store>, spool: Spool) -> Self {
+        Self {
+            history,
+            store,
+            spool,
+            waiting: BTreeMap::new(),
+            free_at: Instant::now(),
+            open: None,
+            work: None,
+            is_fetching: false,
+            ready: VecDeque::new(),
+            read: Vec::new(),
+        }
+    }
+
+    /// These are to be read too.
+    pub(super) fn add(&mut self, days: impl IntoIterator<Item = Date>, now: Instant) {
+        for day in days {
+            self.read.retain(|read| *read != day);
+            self.waiting.entry(day).or_insert(now);
+        }
+    }
+
+    /// All that are not yet handed over to their end.
+    pub(super) fn left(&self) -> impl Iterator<Item = Date> {
+        self.waiting.keys().copied()
+    }
+
+    /// The service refuses everything for so long. A download under way is given up: it goes on where it broke off.
+    pub(super) fn pause(&mut self, wait: Duration, now: Instant) {
+        self.free_at = self.free_at.max(now + wait);
+        if self.is_fetching {
+            self.work = None;
+            self.is_fetching = false;
+        }
+    }
+
+    /// Begins the next step of the work, or answers when there is one. Nothing is begun while records wait to be handed over.
+    pub(super) fn set_out(&mut self, now: Instant) -> Option<Instant> {
+        if self.work.is_some() || !self.ready.is_empty() {
+            return None;
+        }
+        if let Some((date, mut day)) = self.open.take() {
+            let turn = async move {
+                let records = day.next(ROOM).await;
+                Turn::Read(date, day, records)
+            };
+            self.work = Some(turn.boxed());
+            return None;
+        }
+        let (date, at) = self.waiting.iter().min_by_key(|(date, at)| (**at, **date))?;
+        let at = (*at).max(self.free_at);
+        if at > now {
+            return Some(at);
+        }
+        let (date, history, store, spool) = (*date, self.history.clone(), self.store.clone(), self.spool.clone());
+        let turn = async move { Turn::Opened(date, Day::open(&history, &store, &spool, date).await.map(Box::new)) };
+        self.work = Some(turn.boxed());
+        self.is_fetching = true;
+        None
+    }
+
+    /// The end of the step under way; never, when there is none.
+    pub(super) async fn turned(&mut self) -> Turn {
+        match &mut self.work {
+            Some(work) => work.await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes what a step came to; answers whether a day is over.
+    pub(super) fn take(&mut self, turn: Turn, now: Instant) -> bool {
+        self.work = None;
+        self.is_fetching = false;
+        match turn {
+            Turn::Opened(date, Ok(day)) => {
+                tracing::info!(day = %date, kills = day.counts().kills, "reading a day from the history");
+                self.open = Some((date, day));
+            }
+            Turn::Read(date, day, Ok(Some(records))) => {
+                self.ready.extend(records.into_iter().map(|(_, record)| (date, record)));
+                self.open = Some((date, day));
+            }
+            Turn::Read(date, day, Ok(None)) => {
+                let counts = day.counts();
+                tracing::info!(day = %date, kills = counts.kills, stored = counts.stored, missing = counts.missing, "the day is read");
+                self.waiting.remove(&date);
+                self.read.push(date);
+                return true;
+            }
+            Turn::Opened(date, Err(error)) if error.is_not_published() => {
+                tracing::debug!(day = %date, "not published yet");
+                self.waiting.insert(date, now + UNPUBLISHED_WAIT);
+            }
+            Turn::Opened(date, Err(error)) | Turn::Read(date, _, Err(error)) => {
+                tracing::warn!("failed to {error}: {date} is read later");
+                self.waiting.insert(date, now + FAILED_WAIT);
+            }
+        }
+        false
+    }
+
+    /// The next record that is to be handed over.
+    pub(super) fn next(&mut self) -> Option<(Date, Message<Kill>)> {
+        let (date, record) = self.ready.pop_front()?;
+        Some((date, record.message(super::NAME, Timestamp::now())))
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Removes the files of days that are safe: read, and not among those that are `left` to be done.
+    pub(super) async fn tidy(&mut self, left: &[Date]) {
+        let (kept, safe) = self.read.drain(..).partition::<Vec<_>, _>(|day| left.contains(day));
+        self.read = kept;
+        for day in safe {
+            self.spool.settled(Archivist::Zkillboard, day).await;
+        }
+    }
+}
