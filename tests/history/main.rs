@@ -19,15 +19,7 @@ use jiff::Timestamp;
 async fn resources() -> Resources {
     let store = store::connect("sqlite::memory:", &store::Options::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Resources {
-        store,
-        hub: Arc::default(),
-        recent: Arc::default(),
-        stored: Arc::default(),
-        contact: None,
-        feeds: Arc::default(),
-        events: false,
-    }
+    Resources { events: false, ..Resources::new(store) }
 }
 
 /// A killmail in ESI's form.
