@@ -191,7 +191,7 @@ where
         }
         let entry = async { Ok(Entry { value: fetch.await?, made_at: Instant::now() }) };
         let entry = self.entries.try_get_with(key, entry).await?;
-        self.count();
+        self.count().await;
         Ok(entry.value)
     }
 
@@ -210,10 +210,12 @@ where
     /// Takes one in.
     pub async fn put(&self, key: K, value: V) {
         self.entries.insert(key, Entry { value, made_at: Instant::now() }).await;
-        self.count();
+        self.count().await;
     }
 
-    fn count(&self) {
+    async fn count(&self) {
+        // Else the number trails behind.
+        self.entries.run_pending_tasks().await;
         metrics::gauge!("broadside_cache_entries", "cache" => self.plan.name).set(self.entries.entry_count() as f64);
     }
 }

@@ -134,7 +134,7 @@ struct Feed<'a> {
 
 /// The package that zKillboard would have sent: ESI's bytes as they are, and the feed's `zkb` as it is.
 fn whole(id: KillmailId, hash: KillmailHash, esi: &Bytes, feed: &[u8]) -> Result<(Bytes, Killmail), wire::Error> {
-    let zkb = serde_json::from_slice(feed).ok().and_then(|feed: Feed<'_>| feed.zkb.or(feed.package?.zkb));
+    let zkb = serde_json::from_slice(feed).ok().and_then(|feed: Feed<'_>| feed.zkb.or_else(|| feed.package?.zkb));
     let zkb = zkb.map_or("null", RawValue::get);
     let mut package = Vec::with_capacity(esi.len() + zkb.len() + 120);
     package.extend_from_slice(format!(r#"{{"killmail_id":{id},"hash":"{hash}","esi":"#).as_bytes());

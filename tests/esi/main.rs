@@ -2,4 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod answers;
+mod client;
 mod limits;
+mod lists;
+mod server;
+mod stage;

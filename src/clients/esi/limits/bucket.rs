@@ -34,6 +34,8 @@ pub(super) struct Bucket {
     foreign: (u32, Instant),
     /// When the next spaced call may go.
     next: Instant,
+    /// When a call may find out how much of others' spending has come back.
+    probe: Instant,
 }
 
 /// The server counted this cost at some moment between the two.
@@ -47,7 +49,7 @@ struct Spent {
 impl Bucket {
     pub(super) fn new(limit: u32, window: Duration, now: Instant) -> Self {
         let window = window.max(Duration::from_secs(1));
-        Self { limit: limit.max(1), window, log: VecDeque::new(), spent: 0, foreign: (0, now), next: now }
+        Self { limit: limit.max(1), window, log: VecDeque::new(), spent: 0, foreign: (0, now), next: now, probe: now }
     }
 
     pub(super) fn set_limit(&mut self, limit: u32, window: Duration) {
@@ -76,6 +78,12 @@ impl Bucket {
         let sure: u32 = self.log.iter().filter(is_sure).map(|spent| spent.cost).sum();
         let counted = self.limit.saturating_sub(remaining);
         self.foreign = (counted.saturating_sub(sure + cost), now);
+        self.probe = now + PROBE;
+    }
+
+    /// The server refused a call, and says when it takes the next.
+    pub(super) fn refused(&mut self, until: Instant) {
+        self.probe = until;
     }
 
     fn forget(&mut self, now: Instant) {
@@ -110,7 +118,7 @@ impl Bucket {
         }
         // Others' spending is only known from an answer, so one call finds out how much of it has come back.
         if in_flight == 0 && urgency == Urgency::Live && i64::from(self.spent) + needed <= i64::from(self.limit) {
-            return Some((self.foreign.1 + PROBE).max(self.next).max(now));
+            return Some(self.probe.max(self.next).max(now));
         }
         self.regained(needed - left, now)
     }

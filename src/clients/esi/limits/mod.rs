@@ -168,6 +168,9 @@ impl Limits {
                 let wait = wait.unwrap_or_else(|| (REFUSED * (1 << group.refusals.min(4))).min(REFUSED_MAX));
                 group.refusals += 1;
                 group.closed_until = group.closed_until.max(Some(now + wait));
+                if let Kind::Tokens(bucket) = &mut group.kind {
+                    bucket.refused(now + wait);
+                }
                 settled.group_closed = Some(wait);
             }
             Some(status) if status < 500 => group.refusals = 0,
