@@ -155,6 +155,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_source_state", Gauge, Flag, &["pipeline", "state"], "Where a pipeline with two feeds stands: 1 for serving, suspect, switched or returning."),
     metric("broadside_source_held", Gauge, Count, &["pipeline", "source"], "Kills of the fallback that wait for the primary to bring them."),
     metric("broadside_source_gap_messages_total", Counter, Count, &["pipeline", "source"], "Kills of the fallback that the primary did not bring."),
+    metric("broadside_source_skipped_total", Counter, Count, &["pipeline", "source", "reason"], "Records of the source passed over, by why."),
+    metric("broadside_zkillboard_sequence", Gauge, Count, &["pipeline"], "Number of the next file of zKillboard to be read."),
     metric("broadside_source_restarts_total", Counter, Count, &["pipeline", "source"], "Times the source was built again after a crash."),
     metric("broadside_messages_settled_total", Counter, Count, &["pipeline", "outcome"], "Messages settled, by outcome."),
     metric("broadside_in_flight", Gauge, Count, &["pipeline"], "Messages received and not yet settled."),
@@ -183,6 +185,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_http_client_seconds", Histogram, Seconds, &["service"], "Time that a call of an outside service takes."),
     metric("broadside_http_client_decisions_total", Counter, Count, &["service", "decision"], "What a client decided: to wait, to try again, to do without a call."),
     metric("broadside_http_client_breaker_open", Gauge, Flag, &["service"], "Whether the service is left alone because calls keep failing: 1 or 0."),
+    metric("broadside_rate_limit_tokens_remaining", Gauge, Count, &["service", "group"], "Tokens left for a group of routes, as the service counts them."),
+    metric("broadside_detail_total", Counter, Count, &["pipeline", "result"], "Kills that came without items, by how their detail was had: fetched, cached, partial, refused."),
     metric("broadside_stream_connections", Gauge, Count, &[], "Live killfeed streams open."),
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
@@ -351,7 +355,7 @@ mod tests {
             assert_eq!(m.unit == Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             let bounded =
-                "pipeline source outcome result group stage batcher trigger state cache service status decision";
+                "pipeline source outcome result group stage batcher trigger state cache service status decision reason";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }

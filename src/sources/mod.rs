@@ -8,7 +8,9 @@ pub mod failover;
 pub mod file;
 pub mod generator;
 pub mod history;
+pub mod pair;
 pub mod wanderer;
+pub mod zkillboard;
 
 use std::sync::Arc;
 
@@ -25,6 +27,10 @@ use crate::resources::Resources;
 pub enum Config {
     /// Live kills from a wanderer-kills service.
     Wanderer(wanderer::Config),
+    /// Every kill that zKillboard processes, from its numbered files.
+    Zkillboard(zkillboard::Config),
+    /// Two feeds as one: a primary, and a fallback that closes its gaps.
+    Failover(pair::Config),
     /// Kills from files: finite.
     File(file::Config),
     /// Made-up kills from a seed: for trying things out.
@@ -32,7 +38,7 @@ pub enum Config {
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "file", "generator"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "failover", "file", "generator"];
 
 impl Config {
     /// The kind.
@@ -40,6 +46,8 @@ impl Config {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Wanderer(_) => "wanderer",
+            Self::Zkillboard(_) => "zkillboard",
+            Self::Failover(_) => "failover",
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
         }
@@ -48,7 +56,7 @@ impl Config {
     /// Whether it can hand out a message again that failed, or that was in flight in a crash.
     #[must_use]
     pub fn redelivers(&self) -> bool {
-        matches!(self, Self::File(_))
+        matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_))
     }
 
     /// Builds what builds it.
@@ -61,6 +69,8 @@ impl Config {
                 let factory = config.factory(pipeline, resources.contact.as_deref());
                 Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
             }
+            Self::Zkillboard(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
+            Self::Failover(config) => pair::build(config, pipeline, resources),
             Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
         }
@@ -75,6 +85,8 @@ impl Config {
             Self::Wanderer(config) => {
                 config.factory(pipeline, contact).map(drop).map_err(|error| format!("failed to {error}"))
             }
+            Self::Zkillboard(config) => config.check(contact),
+            Self::Failover(config) => pair::check(config, pipeline, contact),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }

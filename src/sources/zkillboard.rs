@@ -1,0 +1,412 @@
+//! Kills from zKillboard's numbered files: every kill in its package, in the order of processing.
+//!
+//! Redelivers: the place up to which everything is safe is kept as a checkpoint (`zkillboard/<pipeline>`: the next number, numbers that were not
+//! there yet, days to be read from the history), and reading resumes from it. Files are kept for a day, so a shorter absence costs nothing; after a
+//! longer one the days in between are left to the daily history, and reading goes on with the first file that is there. Without a checkpoint it begins with the newest.
+//!
+//! For this source there is no error either, only waiting: what to ask for when, the client's [`Course`] decides. A file that cannot be read for minutes, while
+//! others can, is handed over as it is (or as a note that names it), to end as a dead letter; a number without a file for an hour is a gap.
+
+mod keeper;
+mod marks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use metrics::{Counter, Gauge, counter, gauge};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::clients::pulse::Tip;
+use crate::clients::zkillboard::{self as client, Client, Course, Event, Reply, Request, Start, Step};
+use crate::duration::Span;
+use crate::killmail::Kill;
+use crate::resources::Resources;
+
+use keeper::Keeper;
+use marks::{Mark, Origin};
+
+/// The name in metrics, and in the column `source`.
+pub(super) const NAME: &str = "zkillboard";
+/// Kills may be published so much later than they happened.
+const LATE_DAYS: i64 = 3;
+/// At most so many days are read from the history after an absence.
+const DAYS_MAX: usize = 400;
+/// `sequence.json` lags by 51: a greater distance is a backlog.
+const BACKLOG: u64 = 60;
+/// A store that does not answer holds up reading no longer than this.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `[source.zkillboard]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Base address of the numbered files.
+    pub url: String,
+    /// How long the service keeps them: after a longer absence the days in between are read from its history.
+    pub kept: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { url: client::URL.to_owned(), kept: Span::from_secs(24 * 3600) }
+    }
+}
+
+impl Config {
+    /// The source of this pipeline: its name goes into the metrics and the checkpoint's name.
+    ///
+    /// # Errors
+    /// A sentence for the operator: no address, no contact for a foreign host.
+    pub fn open(&self, pipeline: &str, resources: &Resources) -> Result<Zkillboard, String> {
+        let client = self.client(resources.contact.as_deref())?;
+        let keeper = Arc::new(Keeper::new(resources.store.clone(), format!("{NAME}/{pipeline}")));
+        let figures = Figures::new(pipeline);
+        Ok(Zkillboard { client, keeper, figures, tip: Tip::default(), kept: self.kept.0 })
+    }
+
+    /// Whether it can work, as far as can be told without asking the service.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn check(&self, contact: Option<&str>) -> Result<(), String> {
+        self.client(contact).map(drop)
+    }
+
+    fn client(&self, contact: Option<&str>) -> Result<Client, String> {
+        if self.kept.0 < Duration::from_secs(60) {
+            return Err(format!("failed to use kept = \"{}\": files are there for a minute at least", self.kept));
+        }
+        Client::new(&self.url, contact).map_err(|error| format!("failed to {error} (set ZKILLBOARD_URL)"))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Figures {
+    pipeline: String,
+    connected: Gauge,
+    sequence: Gauge,
+}
+
+impl Figures {
+    fn new(pipeline: &str) -> Self {
+        let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
+        Self {
+            pipeline: pipeline.to_owned(),
+            connected: gauge!("broadside_source_connected", &labels),
+            sequence: gauge!("broadside_zkillboard_sequence", "pipeline" => pipeline.to_owned()),
+        }
+    }
+
+    fn skipped(&self, reason: &'static str) -> Counter {
+        let pipeline = self.pipeline.clone();
+        counter!("broadside_source_skipped_total", "pipeline" => pipeline, "source" => NAME, "reason" => reason)
+    }
+}
+
+/// Builds the source, again and again: each incarnation resumes from what is safe.
+#[derive(Debug)]
+pub struct Zkillboard {
+    client: Client,
+    keeper: Arc<Keeper>,
+    figures: Figures,
+    tip: Tip,
+    kept: Duration,
+}
+
+impl Zkillboard {
+    /// Whether it has read all that there is, to be watched while it reads.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.tip.clone()
+    }
+}
+
+#[async_trait]
+impl Factory<Kill> for Zkillboard {
+    async fn build(&self, index: usize) -> Result<Box<dyn Source<Kill>>, Failure> {
+        if index > 0 {
+            return Err(Failure::permanent("read the numbered files twice at once: one producer is all there can be"));
+        }
+        let (incarnation, mark) = self.keeper.begin().await?;
+        let start = mark.as_ref().map_or_else(Start::default, |mark| self.start(mark));
+        Ok(Box::new(Reader {
+            client: self.client.clone(),
+            keeper: self.keeper.clone(),
+            figures: self.figures.clone(),
+            tip: self.tip.clone(),
+            incarnation,
+            course: Course::new(&start, Instant::now()),
+            known_changes: None,
+            at: mark.as_ref().map(|mark| mark.at),
+            mark,
+            flight: None,
+            troubles: 0,
+            is_closed: false,
+        }))
+    }
+
+    fn acknowledger(&self) -> Arc<dyn Acknowledger<Kill>> {
+        self.keeper.clone()
+    }
+}
+
+impl Zkillboard {
+    fn start(&self, mark: &Mark) -> Start {
+        let age = Timestamp::now().duration_since(mark.at);
+        let is_stale = SignedDuration::try_from(self.kept).is_ok_and(|kept| age > kept);
+        tracing::info!(sequence = mark.sequence, at = %mark.at, is_stale, "resuming from the checkpoint");
+        Start { next: Some(mark.sequence), missing: mark.missing.to_vec(), updates: mark.updates.to_vec(), is_stale }
+    }
+}
+
+/// One incarnation.
+struct Reader {
+    client: Client,
+    keeper: Arc<Keeper>,
+    figures: Figures,
+    tip: Tip,
+    incarnation: u64,
+    course: Course,
+    /// The course's changes that `mark` has.
+    known_changes: Option<u64>,
+    /// Everything published up to then has been read.
+    at: Option<Timestamp>,
+    /// Where it stands; `None` before the first answer.
+    mark: Option<Mark>,
+    /// The request under way: it outlives the pull that made it.
+    flight: Option<BoxFuture<'static, (Request, Reply)>>,
+    /// Requests in a row that brought nothing right.
+    troubles: u32,
+    is_closed: bool,
+}
+
+#[async_trait]
+impl Source<Kill> for Reader {
+    async fn pull(&mut self, demand: &mut Demand<Kill>) -> Result<Flow, Failure> {
+        if self.is_closed {
+            return Ok(Flow::Finished);
+        }
+        self.read_failed_again();
+        while demand.is_empty() && demand.room() > 0 && !demand.is_interrupted() {
+            let until = self.set_out();
+            let save_at = self.keeper.due_at();
+            tokio::select! {
+                biased;
+                () = demand.interrupted() => break,
+                (request, reply) = under_way(&mut self.flight) => {
+                    self.flight = None;
+                    self.arrived(request, reply, demand);
+                }
+                () = reached(save_at) => {
+                    tokio::select! {
+                        biased;
+                        () = demand.interrupted() => break,
+                        _ = tokio::time::timeout(SAVE_TIMEOUT, self.keeper.save()) => {}
+                    }
+                }
+                () = reached(until) => {}
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    async fn close(&mut self) {
+        self.is_closed = true;
+        self.flight = None;
+        self.keeper.save().await;
+    }
+}
+
+/// The answer to the request under way; never, when there is none.
+async fn under_way(flight: &mut Option<BoxFuture<'static, (Request, Reply)>>) -> (Request, Reply) {
+    match flight {
+        Some(flight) => flight.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Reader {
+    /// Makes the next request, or answers when it may be made.
+    fn set_out(&mut self) -> Option<Instant> {
+        if self.flight.is_some() {
+            return None;
+        }
+        match self.course.step(Instant::now()) {
+            Step::Wait(until) => Some(until),
+            Step::Fetch(request) => {
+                let client = self.client.clone();
+                let flight = async move { (request, client.fetch(request.target).await) };
+                self.flight = Some(flight.boxed());
+                None
+            }
+        }
+    }
+
+    fn read_failed_again(&mut self) {
+        let again = self.keeper.marks().take_again();
+        for number in again {
+            if let Some(event) = self.course.again(number, Instant::now()) {
+                self.take(event, &mut Vec::new());
+            }
+        }
+    }
+
+    fn arrived(&mut self, request: Request, reply: Reply, demand: &mut Demand<Kill>) {
+        let events = self.course.answered(request, reply, rand::random(), Instant::now());
+        let is_right = !events.iter().any(|event| matches!(event, Event::Trouble { .. }));
+        if is_right {
+            self.answered_rightly();
+        }
+        let mut kills = Vec::new();
+        events.into_iter().for_each(|event| self.take(event, &mut kills));
+        if self.course.behind() > BACKLOG {
+            self.tip.set(false);
+        }
+        let Some(mark) = self.stand() else { return };
+        // One request brings one kill at most: what it changed otherwise is done with it.
+        if kills.is_empty() {
+            self.keeper.marks().note(mark.clone());
+        }
+        for (number, mut message) in kills {
+            let ordinal = self.keeper.marks().hand_over(Origin::Number(number), mark.clone());
+            message = message.with_position(self.incarnation, ordinal);
+            demand.push(message);
+        }
+    }
+
+    fn answered_rightly(&mut self) {
+        if std::mem::take(&mut self.troubles) > 1 {
+            tracing::info!(source = NAME, "the numbered files can be read again");
+        }
+        self.figures.connected.set(1.0);
+    }
+
+    fn take(&mut self, event: Event, kills: &mut Vec<(u64, Message<Kill>)>) {
+        match event {
+            Event::Kill { number, raw, revises, uploaded_at } => {
+                if !revises && self.course.next() == Some(number + 1) {
+                    self.move_at(uploaded_at.unwrap_or_else(Timestamp::now));
+                }
+                kills.push((number, message(raw, revises)));
+            }
+            Event::Poison { number, broken } => {
+                let mut poison = message(broken.keepsake(number), false);
+                tracing::warn!(number, problem = broken.problem, "a numbered file cannot be read: it is given up");
+                self.client.decided("gave_up");
+                if broken.body.is_empty() {
+                    poison.fail(Failure::permanent(format!("{} (number {number})", broken.problem)));
+                }
+                kills.push((number, poison));
+            }
+            Event::Skipped { number, count, reason } => {
+                tracing::debug!(number, count, reason, "numbers are passed over");
+                self.figures.skipped(reason).increment(count);
+                self.keeper.marks().forget(number);
+            }
+            Event::Gone { from, to, uploaded_at } => self.leave_to_history(from, to, uploaded_at),
+            Event::Tip => {
+                self.tip.set(true);
+                self.move_at(Timestamp::now());
+            }
+            Event::Trouble { problem, wait, refused } => self.trouble(&problem, wait, refused),
+        }
+    }
+
+    fn trouble(&mut self, problem: &str, wait: Duration, refused: bool) {
+        // One failure is no news, and each try of a long one neither.
+        self.troubles = if refused { self.troubles.max(1) + 1 } else { self.troubles + 1 };
+        if self.troubles == 2 {
+            tracing::warn!(source = NAME, error = problem, ?wait, "the numbered files cannot be read now");
+        } else {
+            tracing::debug!(source = NAME, error = problem, ?wait, troubles = self.troubles, "no right answer");
+        }
+        self.client.decided(if refused { "paused" } else { "retried" });
+        self.figures.connected.set(0.0);
+        self.tip.set(false);
+    }
+
+    fn move_at(&mut self, at: Timestamp) {
+        self.at = Some(self.at.map_or(at, |known| known.max(at)));
+    }
+
+    /// Files are gone: their kills are among those of the days since the last one that was read.
+    fn leave_to_history(&mut self, from: u64, to: u64, uploaded_at: Option<Timestamp>) {
+        let now = Timestamp::now();
+        let last = uploaded_at.unwrap_or(now).min(now);
+        let days = days(self.at.unwrap_or(last), last);
+        tracing::warn!(from, to, days = days.len(), "files are not kept any more: their days are left to the history");
+        if let Some(mark) = &mut self.mark {
+            let all: std::collections::BTreeSet<Date> = mark.days.iter().copied().chain(days).collect();
+            mark.days = all.into_iter().collect();
+        }
+        self.move_at(last);
+    }
+
+    /// Where it stands now.
+    fn stand(&mut self) -> Option<Mark> {
+        let sequence = self.course.next()?;
+        let at = *self.at.get_or_insert_with(Timestamp::now);
+        self.figures.sequence.set(sequence as f64);
+        let mark = self.mark.get_or_insert_with(|| Mark {
+            sequence,
+            at,
+            missing: [].into(),
+            updates: [].into(),
+            days: [].into(),
+        });
+        (mark.sequence, mark.at) = (sequence, at);
+        if self.known_changes.replace(self.course.changes()) != Some(self.course.changes()) {
+            mark.missing = self.course.missing().collect();
+            mark.updates = self.course.updates().collect();
+        }
+        Some(mark.clone())
+    }
+}
+
+fn message(raw: Bytes, revises: bool) -> Message<Kill> {
+    let mut kill = Kill::new(raw, NAME, Timestamp::now(), true);
+    kill.revises = revises;
+    Message::new(kill)
+}
+
+/// The days whose kills may have been published between two times.
+fn days(from: Timestamp, to: Timestamp) -> Vec<Date> {
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    let first = day(from).saturating_sub(LATE_DAYS.days());
+    let mut days: Vec<Date> = first.series(1.day()).take_while(|date| *date <= day(to)).collect();
+    if days.len() > DAYS_MAX {
+        days.drain(..days.len() - DAYS_MAX);
+    }
+    days
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absence_is_covered_by_the_days_from_three_before_it_to_its_last() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let found = days(at("2026-02-28T23:00:00Z"), at("2026-03-02T00:00:01Z"));
+        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["2026-02-25", "2026-02-26", "2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]);
+        assert_eq!(days(at("1990-01-01T00:00:00Z"), at("2026-03-02T00:00:01Z")).len(), DAYS_MAX);
+    }
+}
