@@ -25,7 +25,9 @@ async fn resources() -> Resources {
         recent: Arc::default(),
         stored: Arc::default(),
         contact: None,
+        clients: Arc::default(),
         feeds: Arc::default(),
+        esi: Arc::default(),
         events: false,
     }
 }
