@@ -8,6 +8,7 @@ pub mod download;
 pub mod frames;
 pub mod history;
 pub mod pulse;
+pub mod redisq;
 pub mod service;
 pub mod wanderer;
 pub mod zkillboard;

@@ -8,6 +8,7 @@ pub mod failover;
 pub mod file;
 pub mod generator;
 pub mod history;
+pub mod redisq;
 pub mod wanderer;
 pub mod zkillboard;
 
@@ -28,6 +29,8 @@ pub enum Config {
     Wanderer(wanderer::Config),
     /// Every kill that zKillboard processes, from its numbered files.
     Zkillboard(zkillboard::Config),
+    /// Kills from a queue as zKillboard's RedisQ was.
+    Redisq(redisq::Config),
     /// Kills from files: finite.
     File(file::Config),
     /// Made-up kills from a seed: for trying things out.
@@ -35,7 +38,7 @@ pub enum Config {
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "zkillboard", "file", "generator"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "file", "generator"];
 
 impl Config {
     /// The kind.
@@ -44,6 +47,7 @@ impl Config {
         match self {
             Self::Wanderer(_) => "wanderer",
             Self::Zkillboard(_) => "zkillboard",
+            Self::Redisq(_) => "redisq",
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
         }
@@ -66,6 +70,7 @@ impl Config {
                 Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
             }
             Self::Zkillboard(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
+            Self::Redisq(config) => Ok(Arc::new(config.open(pipeline, resources, None)?)),
             Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
         }
@@ -81,6 +86,7 @@ impl Config {
                 config.factory(pipeline, contact).map(drop).map_err(|error| format!("failed to {error}"))
             }
             Self::Zkillboard(config) => config.check(contact),
+            Self::Redisq(config) => config.check(contact),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }
