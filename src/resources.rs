@@ -14,8 +14,12 @@ pub struct Resources {
     pub hub: Arc<crate::hub::Hub>,
     /// Kills seen of late, shared by `deduplicate` (reads, marks as pending) and the `database` sink (marks as stored).
     pub recent: Arc<crate::recent::RecentKills>,
+    /// Clients of outside services.
+    pub clients: Arc<crate::clients::shared::Shared>,
     /// Which feed serves each pipeline.
     pub feeds: Arc<crate::feeds::Feeds>,
+    /// ESI, once for each address: its limits are an address's.
+    pub esi: Arc<crate::clients::esi::Addresses>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.

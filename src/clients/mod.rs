@@ -4,12 +4,16 @@ pub mod address;
 pub mod answer;
 pub mod backoff;
 pub mod breaker;
+pub mod cache;
 pub mod download;
+pub mod esi;
 pub mod frames;
 pub mod history;
 pub mod pulse;
 pub mod redisq;
+pub mod retry;
 pub mod service;
+pub mod shared;
 pub mod wanderer;
 pub mod zkillboard;
 

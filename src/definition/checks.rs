@@ -277,6 +277,10 @@ fn order_of_stages(document: &mut Document<'_>, definition: &Definition) {
                     Some(hint),
                 );
             }
+            // Whether there is a contact is a question for the start.
+            if let Err(problem) = stage.check(Some("check")) {
+                document.problem(&path, problem, None);
+            }
             if !seen.insert(stage.name()) {
                 document.problem(&path, format!("stage `{}` stands in the pipeline twice", stage.name()), None);
             }

@@ -77,12 +77,14 @@ impl Definition {
         Ok(self.build_with_source(resources, source))
     }
 
-    /// Whether the source has what it needs from its surroundings, without opening anything.
+    /// Whether the source and the stages have what they need from their surroundings, without opening anything.
     ///
     /// # Errors
     /// An address or a contact is missing.
     pub fn check_source(&self, contact: Option<&str>) -> Result<(), Problem> {
-        self.source.check(&self.name, contact).map_err(|error| self.source_problem(&error))
+        self.source.check(&self.name, contact).map_err(|error| self.source_problem(&error))?;
+        let mut problems = self.stages.iter().filter_map(|stage| Some((stage.name(), stage.check(contact).err()?)));
+        problems.next().map_or(Ok(()), |(name, error)| Err(Problem::whole(&self.file, format!("`{name}` {error}"))))
     }
 
     /// [`build`](Self::build) with another source: a file for a backfill, dead letters for a replay.

@@ -16,6 +16,7 @@
 //! did not ask for anything (it was full, or the database away) counts neither as the primary's silence nor as a kill's absence.
 
 mod acks;
+mod board;
 mod hold;
 pub mod judge;
 mod side;
@@ -26,21 +27,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source};
-use jiff::{SignedDuration, Timestamp};
-use metrics::{Counter, Gauge};
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::clients::pulse::{Pulse, Tip};
 use crate::duration::Span;
-use crate::feeds::{Feeds, Standing};
-use crate::killmail::wire::peek;
-use crate::killmail::{Kill, KillmailId};
+use crate::feeds::Feeds;
+use crate::killmail::Kill;
+use crate::killmail::wire::{Peek, peek};
 
 use acks::Acks;
+use board::Board;
 use hold::{Hold, Mode};
-use judge::{Judge, Limits, Signs, State};
+use judge::{Judge, Limits, Signs};
 use side::Side;
 
 /// Between two looks at how it stands.
@@ -288,10 +289,12 @@ impl Both {
         let now = self.waking.time(Instant::now());
         let is_at_tip = self.tip.is_reached();
         for message in messages {
-            match expected(&message) {
-                Some(id) if is_at_tip => self.hold.push(message, id, now),
-                _ => {
-                    self.board.gap(1);
+            let peek = peek(&message.payload.raw);
+            match peek.filter(|peek| is_at_tip && is_expected(&message, peek)) {
+                Some(peek) => self.hold.push(message, peek.killmail_id, now),
+                None => {
+                    let is_brought = peek.is_some_and(|peek| self.acks.brought().fate(peek.killmail_id).is_some());
+                    self.board.gap(u64::from(!is_brought && !message.payload.revises));
                     self.ready.push_back(self.acks.of_fallback(message));
                 }
             }
@@ -338,97 +341,9 @@ impl Both {
     }
 }
 
-/// The kill, if the primary is to bring it too: not one of long ago, nor a correction, nor what cannot be told apart.
-fn expected(message: &Message<Kill>) -> Option<KillmailId> {
+/// Whether the primary is to bring this kill too: it is not one of long ago, nor a correction, nor broken.
+fn is_expected(message: &Message<Kill>, peek: &Peek) -> bool {
     let kill = &message.payload;
-    let peek = peek(&kill.raw).filter(|_| message.is_active() && !kill.revises)?;
     let is_late = peek.time.is_none_or(|time| kill.received_at.duration_since(time) > LATE_AFTER);
-    (!is_late).then_some(peek.killmail_id)
-}
-
-/// Where it is shown how both stand.
-#[derive(Debug, Clone)]
-struct Board {
-    pipeline: String,
-    primary: &'static str,
-    fallback: &'static str,
-    feeds: Arc<Feeds>,
-    held: Gauge,
-    gap: Counter,
-}
-
-impl Board {
-    fn new(pipeline: &str, primary: &'static str, fallback: &'static str, feeds: Arc<Feeds>) -> Self {
-        let labels = [("pipeline", pipeline.to_owned()), ("source", fallback.to_owned())];
-        for source in [primary, fallback] {
-            let labels = [("pipeline", pipeline.to_owned()), ("source", source.to_owned())];
-            metrics::counter!("broadside_source_switches_total", &labels).increment(0);
-        }
-        Self {
-            pipeline: pipeline.to_owned(),
-            primary,
-            fallback,
-            feeds,
-            held: metrics::gauge!("broadside_source_held", &labels),
-            gap: metrics::counter!("broadside_source_gap_messages_total", &labels),
-        }
-    }
-
-    fn serving(&self, state: State) -> &'static str {
-        if state.is_primary() { self.primary } else { self.fallback }
-    }
-
-    /// Kills go on that the primary did not bring.
-    fn gap(&self, kills: u64) {
-        self.gap.increment(kills);
-        if kills > 0 {
-            self.feeds.update(&self.pipeline, |standing| standing.gap_messages += kills);
-        }
-    }
-
-    fn changed(&self, judge: &Judge, was_primary: bool) {
-        let (pipeline, state) = (&self.pipeline, judge.state());
-        let (serving, reason) = (self.serving(state), judge.reason().unwrap_or_default());
-        if state.is_primary() == was_primary {
-            tracing::info!(pipeline, serving, state = state.as_str(), reason, "the feed's state");
-            return;
-        }
-        let labels = [("pipeline", pipeline.clone()), ("source", serving.to_owned())];
-        metrics::counter!("broadside_source_switches_total", &labels).increment(1);
-        self.feeds.update(pipeline, |standing| standing.switches += 1);
-        if state.is_primary() {
-            tracing::info!(pipeline, serving, "the primary feed serves again");
-        } else {
-            tracing::warn!(pipeline, serving, reason, "the fallback feed serves");
-        }
-    }
-
-    fn show(&self, judge: &Judge, held: usize) {
-        let state = judge.state();
-        self.held.set(held as f64);
-        for any in State::ALL {
-            let labels = [("pipeline", self.pipeline.clone()), ("state", any.as_str().to_owned())];
-            metrics::gauge!("broadside_source_state", &labels).set(f64::from(any == state));
-        }
-        let fresh = || Standing {
-            primary: Some(self.primary),
-            fallback: self.fallback,
-            serving: self.primary,
-            state: "",
-            reason: None,
-            since: Timestamp::now(),
-            switches: 0,
-            held: 0,
-            gap_messages: 0,
-        };
-        self.feeds.set(&self.pipeline, fresh, |standing| {
-            if standing.state != state.as_str() {
-                standing.since = Timestamp::now();
-            }
-            standing.serving = self.serving(state);
-            standing.state = state.as_str();
-            standing.reason = judge.reason().map(str::to_owned);
-            standing.held = held;
-        });
-    }
+    message.is_active() && !kill.revises && !is_late
 }

@@ -8,6 +8,7 @@ pub mod failover;
 pub mod file;
 pub mod generator;
 pub mod history;
+pub mod pair;
 pub mod redisq;
 pub mod wanderer;
 pub mod zkillboard;
@@ -31,6 +32,8 @@ pub enum Config {
     Zkillboard(zkillboard::Config),
     /// Kills from a queue as zKillboard's RedisQ was.
     Redisq(redisq::Config),
+    /// Two feeds as one: a primary, and a fallback that closes its gaps.
+    Failover(pair::Config),
     /// Kills from files: finite.
     File(file::Config),
     /// Made-up kills from a seed: for trying things out.
@@ -38,7 +41,7 @@ pub enum Config {
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "file", "generator"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "failover", "file", "generator"];
 
 impl Config {
     /// The kind.
@@ -48,6 +51,7 @@ impl Config {
             Self::Wanderer(_) => "wanderer",
             Self::Zkillboard(_) => "zkillboard",
             Self::Redisq(_) => "redisq",
+            Self::Failover(_) => "failover",
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
         }
@@ -56,7 +60,7 @@ impl Config {
     /// Whether it can hand out a message again that failed, or that was in flight in a crash.
     #[must_use]
     pub fn redelivers(&self) -> bool {
-        matches!(self, Self::File(_) | Self::Zkillboard(_))
+        matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_))
     }
 
     /// Builds what builds it.
@@ -70,7 +74,8 @@ impl Config {
                 Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
             }
             Self::Zkillboard(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
-            Self::Redisq(config) => Ok(Arc::new(config.open(pipeline, resources, None)?)),
+            Self::Redisq(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
+            Self::Failover(config) => pair::build(config, pipeline, resources),
             Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
         }
@@ -87,6 +92,7 @@ impl Config {
             }
             Self::Zkillboard(config) => config.check(contact),
             Self::Redisq(config) => config.check(contact),
+            Self::Failover(config) => pair::check(config, pipeline, contact),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }

@@ -19,18 +19,20 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::clients::backoff::Backoff;
+use crate::clients::esi::{Ask, Esi};
 use crate::clients::redisq::{self as client, Client, Poll, Reference};
-use crate::killmail::{Kill, KillmailHash, KillmailId};
+use crate::killmail::Kill;
 use crate::resources::Resources;
 use crate::store::Store;
 
 /// The name in metrics, and in the column `source`.
 const NAME: &str = "redisq";
+const ESI_URL: &str = "https://esi.evetech.net";
 /// After a refusal without a time: it doubles with each one in a row.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 const REFUSED_MOST: Duration = Duration::from_secs(10 * 60);
-/// Attempts to get a killmail.
-const BODY_TRIES: u32 = 5;
+/// How long a killmail may take: as long as ESI's daily downtime mostly lasts, for there is nobody else to wait for it.
+const BODY_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// `[source.redisq]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,37 +40,29 @@ const BODY_TRIES: u32 = 5;
 pub struct Config {
     /// Address of the queue: of its script, or of the script's folder.
     pub url: String,
+    /// Base address of ESI, for the killmails that packages lack.
+    pub esi: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { url: client::URL.to_owned() }
+        Self { url: client::URL.to_owned(), esi: ESI_URL.to_owned() }
     }
 }
 
-/// Where killmails are to be had by id and hash.
-#[async_trait]
-pub trait Killmails: Send + Sync {
-    /// One attempt, as ESI answers it.
-    async fn killmail(&self, id: KillmailId, hash: KillmailHash) -> Result<Bytes, Failure>;
-}
-
 impl Config {
-    /// The source of this pipeline, which asks `killmails` for what the packages lack.
+    /// The source of this pipeline.
     ///
     /// # Errors
     /// A sentence for the operator: no address, no contact for a foreign host.
-    pub fn open(
-        &self,
-        pipeline: &str,
-        resources: &Resources,
-        killmails: Option<Arc<dyn Killmails>>,
-    ) -> Result<Redisq, String> {
-        let client = self.client(resources.contact.as_deref())?;
+    pub fn open(&self, pipeline: &str, resources: &Resources) -> Result<Redisq, String> {
+        let contact = resources.contact.as_deref();
+        let client = self.client(contact)?;
+        let esi = resources.esi.at(&self.esi, contact).map_err(|error| format!("failed to {error}"))?;
         let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
         let connected = gauge!("broadside_source_connected", &labels);
         let key = format!("{NAME}/{pipeline}");
-        Ok(Redisq { client, store: resources.store.clone(), key, killmails, connected })
+        Ok(Redisq { client, esi, store: resources.store.clone(), key, connected })
     }
 
     /// Whether it can work, as far as can be told without asking the service.
@@ -76,6 +70,7 @@ impl Config {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn check(&self, contact: Option<&str>) -> Result<(), String> {
+        Esi::check(&self.esi, contact).map_err(|error| format!("failed to {error}"))?;
         self.client(contact).map(drop)
     }
 
@@ -85,18 +80,13 @@ impl Config {
 }
 
 /// Builds the source.
+#[derive(Debug)]
 pub struct Redisq {
     client: Client,
+    esi: Esi,
     store: Arc<dyn Store>,
     key: String,
-    killmails: Option<Arc<dyn Killmails>>,
     connected: Gauge,
-}
-
-impl std::fmt::Debug for Redisq {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redisq").field("client", &self.client).field("key", &self.key).finish_non_exhaustive()
-    }
 }
 
 impl Redisq {
@@ -122,7 +112,7 @@ impl Factory<Kill> for Redisq {
         Ok(Box::new(Reader {
             client: self.client.clone(),
             queue: self.queue().await?,
-            killmails: self.killmails.clone(),
+            esi: self.esi.clone(),
             connected: self.connected.clone(),
             work: None,
             not_before: Instant::now(),
@@ -148,7 +138,7 @@ enum Turn {
 struct Reader {
     client: Client,
     queue: String,
-    killmails: Option<Arc<dyn Killmails>>,
+    esi: Esi,
     connected: Gauge,
     /// Outlives the pull that began it: it may hold a kill that will not come again.
     work: Option<BoxFuture<'static, Turn>>,
@@ -214,7 +204,7 @@ impl Reader {
                 self.works();
                 match found {
                     Poll::Kill(raw) => demand.push(message(raw)),
-                    Poll::Reference(reference) => self.complete(reference, demand),
+                    Poll::Reference(reference) => self.work = Some(complete(self.esi.clone(), reference).boxed()),
                     Poll::Nothing | Poll::NotFound | Poll::Trouble { .. } => {}
                 }
             }
@@ -225,13 +215,6 @@ impl Reader {
                 }
                 demand.push(message);
             }
-        }
-    }
-
-    fn complete(&mut self, reference: Reference, demand: &mut Demand<Kill>) {
-        match self.killmails.clone() {
-            Some(killmails) => self.work = Some(complete(killmails, reference).boxed()),
-            None => demand.push(message(reference.raw)),
         }
     }
 
@@ -265,19 +248,14 @@ impl Reader {
     }
 }
 
-/// Gets the killmail, again and again while that may help.
-async fn complete(killmails: Arc<dyn Killmails>, reference: Reference) -> Turn {
-    let mut backoff = Backoff::default();
-    let mut tries = 1;
-    loop {
-        match killmails.killmail(reference.killmail_id, reference.hash).await {
-            Ok(killmail) => return Turn::Completed(reference.with_killmail(&killmail), Ok(())),
-            Err(failure) if failure.class != broadside_engine::Class::Transient || tries == BODY_TRIES => {
-                return Turn::Completed(reference.raw, Err(failure));
-            }
-            Err(_) => tokio::time::sleep(backoff.next(rand::random())).await,
+/// Gets the killmail, which ESI's client tries again while that may help. What it cannot get now fails: no queue hands it out again.
+async fn complete(esi: Esi, reference: Reference) -> Turn {
+    match esi.killmail(reference.killmail_id, reference.hash, Ask::live(BODY_WITHIN)).await {
+        Ok(detail) => Turn::Completed(reference.with_killmail(&detail.body), Ok(())),
+        Err(error) if error.is_permanent() => {
+            Turn::Completed(reference.raw, Err(Failure::permanent(error.to_string())))
         }
-        tries += 1;
+        Err(error) => Turn::Completed(reference.raw, Err(Failure::transient(error.to_string()))),
     }
 }
 

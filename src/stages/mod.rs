@@ -1,14 +1,14 @@
 //! Stages: the steps that processors run on kills.
 //!
 //! To add one: a file here with `Config` (what its table in a pipeline file takes: `Deserialize`, `JsonSchema`, `Default`, unknown fields
-//! refused) and `Config::build`, which answers the engine's stage; then a variant and a line in each of the matches below, its
-//! name in [`NAMES`], a row in the README, and a line in `tests/kills` that puts it through the contract suite. A stage spawns no tasks and
+//! refused) and `Config::build`, which answers the engine's stage; then a line in `stages!` below and one in `build` and `check`, a row in the README, and a line in `tests/kills` that puts it through the contract suite. A stage spawns no tasks and
 //! imports no other stage; what it waits for on the outside it waits for once a group, with a timeout.
 //!
 //! In a pipeline file a stage stands bare, `"decode"`, or with settings, `{ deduplicate = { capacity = 5000 } }`.
 
 pub mod decode;
 pub mod deduplicate;
+pub mod detail;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,66 +21,100 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use crate::killmail::Kill;
 use crate::resources::Resources;
 
-/// One stage with its settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Config {
-    /// Reads the bytes.
-    Decode(decode::Config),
-    /// Filters what was seen of late.
-    Deduplicate(deduplicate::Config),
+/// Declares the stages: the module with its `Config`, its name in a pipeline file, and the stages that must stand before it.
+macro_rules! stages {
+    ($($(#[$doc:meta])* $variant:ident($module:ident) = $name:literal, needs $needs:expr;)+) => {
+        /// One stage with its settings.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Config {
+            $($(#[$doc])* $variant($module::Config),)+
+        }
+
+        /// Every stage, as it is written in a pipeline file.
+        pub const NAMES: &[&str] = &[$($name),+];
+
+        impl Config {
+            /// As it is written in a pipeline file.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)+
+                }
+            }
+
+            /// Stages that must stand before it.
+            #[must_use]
+            pub fn needs(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant(_) => &$needs,)+
+                }
+            }
+        }
+
+        /// A stage's name, checked where it stands, so that an error points at it and not at the whole table.
+        #[derive(Clone, Copy)]
+        enum Name {
+            $($variant,)+
+        }
+
+        impl Name {
+            fn parse<E: Error>(text: &str) -> Result<Self, E> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    other => Err(E::unknown_variant(other, NAMES)),
+                }
+            }
+
+            fn bare(self) -> Config {
+                match self {
+                    $(Self::$variant => Config::$variant($module::Config::default()),)+
+                }
+            }
+
+            fn with_settings<'de, A: MapAccess<'de>>(self, map: &mut A) -> Result<Config, A::Error> {
+                match self {
+                    $(Self::$variant => map.next_value().map(Config::$variant),)+
+                }
+            }
+        }
+
+        /// The settings of each, in the order of [`NAMES`].
+        fn schemas(generator: &mut SchemaGenerator) -> Vec<Schema> {
+            vec![$(generator.subschema_for::<$module::Config>()),+]
+        }
+    };
 }
 
-/// Every stage, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["decode", "deduplicate"];
+stages! {
+    /// Reads the bytes.
+    Decode(decode) = "decode", needs [];
+    /// Filters what was seen of late.
+    Deduplicate(deduplicate) = "deduplicate", needs ["decode"];
+    /// Fetches what the feed leaves out.
+    Detail(detail) = "detail", needs ["decode"];
+}
 
 impl Config {
-    /// As it is written in a pipeline file.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Decode(_) => "decode",
-            Self::Deduplicate(_) => "deduplicate",
-        }
-    }
-
-    /// Stages that must stand before it.
-    #[must_use]
-    pub fn needs(&self) -> &'static [&'static str] {
-        match self {
-            Self::Decode(_) => &[],
-            Self::Deduplicate(_) => &["decode"],
-        }
-    }
-
     /// The stage.
     #[must_use]
     pub fn build(&self, pipeline: &str, resources: &Resources) -> Arc<dyn Stage<Kill>> {
         match self {
             Self::Decode(config) => Arc::new(config.build(pipeline)),
             Self::Deduplicate(config) => Arc::new(config.build(resources.recent.clone())),
-        }
-    }
-}
-
-/// A stage's name, checked where it stands, so that an error points at it and not at the whole table.
-enum Name {
-    Decode,
-    Deduplicate,
-}
-
-impl Name {
-    fn parse<E: Error>(text: &str) -> Result<Self, E> {
-        match text {
-            "decode" => Ok(Self::Decode),
-            "deduplicate" => Ok(Self::Deduplicate),
-            other => Err(E::unknown_variant(other, NAMES)),
+            Self::Detail(config) => {
+                Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
+            }
         }
     }
 
-    fn bare(&self) -> Config {
+    /// Whether it has what it needs from its surroundings, without opening anything.
+    ///
+    /// # Errors
+    /// A sentence for the operator: something that it needs is not set, or cannot be.
+    pub fn check(&self, contact: Option<&str>) -> Result<(), String> {
         match self {
-            Self::Decode => Config::Decode(decode::Config::default()),
-            Self::Deduplicate => Config::Deduplicate(deduplicate::Config::default()),
+            Self::Decode(_) | Self::Deduplicate(_) => Ok(()),
+            Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
         }
     }
 }
@@ -121,11 +155,10 @@ impl<'de> Deserialize<'de> for Config {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
-                let config = match map.next_key()? {
-                    None => return Err(A::Error::custom("the table is empty: name a stage in it")),
-                    Some(Name::Decode) => Config::Decode(map.next_value()?),
-                    Some(Name::Deduplicate) => Config::Deduplicate(map.next_value()?),
+                let Some(name) = map.next_key::<Name>()? else {
+                    return Err(A::Error::custom("the table is empty: name a stage in it"));
                 };
+                let config = name.with_settings(&mut map)?;
                 match map.next_key::<String>()? {
                     None => Ok(config),
                     Some(second) => Err(A::Error::custom(format_args!(
@@ -145,23 +178,19 @@ impl JsonSchema for Config {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let decode = generator.subschema_for::<decode::Config>();
-        let deduplicate = generator.subschema_for::<deduplicate::Config>();
-        let table = |name: &str, config: Schema| {
+        let table = |(name, config): (&&str, Schema)| {
             json_schema!({
                 "type": "object",
-                "properties": { name: config },
+                "properties": { *name: config },
                 "required": [name],
                 "additionalProperties": false,
             })
         };
+        let bare = json_schema!({ "type": "string", "enum": NAMES });
+        let tables = NAMES.iter().zip(schemas(generator)).map(table);
         json_schema!({
             "description": "A stage by its name, or a table with its settings.",
-            "oneOf": [
-                { "type": "string", "enum": NAMES },
-                table("decode", decode),
-                table("deduplicate", deduplicate),
-            ],
+            "oneOf": std::iter::once(bare).chain(tables).collect::<Vec<_>>(),
         })
     }
 }
@@ -185,8 +214,8 @@ mod tests {
     #[test]
     fn what_is_no_stage_is_refused_with_its_reason() {
         for (text, reason) in [
-            (r#""decod""#, "unknown variant `decod`, expected `decode` or `deduplicate`"),
-            (r#"{"decod": {}}"#, "unknown variant `decod`, expected `decode` or `deduplicate`"),
+            (r#""decod""#, "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`"),
+            (r#"{"decod": {}}"#, "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`"),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),
             (r#"{"deduplicate": {"capacity": 0}}"#, "expected a nonzero usize"),

@@ -27,6 +27,8 @@ async fn resources() -> Resources {
         hub: Arc::default(),
         recent: Arc::default(),
         feeds: Arc::default(),
+        clients: Arc::default(),
+        esi: Arc::default(),
         stored: Arc::default(),
         contact: None,
         events: false,

@@ -1,15 +1,11 @@
 //! The queue's source against a server on a real socket that misbehaves.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use broadside::killmail::{KillmailHash, KillmailId};
 use broadside::resources::Resources;
-use broadside::sources::redisq::{Config, Killmails, Redisq};
+use broadside::sources::redisq::{Config, Redisq};
 use broadside_engine::testing::contract;
-use broadside_engine::{Demand, Factory, Failure};
-use bytes::Bytes;
+use broadside_engine::{Demand, Factory};
 
 use crate::server::{Script, Server, Step, answer, not_found, ok};
 use crate::{body, resources, take};
@@ -24,15 +20,16 @@ fn new(id: u64) -> String {
     format!(r#"{{"package":{{"killID":{id},"zkb":{{"hash":"{HASH}","points":1}}}}}}"#)
 }
 
-fn open(server: &Server, resources: &Resources, killmails: Option<Arc<dyn Killmails>>) -> Redisq {
-    Config { url: format!("{}/redisq", server.url()) }.open("test", resources, killmails).unwrap()
+fn open(server: &Server, resources: &Resources) -> Redisq {
+    let config = Config { url: format!("{}/redisq", server.url()), esi: format!("{}/esi", server.url()) };
+    config.open("test", resources).unwrap()
 }
 
 /// The first poll is answered so, every other with a kill.
 async fn reads_after(first: Script) -> (Server, Vec<String>) {
     let server = Server::start(move |_, before| if before == 0 { first.clone() } else { ok(&old(7)) }).await;
     let resources = resources().await;
-    let factory = open(&server, &resources, None);
+    let factory = open(&server, &resources);
     let mut source = factory.build(0).await.unwrap();
     let found = take(&mut *source, 1).await.iter().map(body).collect();
     (server, found)
@@ -72,7 +69,7 @@ async fn the_queue_keeps_its_name_and_a_redirect_is_followed() {
     .await;
     let resources = resources().await;
     for _ in 0..2 {
-        let factory = open(&server, &resources, None);
+        let factory = open(&server, &resources);
         let mut source = factory.build(0).await.unwrap();
         assert_eq!(take(&mut *source, 1).await.iter().map(body).collect::<Vec<_>>(), [old(7)]);
     }
@@ -85,38 +82,29 @@ async fn the_queue_keeps_its_name_and_a_redirect_is_followed() {
 async fn the_script_is_found_below_its_folder() {
     let server = Server::start(|path, _| if path.contains("listen.php") { ok(&old(7)) } else { not_found() }).await;
     let resources = resources().await;
-    let factory = open(&server, &resources, None);
+    let factory = open(&server, &resources);
     let mut source = factory.build(0).await.unwrap();
     take(&mut *source, 2).await;
     assert_eq!(server.paths().iter().filter(|path| path.starts_with("/redisq/listen.php?")).count(), 2);
 }
 
-struct Esi;
-
-#[async_trait]
-impl Killmails for Esi {
-    async fn killmail(&self, id: KillmailId, hash: KillmailHash) -> Result<Bytes, Failure> {
-        assert_eq!(hash.to_string(), HASH);
-        match id.get() {
-            7 => Ok(Bytes::from_static(b"{\"killmail_id\":7}")),
-            _ => Err(Failure::permanent("get a killmail")),
-        }
-    }
-}
-
 #[tokio::test]
 async fn what_a_package_lacks_is_fetched_and_what_cannot_be_had_has_failed() {
-    let server = Server::start(|_, before| ok(&new(7 + before as u64))).await;
+    let killmail = r#"{"killmail_id":7,"killmail_time":"2026-01-02T03:04:05Z"}"#;
+    let server = Server::start(move |path, before| match path {
+        path if path.starts_with("/redisq") => ok(&new(7 + before as u64)),
+        path if path.contains(&format!("/killmails/7/{HASH}")) => ok(killmail),
+        _ => not_found(),
+    })
+    .await;
     let resources = resources().await;
-    let factory = open(&server, &resources, Some(Arc::new(Esi)));
+    let factory = open(&server, &resources);
     let mut source = factory.build(0).await.unwrap();
     let messages = take(&mut *source, 2).await;
-    let whole = format!(
-        r#"{{"killmail_id":7,"hash":"{HASH}","zkb":{{"hash":"{HASH}","points":1}},"esi":{{"killmail_id":7}}}}"#
-    );
+    let whole = format!(r#"{{"killmail_id":7,"hash":"{HASH}","zkb":{{"hash":"{HASH}","points":1}},"esi":{killmail}}}"#);
     assert_eq!((body(&messages[0]), messages[0].failure()), (whole, None));
     assert_eq!(body(&messages[1]), new(8));
-    assert_eq!(messages[1].failure().unwrap().error, "get a killmail");
+    assert_eq!(messages[1].failure().unwrap().class, broadside_engine::Class::Permanent);
     assert!(!messages[0].payload.redelivers && messages[0].payload.source == "redisq");
 }
 
@@ -124,7 +112,7 @@ async fn what_a_package_lacks_is_fetched_and_what_cannot_be_had_has_failed() {
 async fn a_dropped_pull_neither_loses_a_kill_nor_polls_twice() {
     let server = Server::start(|_, _| vec![Step::Pause(Duration::from_millis(300)), ok(&old(7)).remove(0)]).await;
     let resources = resources().await;
-    let factory = open(&server, &resources, None);
+    let factory = open(&server, &resources);
     let mut source = factory.build(0).await.unwrap();
     let mut found = Vec::new();
     while found.is_empty() {
@@ -140,5 +128,5 @@ async fn a_dropped_pull_neither_loses_a_kill_nor_polls_twice() {
 async fn an_interrupted_pull_returns() {
     let server = Server::start(|_, _| vec![Step::Pause(crate::PATIENCE)]).await;
     let resources = resources().await;
-    contract::source_is_interruptible(&open(&server, &resources, None)).await;
+    contract::source_is_interruptible(&open(&server, &resources)).await;
 }

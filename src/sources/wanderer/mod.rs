@@ -25,7 +25,7 @@ use crate::killmail::Kill;
 use events::Content;
 
 /// The name in metrics, and in the column `source`.
-const NAME: &str = "wanderer";
+pub(super) const NAME: &str = "wanderer";
 
 /// `[source.wanderer]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
