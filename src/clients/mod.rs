@@ -10,6 +10,7 @@ pub mod esi;
 pub mod frames;
 pub mod history;
 pub mod pulse;
+pub mod redisq;
 pub mod retry;
 pub mod service;
 pub mod wanderer;

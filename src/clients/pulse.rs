@@ -1,7 +1,7 @@
 //! Signs of life of feeds, for whoever must judge them from outside.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -47,22 +47,19 @@ impl Pulse {
     }
 }
 
-/// How long after its last look at the end of what there is a feed that is asked counts as up to date.
-const AT_TIP_FOR: Duration = Duration::from_secs(60);
-
 /// Whether a feed that is asked, file by file, has read all that there is.
 #[derive(Debug, Clone, Default)]
-pub struct Tip(Arc<Mutex<Option<Instant>>>);
+pub struct Tip(Arc<AtomicBool>);
 
 impl Tip {
-    /// There was nothing more at that time.
-    pub fn reached(&self, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    /// There was nothing more just now, or there is a good deal.
+    pub fn set(&self, is_reached: bool) {
+        self.0.store(is_reached, Ordering::Relaxed);
     }
 
-    /// Whether it was up to date a moment ago.
+    /// Whether it is up to date.
     #[must_use]
     pub fn is_reached(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < AT_TIP_FOR)
+        self.0.load(Ordering::Relaxed)
     }
 }

@@ -9,6 +9,7 @@ pub mod file;
 pub mod generator;
 pub mod history;
 pub mod pair;
+pub mod redisq;
 pub mod wanderer;
 pub mod zkillboard;
 
@@ -29,6 +30,8 @@ pub enum Config {
     Wanderer(wanderer::Config),
     /// Every kill that zKillboard processes, from its numbered files.
     Zkillboard(zkillboard::Config),
+    /// Kills from a queue as zKillboard's RedisQ was.
+    Redisq(redisq::Config),
     /// Two feeds as one: a primary, and a fallback that closes its gaps.
     Failover(pair::Config),
     /// Kills from files: finite.
@@ -38,7 +41,7 @@ pub enum Config {
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "zkillboard", "failover", "file", "generator"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "failover", "file", "generator"];
 
 impl Config {
     /// The kind.
@@ -47,6 +50,7 @@ impl Config {
         match self {
             Self::Wanderer(_) => "wanderer",
             Self::Zkillboard(_) => "zkillboard",
+            Self::Redisq(_) => "redisq",
             Self::Failover(_) => "failover",
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
@@ -70,6 +74,7 @@ impl Config {
                 Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
             }
             Self::Zkillboard(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
+            Self::Redisq(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Failover(config) => pair::build(config, pipeline, resources),
             Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
             Self::Generator(config) => config.build(resources),
@@ -86,6 +91,7 @@ impl Config {
                 config.factory(pipeline, contact).map(drop).map_err(|error| format!("failed to {error}"))
             }
             Self::Zkillboard(config) => config.check(contact),
+            Self::Redisq(config) => config.check(contact),
             Self::Failover(config) => pair::check(config, pipeline, contact),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),

@@ -47,7 +47,7 @@ const LATE_DAYS: i64 = 3;
 /// At most so many days are read from the history after an absence.
 const DAYS_MAX: usize = 400;
 /// A file that was uploaded no longer ago is one of the newest.
-const FRESH: SignedDuration = SignedDuration::from_secs(20);
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// A store that does not answer holds up reading no longer than this.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -135,7 +135,7 @@ pub struct Zkillboard {
 }
 
 impl Zkillboard {
-    /// Shows when it has read all that there is.
+    /// Whether it has read all that there is, to be watched while it reads.
     #[must_use]
     pub fn tip(&self) -> Tip {
         self.tip.clone()
@@ -152,6 +152,7 @@ impl Factory<Kill> for Zkillboard {
         let start = mark.as_ref().map_or_else(Start::default, |mark| self.start(mark));
         let mut days = Days::new(self.client.history(), self.store.clone(), self.spool.clone());
         days.add(mark.iter().flat_map(|mark| mark.days.iter().copied()), Instant::now());
+        days.forget_leftovers();
         Ok(Box::new(Reader {
             client: self.client.clone(),
             keeper: self.keeper.clone(),
@@ -372,7 +373,7 @@ impl Reader {
             }
             Event::Gone { from, to, uploaded_at } => self.leave_to_history(from, to, uploaded_at),
             Event::Tip => {
-                self.tip.reached(Instant::now());
+                self.tip.set(true);
                 self.move_at(Timestamp::now());
             }
             Event::Trouble { problem, wait, refused } => self.trouble(&problem, wait, refused),
@@ -392,14 +393,15 @@ impl Reader {
             self.days.pause(wait, Instant::now());
         }
         self.figures.connected.set(0.0);
+        self.tip.set(false);
     }
 
     /// The next number was read.
     fn at_front(&mut self, uploaded_at: Option<Timestamp>) {
         let now = Timestamp::now();
         // When kills come faster than one a second, there is always one more.
-        if uploaded_at.is_some_and(|at| now.duration_since(at).abs() < FRESH) {
-            self.tip.reached(Instant::now());
+        if let Some(at) = uploaded_at {
+            self.tip.set(now.duration_since(at).abs() < FRESH);
         }
         self.move_at(uploaded_at.unwrap_or(now).min(now));
     }

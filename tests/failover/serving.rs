@@ -117,10 +117,8 @@ async fn old_kills_corrections_and_what_shows_no_id_are_not_expected_of_the_prim
 #[tokio::test(start_paused = true)]
 async fn what_the_fallback_reads_up_goes_on_at_once() {
     let mut world = World::new().await;
-    world.names_with_pings(Duration::from_secs(70)).await;
+    world.tip.set(false);
     world.primary(1).await;
-    let backlog = kill("fallback", 2);
-    let id = broadside_engine::Message::new(backlog).with_position(7, 2);
-    world.push_raw(id).await;
+    world.fallback(2).await;
     assert_eq!(world.names(SOON).await, ["primary 1", "fallback 2"]);
 }

@@ -72,7 +72,7 @@ impl World {
             feeds.clone(),
         );
         let source = failover.build(0).await.unwrap();
-        tip.reached(Instant::now());
+        tip.set(true);
         Self { primary, fallback, pulse, tip, feeds, source, acks: failover.acknowledger(), covered }
     }
 
@@ -86,14 +86,8 @@ impl World {
     }
 
     pub(crate) async fn push_fallback(&self, kill: Kill) {
-        self.tip.reached(Instant::now());
         let id = wire::peek(&kill.raw).map_or(0, |peek| peek.killmail_id.get().unsigned_abs());
         self.fallback.push(Message::new(kill).with_position(7, id)).await;
-    }
-
-    /// Without a word on being at the tip.
-    pub(crate) async fn push_raw(&self, message: Message<Kill>) {
-        self.fallback.push(message).await;
     }
 
     /// What goes on within this time.

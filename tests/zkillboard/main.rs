@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod manners;
+mod redisq;
 mod resuming;
 mod server;
 

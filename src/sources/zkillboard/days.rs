@@ -10,8 +10,9 @@ use std::time::Duration;
 use broadside_engine::Message;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::time::Instant;
 
 use crate::archive::Record;
@@ -24,6 +25,10 @@ use crate::store::Store;
 const UNPUBLISHED_WAIT: Duration = Duration::from_secs(30 * 60);
 /// The same for one that could not be had.
 const FAILED_WAIT: Duration = Duration::from_secs(5 * 60);
+/// A day that is not there so long after its end never will be: nothing happened on it, or it is lost.
+const PUBLISHED_AFTER_MOST: SignedDuration = SignedDuration::from_hours(72);
+/// Days before today whose files may lie about.
+const LEFTOVERS: i64 = 14;
 /// Records taken at once.
 const ROOM: usize = 100;
 
@@ -65,6 +70,13 @@ impl Days {
             ready: VecDeque::new(),
             read: Vec::new(),
         }
+    }
+
+    /// What an earlier process may have left behind of the last days is not needed any more, but for those that are to be read.
+    pub(super) fn forget_leftovers(&mut self) {
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let last = today.saturating_sub(LEFTOVERS.days()).series(1.day()).take_while(|day| *day <= today);
+        self.read = last.filter(|day| !self.waiting.contains_key(day)).collect();
     }
 
     /// These are to be read too.
@@ -143,6 +155,11 @@ impl Days {
                 return true;
             }
             Turn::Opened(date, Err(error)) if error.is_not_published() => {
+                if is_long_over(date, Timestamp::now()) {
+                    tracing::warn!(day = %date, "the history does not have this day: it is given up");
+                    self.waiting.remove(&date);
+                    return true;
+                }
                 tracing::debug!(day = %date, "not published yet");
                 self.waiting.insert(date, now + UNPUBLISHED_WAIT);
             }
@@ -171,5 +188,23 @@ impl Days {
         for day in safe {
             self.spool.settled(Archivist::Zkillboard, day).await;
         }
+    }
+}
+
+fn is_long_over(day: Date, now: Timestamp) -> bool {
+    let end = day.tomorrow().and_then(|next| next.to_zoned(TimeZone::UTC)).map(|next| next.timestamp());
+    end.is_ok_and(|end| now.duration_since(end) > PUBLISHED_AFTER_MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_given_up_three_days_after_its_end() {
+        let now = "2026-03-05T00:00:01Z".parse().expect("a time");
+        assert!(is_long_over(Date::constant(2026, 3, 1), now));
+        assert!(!is_long_over(Date::constant(2026, 3, 2), now));
+        assert!(!is_long_over(Date::constant(2026, 3, 5), now));
     }
 }
