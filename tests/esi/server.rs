@@ -73,6 +73,8 @@ type Handler = Box<dyn Fn(&Request, usize) -> Reply + Send + Sync>;
 pub(crate) struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
+    /// Requests that are being answered, and the most at once.
+    busy: Arc<Mutex<(usize, usize)>>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -82,16 +84,22 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
-        let (seen, handler): (_, Arc<Handler>) = (requests.clone(), Arc::new(Box::new(handler)));
+        let busy: Arc<Mutex<(usize, usize)>> = Arc::default();
+        let (seen, noted) = (requests.clone(), busy.clone());
+        let handler: Arc<Handler> = Arc::new(Box::new(handler));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let (seen, handler) = (seen.clone(), handler.clone());
-                // The client may go at any time.
-                connections.spawn(async move { drop(serve(socket, &seen, &handler).await) });
+                let (seen, noted, handler) = (seen.clone(), noted.clone(), handler.clone());
+                connections.spawn(async move {
+                    begin(&noted);
+                    // The client may go at any time.
+                    drop(serve(socket, &seen, &handler).await);
+                    noted.lock().unwrap().0 -= 1;
+                });
             }
         });
-        Self { address, requests, _task: AbortOnDropHandle::new(task) }
+        Self { address, requests, busy, _task: AbortOnDropHandle::new(task) }
     }
 
     /// These answers in turn; the last for ever.
@@ -116,11 +124,20 @@ impl Server {
         self.requests.lock().unwrap().len()
     }
 
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.busy.lock().unwrap().1
+    }
+
     /// Between two requests.
     pub(crate) fn gap(&self, second: usize) -> Duration {
         let requests = self.requests.lock().unwrap();
         requests[second].at - requests[second - 1].at
     }
+}
+
+fn begin(busy: &Mutex<(usize, usize)>) {
+    let mut busy = busy.lock().unwrap();
+    *busy = (busy.0 + 1, busy.1.max(busy.0 + 1));
 }
 
 async fn serve(mut socket: TcpStream, seen: &Mutex<Vec<Request>>, handler: &Handler) -> std::io::Result<()> {

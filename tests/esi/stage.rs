@@ -108,7 +108,7 @@ async fn a_kill_whose_detail_cannot_be_had_passes_as_it_is_to_be_completed_later
         let stage = stage(&url, Span::from_millis(300));
         let started = Instant::now();
         let messages = run(&stage, samples.iter().map(|sample| kill(sample.feed_json())).collect()).await;
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         for message in &messages {
             let kill = &message.payload;
             assert!(message.is_active() && kill.refresh && kill.whole.is_none());
