@@ -249,6 +249,7 @@ impl Source<Kill> for Reader {
         self.is_closed = true;
         self.flight = None;
         self.save().await;
+        self.days.close().await;
     }
 }
 
