@@ -6,6 +6,7 @@ mod manners;
 mod redisq;
 mod resuming;
 mod server;
+mod simulator;
 
 use std::time::Duration;
 

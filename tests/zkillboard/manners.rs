@@ -87,7 +87,7 @@ async fn a_retry_after_is_kept() {
 
 #[tokio::test]
 async fn a_refusal_stops_every_request() {
-    for status in ["403 Forbidden", "429 Too Many Requests"] {
+    let tries = ["403 Forbidden", "429 Too Many Requests"].map(|status| async move {
         let server = Server::start(move |_, _| answer(status, "", "<html>")).await;
         let resources = resources_at(&checkpoint(41, &[7])).await;
         let factory = factory(&server.url(), &resources);
@@ -97,7 +97,8 @@ async fn a_refusal_stops_every_request() {
         assert!(pulled.is_err(), "nothing comes of it");
         assert_eq!(server.requests().len(), 1, "{status}");
         assert!(!factory.tip().is_reached());
-    }
+    });
+    futures::future::join_all(tries).await;
 }
 
 #[tokio::test]

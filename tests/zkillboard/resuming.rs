@@ -2,7 +2,9 @@
 
 use broadside_engine::{Factory, Failure};
 
-use crate::server::{Server, ok};
+use broadside::sources::zkillboard::Config;
+
+use crate::server::{Server, not_found, ok};
 use crate::{body, checkpoint, factory, package, resources, resources_at, source, take};
 
 async fn every_file() -> Server {
@@ -86,4 +88,48 @@ async fn numbers_that_were_missing_are_looked_at_again() {
     let mut source = source(&factory).await;
     let found: Vec<_> = take(&mut *source, 4).await.iter().map(body).collect();
     assert!(found.contains(&package(41)) && found.contains(&package(50)), "{found:?}");
+}
+
+#[tokio::test]
+async fn days_that_are_left_are_read_from_the_history_beside_the_live_files() {
+    let hash = "0123456789abcdef0123456789abcdef01234567";
+    let day = |ids: [u64; 3]| ids.map(|id| format!(r#""{id}":{{"killmail_id":{id},"x":1}}"#)).join(",");
+    let list = format!(r#"{{"1":"{hash}","2":"{hash}","3":"{hash}"}}"#);
+    let server = Server::start(move |path, _| match path {
+        "/history/20260102.json" => ok(&list),
+        "/history/raw/20260102.json" => ok(&format!("{{{}}}", day([1, 2, 3]))),
+        path if path.starts_with("/history/") => not_found(),
+        "/ephemeral/sequence.json" => ok(r#"{"sequence":90}"#),
+        _ => ok(&package(path.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0))),
+    })
+    .await;
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let mark = format!(r#"{{"sequence":41,"at":"{}","days":["2026-01-02","{today}"]}}"#, jiff::Timestamp::now());
+    let (resources, spool) = (resources_at(&mark).await, tempfile::tempdir().unwrap());
+    let folder = spool.path().join("spool");
+    let config = Config { url: server.url(), spool: Some(folder.clone()), ..Config::default() };
+    let factory = config.open("test", &resources).unwrap();
+    let mut source = factory.build(0).await.unwrap();
+    let mut messages = Vec::new();
+    let is_day = |text: &String| text.contains(hash);
+    while messages.iter().map(body).filter(is_day).count() < 3 || messages.len() < 5 {
+        messages.extend(take(&mut *source, 1).await);
+    }
+    let texts: Vec<_> = messages.iter().map(body).filter(is_day).collect();
+    let first = format!(r#"{{"killmail_id":1,"hash":"{hash}","esi":{{"killmail_id":1,"x":1}}}}"#);
+    assert_eq!((texts.len(), &texts[0]), (3, &first));
+    assert!(folder.exists() && messages.iter().all(|message| message.payload.source == "zkillboard"));
+    // All but the last of the day are safe: the day is not done.
+    let last = messages.iter().rposition(|message| is_day(&body(message))).unwrap();
+    let mut unsettled = vec![messages.remove(last)];
+    let reference = unsettled[0].reference();
+    factory.acknowledger().acknowledge(reference, &mut messages).await;
+    messages.extend(take(&mut *source, 2).await);
+    source.close().await;
+    assert_eq!(stored(&resources).await["days"], serde_json::json!(["2026-01-02", today]));
+    factory.acknowledger().acknowledge(reference, &mut unsettled).await;
+    factory.acknowledger().acknowledge(reference, &mut messages).await;
+    source.close().await;
+    assert_eq!(stored(&resources).await["days"], serde_json::json!([today]));
+    assert!(!folder.exists(), "the day's files are not needed any more");
 }

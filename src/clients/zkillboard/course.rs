@@ -4,17 +4,19 @@
 //! neither a gap nor a late file nor one that cannot be read stops it. That greater ones are there is known from `sequence.json`, which lags
 //! by up to 51 kills and an hour, or because one was found: at the tip the next five numbers are tried by turns.
 
+mod newest;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::answer::{Broken, Package, Reply};
 use super::aside::{Aside, Fault, Look};
 use super::pace::Pace;
-use super::search::{Found, Search};
+use super::search::Search;
+use super::step::{Event, Request, Start, Step, Target, Why};
 
 /// At the tip, so many numbers beyond the next one are tried.
 const AHEAD: u64 = 5;
@@ -32,72 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const UNTRUE_FOR: Duration = Duration::from_secs(5 * 60);
 /// Until a kill that was not stored is read again.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// `sequence.json`
-    Sequence,
-    /// A numbered file.
-    File(u64),
-}
-
-/// A request, and why it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    pub target: Target,
-    why: Why,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Newest,
-    /// The next number.
-    Front,
-    /// One beyond it.
-    Ahead,
-    Aside,
-    Update,
-    Search,
-}
-
-/// What to do now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    Fetch(Request),
-    /// Nothing may be asked for before then.
-    Wait(Instant),
-}
-
-/// What an answer means.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A file's kill. `revises`: it was read before, and was written anew since.
-    Kill { number: u64, raw: Bytes, revises: bool, uploaded_at: Option<Timestamp> },
-    /// A file that cannot be read, for good.
-    Poison { number: u64, broken: Broken },
-    /// Numbers passed over for good.
-    Skipped { number: u64, count: u64, reason: &'static str },
-    /// The files from `from` up to `to` (excluded) are not kept any more; the first one that is was uploaded then.
-    Gone { from: u64, to: u64, uploaded_at: Option<Timestamp> },
-    /// Everything published so far has been read, as far as can be known.
-    Tip,
-    /// The service refuses (`refused`) or fails; nothing is asked of it for so long.
-    Trouble { problem: String, wait: Duration, refused: bool },
-}
-
-/// Where to begin.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Start {
-    /// The next number; `None`: with the newest.
-    pub next: Option<u64>,
-    /// Numbers that were not there.
-    pub missing: Vec<u64>,
-    /// Numbers whose files were written anew.
-    pub updates: Vec<u64>,
-    /// So old that files may be gone.
-    pub is_stale: bool,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -420,82 +356,6 @@ impl Course {
                 }
             }
             Why::Search | Why::Newest => {}
-        }
-        events
-    }
-
-    fn answered_newest(&mut self, reply: Reply, chance: f64, now: Instant) -> Vec<Event> {
-        // Once only: what does not answer rightly is asked again after the next 404.
-        self.ask_newest = false;
-        match reply {
-            Reply::Sequence(newest) => {
-                self.pace.answered(now);
-                self.read_newest(newest, now)
-            }
-            Reply::Blocked | Reply::Busy(_) => self.refused(&reply, chance, now),
-            Reply::Broken(broken) => {
-                let wait = self.pace.broken(broken.wait, chance, now);
-                vec![Event::Trouble { problem: broken.problem, wait, refused: false }]
-            }
-            Reply::NotFound | Reply::Package(_) | Reply::Placeholder => {
-                let wait = self.pace.broken(None, chance, now);
-                vec![Event::Trouble { problem: "find sequence.json".to_owned(), wait, refused: false }]
-            }
-        }
-    }
-
-    fn read_newest(&mut self, newest: u64, now: Instant) -> Vec<Event> {
-        self.newest = Some(newest);
-        let Some(next) = self.next else {
-            self.next = Some(newest);
-            return Vec::new();
-        };
-        if !self.believes(newest, now) {
-            return Vec::new();
-        }
-        self.pace.read_sequence(newest);
-        if self.turn == 0 || self.search.is_some() {
-            return Vec::new();
-        }
-        if newest <= next {
-            return vec![Event::Tip];
-        }
-        self.run += 1;
-        if self.run >= self.run_max && newest - next >= GONE_FAR {
-            let from = next + 1 - u64::from(self.run);
-            self.search = Some(Search::new(from, newest));
-            return Vec::new();
-        }
-        let fault = self.fault.take();
-        let given_up = self.put_aside(next, fault, now);
-        self.go_on(next + 1);
-        given_up.into_iter().collect()
-    }
-
-    fn searched(&mut self, found: Option<Found>, now: Instant) -> Vec<Event> {
-        let (first, uploaded_at) = match found {
-            None | Some(Found::Not) => return Vec::new(),
-            Some(Found::Nothing) => {
-                self.search = None;
-                self.run = 0;
-                self.untrue = self.newest.map(|newest| (newest, now + UNTRUE_FOR));
-                return Vec::new();
-            }
-            Some(Found::First(first, uploaded_at)) => (first, uploaded_at),
-        };
-        let from = self.search.take().map_or(first, |search| search.from);
-        self.run = 0;
-        self.run_max = GONE_RUN;
-        // What was put aside below it is gone as well.
-        let lowest = self.aside.numbers().next().unwrap_or(from).min(from);
-        let below = self.aside.remove_below(first) as u64;
-        let next = self.next.unwrap_or(first);
-        self.changes += 1;
-        self.go_on(first);
-        let count = below + first.saturating_sub(next);
-        let mut events = vec![Event::Gone { from: lowest, to: first, uploaded_at }];
-        if count > 0 {
-            events.push(Event::Skipped { number: lowest, count, reason: "expired" });
         }
         events
     }

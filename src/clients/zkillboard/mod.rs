@@ -16,12 +16,14 @@ mod pace;
 mod search;
 #[cfg(test)]
 mod simulation;
+mod step;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use answer::{Broken, Package, Reply};
-pub use course::{Course, Event, Request, Start, Step, Target};
+pub use course::Course;
+pub use step::{Event, Request, Start, Step, Target};
 
 use super::address;
 use super::history::History;

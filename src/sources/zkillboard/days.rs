@@ -181,12 +181,24 @@ impl Days {
         !self.ready.is_empty()
     }
 
+    /// Ends the work; what was fetched stays for the next time.
+    pub(super) async fn close(&mut self) {
+        self.work = None;
+        self.spool.close().await;
+    }
+
     /// Removes the files of days that are safe: read, and not among those that are `left` to be done.
     pub(super) async fn tidy(&mut self, left: &[Date]) {
+        if self.read.is_empty() {
+            return;
+        }
         let (kept, safe) = self.read.drain(..).partition::<Vec<_>, _>(|day| left.contains(day));
         self.read = kept;
         for day in safe {
             self.spool.settled(Archivist::Zkillboard, day).await;
+        }
+        if self.work.is_none() {
+            self.spool.close().await;
         }
     }
 }
