@@ -54,7 +54,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         text.push_str(&format!("{} ({}{enabled})\n", definition.name, definition.file));
         text.push_str(&format!("{}\n{}\n", drawing::topology(definition), drawing::limits(definition)));
         if let Err(problem) = definition.check_source(settings.contact.as_deref()) {
-            text.push_str(&format!("  Not ready to run yet: {}.\n", problem.message));
+            let sentence = format!("Not ready to run yet: {}.", problem.message);
+            text.push_str(&format!("{}\n", drawing::paragraph(&sentence)));
         }
         for setting in definition.without_effect() {
             text.push_str(&format!("  {setting} is checked, and not acted on yet.\n"));

@@ -94,12 +94,12 @@ pub(super) fn limits(definition: &Definition) -> String {
         Span(topology.drain_deadline)
     );
     let sentences = [format!("At most {} messages in flight: {reached}", count(most)), letters.to_owned(), drain];
-    sentences
-        .iter()
-        .map(|sentence| wrap(sentence, INNER + 2).join("\n  "))
-        .map(|text| format!("  {text}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    sentences.iter().map(|sentence| paragraph(sentence)).collect::<Vec<_>>().join("\n")
+}
+
+/// A sentence below a drawing, as wide as it.
+pub(super) fn paragraph(sentence: &str) -> String {
+    format!("  {}", wrap(sentence, INNER + 2).join("\n  "))
 }
 
 fn boxed(kind: &str, name: &str, content: &[String]) -> Vec<String> {

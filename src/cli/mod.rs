@@ -15,6 +15,7 @@ pub mod backfill;
 pub mod bench;
 pub mod check;
 mod columns;
+mod completion;
 pub mod demo;
 pub mod dlq;
 mod drawing;

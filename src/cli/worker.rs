@@ -13,13 +13,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::completion::complete_kills;
 use super::ending::{self, Ended};
 use super::signals::Signals;
 use super::upkeep::keep_partitions;
+use crate::clients::esi::Esi;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Readiness, Running};
 use crate::resources::Resources;
 use crate::settings::Settings;
+use crate::stages;
 use crate::store::Store;
 
 /// Running pipelines and what serves them.
@@ -32,7 +35,7 @@ pub(super) struct Worker {
     pub(super) address: SocketAddr,
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
-    upkeep: AbortOnDropHandle<()>,
+    upkeep: Vec<AbortOnDropHandle<()>>,
     stop_serving: CancellationToken,
 }
 
@@ -75,7 +78,10 @@ impl Worker {
         let state = http::State::new(Arc::new(running.clone()), store.clone(), hub, metrics.clone(), readiness.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
-        let upkeep = AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())));
+        let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
+        if let Some(esi) = esi(definitions, resources) {
+            upkeep.push(AbortOnDropHandle::new(tokio::spawn(complete_kills(store.clone(), esi))));
+        }
         Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving })
     }
 
@@ -120,6 +126,16 @@ impl Worker {
         drop(self.upkeep);
         self.store.close().await;
     }
+}
+
+/// ESI as the first stage that asks it does.
+fn esi(definitions: &[Definition], resources: &Resources) -> Option<Esi> {
+    let url = definitions.iter().flat_map(|definition| &definition.stages).find_map(|stage| match stage {
+        stages::Config::Detail(detail) => Some(&detail.url),
+        _ => None,
+    })?;
+    // What is wrong with the address, the stage has said.
+    resources.esi.at(url, resources.contact.as_deref()).ok()
 }
 
 fn log_end(ended: &Ended) {

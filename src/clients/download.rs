@@ -72,17 +72,23 @@ impl Service {
         let mut file = spool.open(start, tag(&response)).await?;
         let mut bytes = start;
         let mut pieces = response.bytes_stream();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| self.failed(&error))?;
-            bytes += piece.len() as u64;
-            if bytes > bytes_max {
-                let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-                return Err(ServiceError::TooLarge { service: self.name(), limit }.into());
+        let broke_off = loop {
+            match pieces.next().await {
+                None => break None,
+                Some(Err(error)) => break Some(self.failed(&error)),
+                Some(Ok(piece)) if bytes + piece.len() as u64 > bytes_max => {
+                    let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+                    break Some(ServiceError::TooLarge { service: self.name(), limit });
+                }
+                Some(Ok(piece)) => {
+                    bytes += piece.len() as u64;
+                    file.write_all(&piece).await.map_err(|source| spool.error(source))?;
+                }
             }
-            file.write_all(&piece).await.map_err(|source| spool.error(source))?;
-        }
+        };
+        // Also when it broke off: the next attempt goes by the length of the file.
         file.sync_all().await.map_err(|source| spool.error(source))?;
-        Ok(bytes)
+        broke_off.map_or(Ok(bytes), |error| Err(error.into()))
     }
 }
 

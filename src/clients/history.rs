@@ -167,8 +167,8 @@ impl History {
             404 | 410 => return Error::NotPublished { service, route },
             403 => Some(BLOCKED_WAIT),
             420 | 429 => Some(retry_after.unwrap_or(BUSY_WAIT)),
-            // The part that was there is not that of the present version: it is gone now.
-            408 | 412 | 416 | 500.. => None,
+            // A gateway's detour; or the part that was there is not that of the present version: it is gone now.
+            300..400 | 408 | 412 | 416 | 500.. => None,
             _ => return Error::Refused { service, route, reason: format!("status {status}") },
         };
         Error::Later { service, route, reason: format!("status {status}"), retry_in: retry_after.max(least) }
@@ -177,7 +177,6 @@ impl History {
     fn broke(&self, route: String, error: &ServiceError) -> Error {
         let (service, reason) = (self.service.name(), format!("failed to {error}"));
         match error {
-            ServiceError::TooLarge { .. } => Error::Refused { service, route, reason },
             ServiceError::Open { retry_in, .. } => Error::Later { service, route, reason, retry_in: Some(*retry_in) },
             _ => Error::Later { service, route, reason, retry_in: None },
         }

@@ -88,30 +88,55 @@ fn is_poor(message: &Message<Kill>) -> bool {
     message.payload.mail.as_ref().is_some_and(|mail| mail.form == Form::Feed)
 }
 
+/// Why a kill could not be completed.
+#[derive(Debug, thiserror::Error)]
+pub enum Incomplete {
+    /// Without its hash a kill can never be had.
+    #[error("ask for a kill without its hash")]
+    NoHash,
+    /// The hash is not this kill's, as often as it is asked.
+    #[error("{0}")]
+    Refused(Error),
+    /// ESI's limits have no room for it in time.
+    #[error("{0}")]
+    Busy(Error),
+    /// Not now.
+    #[error("{0}")]
+    Later(String),
+}
+
+/// Fetches what the feed's form leaves out, and puts the kill together. Answers whether ESI's part was there already.
+///
+/// # Errors
+/// The kill is as it was.
+pub async fn complete(esi: &Esi, kill: &mut Kill, ask: Ask) -> Result<bool, Incomplete> {
+    let Some((id, hash)) = kill.mail.as_ref().and_then(|mail| Some((mail.killmail_id, mail.killmail_hash?))) else {
+        return Err(Incomplete::NoHash);
+    };
+    let detail = esi.killmail(id, hash, ask).await.map_err(|error| match error {
+        Error::Refused { .. } => Incomplete::Refused(error),
+        Error::Busy { .. } => Incomplete::Busy(error),
+        error => Incomplete::Later(error.to_string()),
+    })?;
+    let unreadable = |error| Incomplete::Later(format!("read ESI's killmail: {error}"));
+    let (whole, mail) = whole(id, hash, &detail.body, &kill.raw).map_err(unreadable)?;
+    (kill.whole, kill.mail) = (Some(whole), Some(Arc::new(mail)));
+    Ok(detail.is_cached)
+}
+
 impl Detail {
     async fn complete(&self, message: &mut Message<Kill>, ask: Ask) {
-        let Some(mail) = message.payload.mail.clone() else { return };
-        // Without its hash a kill can never be had.
-        let Some(hash) = mail.killmail_hash else { return self.results.partial.increment(1) };
         let Some(esi) = &self.esi else { return self.leave(message) };
-        match esi.killmail(mail.killmail_id, hash, ask).await {
-            Ok(detail) => match whole(mail.killmail_id, hash, &detail.body, &message.payload.raw) {
-                Ok((whole, mail)) => {
-                    let kill = &mut message.payload;
-                    (kill.whole, kill.mail) = (Some(whole), Some(Arc::new(mail)));
-                    if detail.is_cached { &self.results.cached } else { &self.results.fetched }.increment(1);
-                }
-                Err(error) => {
-                    tracing::warn!(killmail_id = mail.killmail_id.get(), "failed to read ESI's killmail: {error}");
-                    self.leave(message);
-                }
-            },
-            Err(error @ Error::Refused { .. }) => {
+        match complete(esi, &mut message.payload, ask).await {
+            Ok(true) => self.results.cached.increment(1),
+            Ok(false) => self.results.fetched.increment(1),
+            Err(Incomplete::NoHash) => self.results.partial.increment(1),
+            Err(Incomplete::Refused(error)) => {
                 self.results.refused.increment(1);
                 message.fail(Failure::permanent(error.to_string()).with("http_status", "422"));
             }
-            Err(error) => {
-                tracing::debug!(killmail_id = mail.killmail_id.get(), "a kill stays partial: failed to {error}");
+            Err(error @ (Incomplete::Busy(_) | Incomplete::Later(_))) => {
+                tracing::debug!("a kill stays partial: failed to {error}");
                 self.leave(message);
             }
         }

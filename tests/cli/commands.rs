@@ -76,7 +76,9 @@ fn check_draws_within_80_columns_and_says_what_the_limits_mean() {
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.out.contains("these come with the program"), "{}", done.out);
     assert!(done.out.lines().all(|line| line.chars().count() <= 80), "{}", done.out);
-    for word in ["source wanderer", "decode → deduplicate", "sink database", "committed", "messages in flight"] {
+    for word in
+        ["source failover", "decode → deduplicate", "detail", "sink database", "committed", "messages in flight"]
+    {
         assert!(done.out.contains(word), "{word}: {}", done.out);
     }
     assert_eq!(world.files(), Vec::<String>::new(), "check leaves nothing behind");
@@ -88,9 +90,11 @@ fn check_connect_tries_the_source_and_the_database() {
     let mut feed = world.start(&["simulate", "--listen", "127.0.0.1:0"], &[]);
     let url = feed.out("feed at").replace("feed at ", "");
     assert_eq!(world.run(&["migrate"]).code, 0);
-    let done = world.run_with(&["check", "--connect"], &[("WANDERER_URL", url.trim())]);
+    let (files, esi) = (format!("{}/r2z2", url.trim()), format!("{}/esi", url.trim()));
+    let feeds = [("WANDERER_URL", url.trim()), ("ZKILLBOARD_URL", &files), ("ESI_URL", &esi)];
+    let done = world.run_with(&["check", "--connect"], &feeds);
     assert_eq!(done.code, 0, "{}", done.err);
-    assert!(done.out.contains("source wanderer: "), "{}", done.out);
+    assert!(done.out.contains("source failover: "), "{}", done.out);
 }
 
 #[test]

@@ -26,11 +26,11 @@ fn in_flight(address: &str) -> u64 {
 }
 
 #[test]
-fn without_the_address_of_a_feed_nothing_starts() {
+fn without_a_contact_the_real_feeds_are_not_asked() {
     let world = World::new();
     let done = world.run(&[&["run"], LISTEN].concat());
     assert_eq!(done.code, 2);
-    assert!(done.err.contains("WANDERER_URL"), "{}", done.err);
+    assert!(done.err.contains("BROADSIDE_CONTACT") && done.err.contains("ZKILLBOARD_URL"), "{}", done.err);
     assert_eq!(world.files(), Vec::<String>::new());
 }
 
@@ -47,7 +47,9 @@ fn a_worker_under_load_drains_on_sigterm_with_everything_stored() {
     let world = World::new();
     let mut feed = world.start(&["simulate", "--listen", "127.0.0.1:0", "--rate", "1500"], &[]);
     let url = feed.out("feed at").replace("feed at ", "");
-    let (worker, address) = start(&world, &[("WANDERER_URL", url.trim())]);
+    let (files, esi) = (format!("{}/r2z2", url.trim()), format!("{}/esi", url.trim()));
+    let feeds = [("WANDERER_URL", url.trim()), ("ZKILLBOARD_URL", &files), ("ESI_URL", &esi)];
+    let (worker, address) = start(&world, &feeds);
     until("kills are stored", || {
         let metrics = get(&address, "/metrics");
         let line = metrics.lines().find(|line| line.contains("outcome=\"successful\"") && line.contains("settled"));

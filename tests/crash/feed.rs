@@ -21,7 +21,8 @@ async fn feed(rate: f64, seed: u64) -> Simulator {
 /// A worker that is ready, and the address on which it answers.
 async fn start(world: &World, feed: &Simulator, database: &str) -> (Running, String) {
     let arguments = ["run", "--listen", "127.0.0.1:0", "--database", database];
-    let mut worker = world.start(&arguments, &[("WANDERER_URL", &feed.url())]);
+    let feeds = [("WANDERER_URL", feed.url()), ("ZKILLBOARD_URL", feed.zkillboard_url()), ("ESI_URL", feed.esi_url())];
+    let mut worker = world.start(&arguments, &feeds.each_ref().map(|(name, url)| (*name, url.as_str())));
     let line = worker.err("page=");
     let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address").to_owned();
     until("the worker is ready", async || status(&address, "/readyz") == "200").await;

@@ -37,8 +37,8 @@ fn what_the_rows_are_made_of_is_sound() {
 }
 
 cases! {
-    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.failover], [source.file], [source.generator]"];
-    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.failover], [source.file], [source.generator]"];
+    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator]"];
+    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator]"];
     two_sources: format!("{SOURCE}{FEED}{PARSE}") => ["1:2: exactly one source is needed here, and there are several"];
     an_unknown_source: format!("[source.wandrer]\nurl = \"x\"\n{PARSE}") => ["1:9: unknown source `wandrer` | did you mean `wanderer`?"];
     a_source_without_kind: format!("[source]\n{PARSE}") => ["1:1: exactly one source is needed here, and there is none"];

@@ -74,3 +74,43 @@ async fn with_few_errors_left_routes_without_tokens_rest() {
     assert!(retry_in > Duration::from_secs(50), "{retry_in:?}");
     assert_eq!(server.count(), 1);
 }
+
+#[tokio::test]
+async fn a_system_of_yesterday_is_handed_out_at_once_and_fetched_anew() {
+    let server = Server::start(|_, before| {
+        let name = ["Old", "New"][before.min(1)];
+        let system = format!(
+            r#"{{"system_id":30000142,"name":"{name}","constellation_id":20000020,"security_status":0.9,"planets":[]}}"#
+        );
+        expiring(60, Reply::new(200, system))
+    })
+    .await;
+    let esi = esi(&server);
+    assert_eq!(esi.system(30_000_142, ask()).await.unwrap().name, "Old");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_hours(25)).await;
+    tokio::time::resume();
+    assert_eq!(esi.system(30_000_142, ask()).await.unwrap().name, "Old");
+    let renewed = async {
+        while esi.system(30_000_142, ask()).await.unwrap().name == "Old" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), renewed).await.unwrap();
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
+async fn the_corporations_of_a_character_are_read_and_remembered() {
+    let history = r#"[{"corporation_id":2,"record_id":9,"start_date":"2026-01-02T03:04:00Z"},
+        {"corporation_id":1,"is_deleted":true,"record_id":8,"start_date":"2020-01-02T03:04:00Z"}]"#;
+    let server = Server::start(move |_, _| Reply::new(200, history)).await;
+    let esi = esi(&server);
+    for _ in 0..2 {
+        let history = esi.corporation_history(90_000_001, ask()).await.unwrap();
+        let ids: Vec<_> = history.iter().map(|job| (job.corporation_id, job.is_deleted)).collect();
+        assert_eq!(ids, [(2, false), (1, true)]);
+    }
+    assert_eq!(server.requests()[0].path(), "/esi/characters/90000001/corporationhistory");
+    assert_eq!(server.count(), 1);
+}

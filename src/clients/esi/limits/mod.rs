@@ -58,7 +58,7 @@ pub struct Place {
     group: Arc<str>,
 }
 
-/// What an answer changed, for metrics and logs.
+/// What an answer changed, for metrics and logs; what was closed already is not said again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settled {
     /// A group's tokens left, as the server counts them.
@@ -160,18 +160,20 @@ impl Limits {
         }
         match reading.status {
             Some(420) => {
+                let was_open = self.errors.closed(now).is_none();
                 self.errors.close(reading.errors_reset, now);
-                settled.all_closed = self.errors.closed(now).map(|until| until - now);
+                settled.all_closed = self.errors.closed(now).filter(|_| was_open).map(|until| until - now);
             }
             Some(429) => {
                 let wait = reading.retry_after.filter(|wait| !wait.is_zero());
                 let wait = wait.unwrap_or_else(|| (REFUSED * (1 << group.refusals.min(4))).min(REFUSED_MAX));
-                group.refusals += 1;
+                let was_open = group.closed_until.is_none_or(|until| until <= now);
+                group.refusals += u32::from(was_open);
                 group.closed_until = group.closed_until.max(Some(now + wait));
                 if let Kind::Tokens(bucket) = &mut group.kind {
                     bucket.refused(now + wait);
                 }
-                settled.group_closed = Some(wait);
+                settled.group_closed = Some(wait).filter(|_| was_open);
             }
             Some(status) if status < 500 => group.refusals = 0,
             _ => {}
