@@ -87,6 +87,9 @@ impl Config {
         }
         Client::new(&self.url, contact).map_err(|error| match error {
             address::Error::Missing => format!("failed to {error}: set ZKILLBOARD_URL"),
+            address::Error::NoContact { .. } => {
+                format!("failed to {error}, or ZKILLBOARD_URL to an address of your own")
+            }
             _ => format!("failed to {error}"),
         })
     }
