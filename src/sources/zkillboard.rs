@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::clients::address;
 use crate::clients::pulse::Tip;
 use crate::clients::zkillboard::{self as client, Client, Course, Start};
 use crate::duration::Span;
@@ -84,7 +85,13 @@ impl Config {
         if self.kept.0 < Duration::from_secs(60) {
             return Err(format!("failed to use kept = \"{}\": files are there for a minute at least", self.kept));
         }
-        Client::new(&self.url, contact).map_err(|error| format!("failed to {error} (set ZKILLBOARD_URL)"))
+        Client::new(&self.url, contact).map_err(|error| match error {
+            address::Error::Missing => format!("failed to {error}: set ZKILLBOARD_URL"),
+            address::Error::NoContact { .. } => {
+                format!("failed to {error}, or ZKILLBOARD_URL to an address of your own")
+            }
+            _ => format!("failed to {error}"),
+        })
     }
 }
 

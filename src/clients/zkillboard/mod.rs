@@ -7,7 +7,7 @@
 //! | `/history/…` | what happened on a day, hours after its end |
 //!
 //! Kills of the same second may have numbers hours apart; a number may be late, or never be used. The service blocks whoever
-//! asks too often or does not say who it is: the rules are in [`pace`], and what to ask for next is decided by a [`Course`].
+//! asks too often or does not say who it is: the rules are in `pace`, and what to ask for next is decided by a [`Course`].
 
 mod answer;
 mod aside;
