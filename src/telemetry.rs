@@ -6,6 +6,8 @@
 //! Whatever a log line quotes may be made by players: control characters in it are escaped, so that it can neither steer a terminal nor
 //! pose as a line of its own. (The library does this for messages and `?` fields only.)
 
+mod table;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -16,6 +18,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+pub use table::{Kind, METRICS, Metric, Unit};
+
+use Kind::{Counter, Gauge, Histogram};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,105 +101,6 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) ->
     Ok(())
 }
 
-/// What a metric counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows; its name ends in `_total`.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// A distribution, as buckets.
-    Histogram,
-}
-
-/// The unit of a metric's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// A number of things.
-    Count,
-    /// Seconds, with fractions.
-    Seconds,
-    /// From 0 to 1.
-    Ratio,
-    /// Bytes.
-    Bytes,
-    /// 0 or 1.
-    Flag,
-}
-
-/// One row of [`METRICS`].
-#[derive(Debug, Clone, Copy)]
-pub struct Metric {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub unit: Unit,
-    pub labels: &'static [&'static str],
-    pub help: &'static str,
-}
-
-const fn metric(
-    name: &'static str,
-    kind: Kind,
-    unit: Unit,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Metric {
-    Metric { name, kind, unit, labels, help }
-}
-
-use Kind::{Counter, Gauge, Histogram};
-use Unit::{Bytes, Count, Flag, Seconds};
-
-/// Every metric that the worker may emit.
-#[rustfmt::skip]
-pub const METRICS: &[Metric] = &[
-    metric("broadside_source_received_total", Counter, Count, &["pipeline", "source"], "Messages received from the source."),
-    metric("broadside_source_lag_seconds", Histogram, Seconds, &["pipeline", "source"], "Age of a kill when it was received."),
-    metric("broadside_source_connected", Gauge, Flag, &["pipeline", "source"], "Whether the source is connected: 1 or 0."),
-    metric("broadside_source_cut_frames_total", Counter, Count, &["pipeline", "source"], "Frames of a stream that broke off: their kills are lost."),
-    metric("broadside_source_skipped_total", Counter, Count, &["pipeline", "source", "reason"], "Records of the source passed over, by why."),
-    metric("broadside_zkillboard_sequence", Gauge, Count, &["pipeline"], "Number of the next file of zKillboard to be read."),
-    metric("broadside_source_switches_total", Counter, Count, &["pipeline", "source"], "Times that this feed began to serve in the place of the other, returns too."),
-    metric("broadside_source_state", Gauge, Flag, &["pipeline", "state"], "Where a pipeline with two feeds stands: 1 for serving, suspect, switched or returning."),
-    metric("broadside_source_held", Gauge, Count, &["pipeline", "source"], "Kills of the fallback that wait for the primary to bring them."),
-    metric("broadside_source_gap_messages_total", Counter, Count, &["pipeline", "source"], "Kills of the fallback that the primary did not bring."),
-    metric("broadside_source_restarts_total", Counter, Count, &["pipeline", "source"], "Times the source was built again after a crash."),
-    metric("broadside_messages_settled_total", Counter, Count, &["pipeline", "outcome"], "Messages settled, by outcome."),
-    metric("broadside_in_flight", Gauge, Count, &["pipeline"], "Messages received and not yet settled."),
-    metric("broadside_ledger_imbalance", Gauge, Count, &["pipeline"], "Received less settled less in flight: anything but 0 is a fault."),
-    metric("broadside_pipeline_state", Gauge, Flag, &["pipeline", "state"], "State of a pipeline: 1 for the one it is in."),
-    metric("broadside_acknowledgements_total", Counter, Count, &["pipeline", "result"], "Calls of acknowledgers, by whether they returned."),
-    metric("broadside_queue_depth", Gauge, Count, &["pipeline", "group"], "Messages waiting in the queue of a worker group."),
-    metric("broadside_queue_capacity", Gauge, Count, &["pipeline", "group"], "Messages that the queue of a worker group can hold."),
-    metric("broadside_workers", Gauge, Count, &["pipeline", "group"], "Workers of a group."),
-    metric("broadside_worker_messages_total", Counter, Count, &["pipeline", "group"], "Messages that passed a worker group."),
-    metric("broadside_worker_failed_total", Counter, Count, &["pipeline", "group"], "Messages that failed in a worker group."),
-    metric("broadside_worker_busy_seconds_total", Counter, Seconds, &["pipeline", "group"], "Time that workers spent working, summed over workers."),
-    metric("broadside_worker_starved_seconds_total", Counter, Seconds, &["pipeline", "group"], "Time that workers waited for messages, summed over workers."),
-    metric("broadside_worker_blocked_seconds_total", Counter, Seconds, &["pipeline", "group"], "Time that workers waited for room downstream, summed over workers."),
-    metric("broadside_stage_seconds", Histogram, Seconds, &["pipeline", "stage"], "Time that a stage takes for a message."),
-    metric("broadside_batch_size", Histogram, Count, &["pipeline", "batcher"], "Messages in a batch."),
-    metric("broadside_batch_seconds", Histogram, Seconds, &["pipeline", "batcher"], "Time to deliver a batch, splits included."),
-    metric("broadside_batches_total", Counter, Count, &["pipeline", "batcher", "trigger"], "Batches emitted, by what triggered them."),
-    metric("broadside_end_to_end_seconds", Histogram, Seconds, &["pipeline"], "Time from received to settled."),
-    metric("broadside_dead_letters", Gauge, Count, &["pipeline", "state"], "Dead letters kept, by state."),
-    metric("broadside_cache_hits_total", Counter, Count, &["cache"], "Look-ups that the cache answered."),
-    metric("broadside_cache_misses_total", Counter, Count, &["cache"], "Look-ups that the cache could not answer."),
-    metric("broadside_cache_evictions_total", Counter, Count, &["cache"], "Entries that the cache dropped to stay in its bound."),
-    metric("broadside_cache_entries", Gauge, Count, &["cache"], "Entries in the cache."),
-    metric("broadside_http_client_requests_total", Counter, Count, &["service", "status"], "Calls of outside services, by status, or by what came instead of one."),
-    metric("broadside_http_client_seconds", Histogram, Seconds, &["service"], "Time that a call of an outside service takes."),
-    metric("broadside_http_client_decisions_total", Counter, Count, &["service", "decision"], "What a client decided: to wait, to try again, to do without a call."),
-    metric("broadside_http_client_breaker_open", Gauge, Flag, &["service"], "Whether the service is left alone because calls keep failing: 1 or 0."),
-    metric("broadside_rate_limit_tokens_remaining", Gauge, Count, &["service", "group"], "Tokens left for a group of routes, as the service counts them."),
-    metric("broadside_detail_total", Counter, Count, &["pipeline", "result"], "Kills that came without items, by how their detail was had: fetched, cached, partial, refused."),
-    metric("broadside_refreshes_total", Counter, Count, &["result"], "Attempts to complete kills that were stored in part: completed, postponed, given_up."),
-    metric("broadside_stream_connections", Gauge, Count, &[], "Live killfeed streams open."),
-    metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
-    metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
-    metric("broadside_memory_bytes", Gauge, Bytes, &[], "Resident memory of the process."),
-];
-
 /// Five steps a decade, so that a p99 read from the buckets is at most a quarter off. In seconds.
 const SECONDS: &[f64] = &[
     0.0001, 0.00016, 0.00025, 0.0004, 0.00063, 0.001, 0.0016, 0.0025, 0.004, 0.0063, 0.01, 0.016, 0.025, 0.04, 0.063,
@@ -255,7 +162,7 @@ fn describe() {
 #[must_use]
 pub fn render(handle: &PrometheusHandle) -> String {
     let mut text = handle.render();
-    for m in METRICS.iter().filter(|m| m.kind == Counter && m.unit == Seconds) {
+    for m in METRICS.iter().filter(|m| m.kind == Counter && m.unit == Unit::Seconds) {
         text = text.replace(&format!("# TYPE {} gauge\n", m.name), &format!("# TYPE {} counter\n", m.name));
     }
     text
@@ -351,9 +258,9 @@ mod tests {
             assert!(m.name.starts_with("broadside_"), "{}", m.name);
             assert_eq!(m.kind == Counter, m.name.ends_with("_total"), "{}", m.name);
             let base = m.name.trim_end_matches("_total");
-            assert_eq!(m.unit == Seconds, base.ends_with("_seconds"), "{}", m.name);
+            assert_eq!(m.unit == Unit::Seconds, base.ends_with("_seconds"), "{}", m.name);
             assert_eq!(m.unit == Unit::Ratio, base.ends_with("_ratio"), "{}", m.name);
-            assert_eq!(m.unit == Bytes, base.ends_with("_bytes"), "{}", m.name);
+            assert_eq!(m.unit == Unit::Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             let bounded =
                 "pipeline source outcome result group stage batcher trigger state cache service status decision reason";
