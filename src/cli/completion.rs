@@ -90,3 +90,79 @@ async fn one(store: &dyn Store, esi: &Esi, refresh: Refresh) -> Result<Came, Err
     metrics::counter!("broadside_refreshes_total", "result" => result).increment(1);
     Ok(Came::Not)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_util::task::AbortOnDropHandle;
+
+    use super::*;
+    use crate::killmail::sample::Sampler;
+    use crate::store::{Options, connect};
+
+    /// An ESI that gives every caller this answer.
+    async fn esi(status: &'static str, body: String) -> (Esi, AbortOnDropHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let serve = tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let _ = socket.read(&mut head).await;
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                let _ = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        (Esi::new(&url, None).expect("loopback"), AbortOnDropHandle::new(serve))
+    }
+
+    /// A store with one kill that waits for its items, and ESI's body of it.
+    async fn waiting() -> (Arc<dyn Store>, String) {
+        let store = connect("sqlite::memory:", &Options::default()).await.expect("a database");
+        store.migrate().await.expect("tables");
+        let sample = Sampler::new(3).next("2026-02-03T04:05:06Z".parse().expect("a time"));
+        let mut kill = Kill::new(sample.feed_json().into(), "wanderer", Timestamp::now(), false);
+        kill.mail = Some(Arc::new(wire::decode(&kill.raw).expect("a kill")));
+        kill.refresh = true;
+        store.insert_kills(&[&kill], true).await.expect("stored");
+        (store, sample.esi_json())
+    }
+
+    async fn queued(store: &dyn Store) -> Vec<u32> {
+        let later = Timestamp::now() + SignedDuration::from_hours(24);
+        let due = store.due_refreshes(later, 10).await.expect("a queue");
+        due.iter().map(|refresh| refresh.attempts).collect()
+    }
+
+    #[tokio::test]
+    async fn a_kill_that_was_stored_in_part_is_completed_once_and_published_no_second_time() {
+        let (store, body) = waiting().await;
+        let (esi, _server) = esi("200 OK", body).await;
+        assert_eq!(some(&*store, &esi).await, Ok(1));
+        assert!(queued(&*store).await.is_empty());
+        assert_eq!(some(&*store, &esi).await, Ok(0));
+        let events = store.events_after(0, &[], 10).await.expect("events");
+        assert_eq!(events.len(), 1);
+        assert!(wire::decode(events[0].payload.as_bytes()).expect("a kill").form > crate::killmail::Form::Feed);
+    }
+
+    #[tokio::test]
+    async fn a_kill_whose_hash_is_refused_is_given_up() {
+        let (store, _) = waiting().await;
+        let (esi, _server) = esi("422 Unprocessable Entity", r#"{"error":"Invalid killmail_id"}"#.into()).await;
+        assert_eq!(some(&*store, &esi).await, Ok(0));
+        assert!(queued(&*store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn while_esi_has_other_answers_the_kill_waits() {
+        let (store, _) = waiting().await;
+        let (esi, _server) = esi("400 Bad Request", "{}".into()).await;
+        assert_eq!(some(&*store, &esi).await, Ok(0));
+        assert_eq!(queued(&*store).await, [1]);
+        assert_eq!(some(&*store, &esi).await, Ok(0), "it is not due yet");
+        assert_eq!(queued(&*store).await, [1]);
+    }
+}
