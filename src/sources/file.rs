@@ -1,6 +1,6 @@
 //! Kills from files: history, or the output of another tool. Finite.
 //!
-//! What a file may hold, [`archive`](crate::archive) says; in which shape each kill is, `decode` finds out.
+//! What a file may hold, [`archive`] says; in which shape each kill is, `decode` finds out.
 //!
 //! A record beyond 8 MB becomes a message that has failed already, with its first 64 kB. What cannot be read (a gzip cut short) ends
 //! that file at the last whole record; the other files are read all the same, and then the source fails with the names of those that were not read to their

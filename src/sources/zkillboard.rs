@@ -49,7 +49,7 @@ pub struct Config {
     pub url: String,
     /// How long the service keeps them: after a longer absence the days in between are read from its history.
     pub kept: Span,
-    /// Folder for days of the history while they are read [default: `broadside-spool-<pipeline>`].
+    /// Folder for days of the history while they are read: `broadside-spool-<pipeline>` unless set.
     pub spool: Option<PathBuf>,
 }
 
