@@ -7,6 +7,7 @@
 //! as it is, to be stored as partial and completed later. Only a hash that ESI refuses three times fails its kill.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside_engine::{Failure, Message, Stage};
@@ -49,13 +50,14 @@ impl Config {
 
     /// The stage. Without ESI every kill in the feed's form passes as it is: a backfill of whole kills needs none.
     pub fn build(&self, pipeline: &str, esi: Result<Esi, address::Error>) -> impl Stage<Kill> + use<> {
-        let esi = esi.inspect_err(|error| tracing::warn!("kills without items stay so: failed to {error}")).ok();
-        Detail { esi, max_wait: self.max_wait, results: Results::new(pipeline) }
+        Detail { esi, has_warned: AtomicBool::new(false), max_wait: self.max_wait, results: Results::new(pipeline) }
     }
 }
 
 struct Detail {
-    esi: Option<Esi>,
+    esi: Result<Esi, address::Error>,
+    /// That there is no ESI is said once it is missed.
+    has_warned: AtomicBool,
     max_wait: Span,
     results: Results,
 }
@@ -126,7 +128,15 @@ pub async fn complete(esi: &Esi, kill: &mut Kill, ask: Ask) -> Result<bool, Inco
 
 impl Detail {
     async fn complete(&self, message: &mut Message<Kill>, ask: Ask) {
-        let Some(esi) = &self.esi else { return self.leave(message) };
+        let esi = match &self.esi {
+            Ok(esi) => esi,
+            Err(error) => {
+                if !self.has_warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("kills without items stay so: failed to {error}");
+                }
+                return self.leave(message);
+            }
+        };
         match complete(esi, &mut message.payload, ask).await {
             Ok(true) => self.results.cached.increment(1),
             Ok(false) => self.results.fetched.increment(1),

@@ -109,18 +109,20 @@ impl Judge {
     pub fn look(&mut self, now: Instant, signs: &Signs) -> bool {
         let before = self.state;
         let grave = self.grave(signs);
+        let is_grave = grave.is_some();
+        let trouble = grave.or_else(|| self.doubt(signs));
         if self.state.is_primary() {
-            self.reason = grave.clone().or_else(|| self.doubt(signs));
-            self.state = match (&grave, &self.reason) {
-                (Some(_), _) => State::Switched,
-                (None, Some(_)) => State::Suspect,
-                (None, None) => State::Serving,
+            self.state = match &trouble {
+                Some(_) if is_grave => State::Switched,
+                Some(_) => State::Suspect,
+                None => State::Serving,
             };
+            self.reason = trouble;
             (self.trouble_at, self.is_bringing) = (now, false);
             return self.state != before;
         }
-        if grave.is_some() || !signs.is_connected {
-            self.reason = grave.or_else(|| self.doubt(signs));
+        if trouble.is_some() {
+            self.reason = trouble;
             (self.trouble_at, self.is_bringing) = (now, false);
         } else {
             self.is_bringing |= signs.brought > 0;
@@ -252,6 +254,15 @@ mod tests {
             assert_eq!(watch.look(&Signs { brought: 0, ..well() }), State::Switched);
         }
         assert_eq!(watch.look(&well()), State::Serving, "it has been well for long");
+    }
+
+    #[test]
+    fn a_primary_does_not_return_while_kills_that_it_should_have_brought_are_waited_for() {
+        let mut watch = Watch::new();
+        watch.look(&Signs { missing: 1, ..well() });
+        let waiting = Signs { waiting_for: LIMITS.behind / 2, ..well() };
+        (0..600).for_each(|_| assert_eq!(watch.look(&waiting), State::Switched));
+        assert_eq!(watch.until(State::Serving, |_| well()), 120);
     }
 
     #[test]
