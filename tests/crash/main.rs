@@ -4,6 +4,7 @@
 
 mod backfills;
 mod feed;
+mod gaps;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../cli/program.rs"]
 mod program;
