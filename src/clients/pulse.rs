@@ -1,6 +1,5 @@
-//! Signs of life of feeds, for whoever must judge them from outside.
+//! Signs of life of a live feed, for whoever must judge it from outside.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -44,22 +43,5 @@ impl Pulse {
 
     fn update(&self, change: impl FnOnce(&mut Beat)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Whether a feed that is asked, file by file, has read all that there is.
-#[derive(Debug, Clone, Default)]
-pub struct Tip(Arc<AtomicBool>);
-
-impl Tip {
-    /// There was nothing more just now, or there is a good deal.
-    pub fn set(&self, is_reached: bool) {
-        self.0.store(is_reached, Ordering::Relaxed);
-    }
-
-    /// Whether it is up to date.
-    #[must_use]
-    pub fn is_reached(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }

@@ -4,8 +4,7 @@
 //! whole); then only the fallback's mark moves. A held kill goes on by itself
 //!
 //! * when the primary has not brought it within `behind`, or what the primary brought failed or could not be completed;
-//! * at once while the primary is not connected, and for the half minute after that, since it repeats nothing;
-//! * at once while the fallback reads up what it has missed;
+//! * at once when it was published while the primary was not connected, or in the half minute after that, since it repeats nothing;
 //! * at once while the fallback serves.
 //!
 //! So whatever the primary loses, by a cut, a crash of ours or of theirs, a wedge, or silently, comes from the fallback, and the fallback's
@@ -32,7 +31,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::clients::pulse::{Pulse, Tip};
+use crate::clients::pulse::Pulse;
 use crate::duration::Span;
 use crate::feeds::Feeds;
 use crate::killmail::Kill;
@@ -40,14 +39,12 @@ use crate::killmail::wire::{Peek, peek};
 
 use acks::Acks;
 use board::Board;
-use hold::{Hold, Mode};
+use hold::{Hold, Primary};
 use judge::{Judge, Limits, Signs};
 use side::Side;
 
 /// Between two looks at how it stands.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// After a connection is made, kills of before it may still be new to the fallback.
-const EXCUSED_FOR: Duration = Duration::from_secs(30);
 /// The primary's service drops kills that are older than an hour when it first sees them: these are not expected of it.
 const LATE_AFTER: SignedDuration = SignedDuration::from_mins(50);
 /// What one feed may hand over while the other's messages are taken.
@@ -118,25 +115,24 @@ pub struct Failover {
     primary: Feed,
     pulse: Pulse,
     fallback: Feed,
-    tip: Tip,
     limits: Limits,
     board: Board,
     acks: Arc<Acks>,
 }
 
 impl Failover {
-    /// Of a primary that shows its `pulse`, and a fallback that shows whether it is at the `tip` of what there is.
+    /// Of a primary that shows its `pulse`, and a fallback.
     #[must_use]
     pub fn new(
         pipeline: &str,
         (primary, pulse): (Feed, Pulse),
-        (fallback, tip): (Feed, Tip),
+        fallback: Feed,
         limits: Limits,
         feeds: Arc<Feeds>,
     ) -> Self {
         let acks = Arc::new(Acks::new(fallback.factory.acknowledger()));
         let board = Board::new(pipeline, primary.name, fallback.name, feeds);
-        Self { primary, pulse, fallback, tip, limits, board, acks }
+        Self { primary, pulse, fallback, limits, board, acks }
     }
 }
 
@@ -151,7 +147,6 @@ impl Factory<Kill> for Failover {
             primary: Side::new(primary),
             fallback: Side::new(fallback),
             pulse: self.pulse.clone(),
-            tip: self.tip.clone(),
             acks: self.acks.clone(),
             board: self.board.clone(),
             limits: self.limits,
@@ -203,7 +198,6 @@ struct Both {
     primary: Side,
     fallback: Side,
     pulse: Pulse,
-    tip: Tip,
     acks: Arc<Acks>,
     board: Board,
     limits: Limits,
@@ -286,12 +280,14 @@ impl Both {
 
     /// Holds what the primary may bring; the rest goes on.
     fn take_fallback(&mut self, messages: Vec<Message<Kill>>) {
-        let now = self.waking.time(Instant::now());
-        let is_at_tip = self.tip.is_reached();
+        let now = Instant::now();
         for message in messages {
             let peek = peek(&message.payload.raw);
-            match peek.filter(|peek| is_at_tip && is_expected(&message, peek)) {
-                Some(peek) => self.hold.push(message, peek.killmail_id, now),
+            match peek.filter(|peek| is_expected(&message, peek)) {
+                Some(peek) => {
+                    let published = published(&message, &peek, now);
+                    self.hold.push(message, peek.killmail_id, self.waking.time(now), published);
+                }
                 None => {
                     let is_brought = peek.is_some_and(|peek| self.acks.brought().fate(peek.killmail_id).is_some());
                     self.board.gap(u64::from(!is_brought && !message.payload.revises));
@@ -299,8 +295,8 @@ impl Both {
                 }
             }
         }
-        // Not only at the next look: while the fallback serves, its kills are not to wait.
-        self.looked_at = self.looked_at.filter(|_| self.judge.state().is_primary());
+        // Not only at the next look: what need not wait is not to wait.
+        self.looked_at = None;
     }
 
     fn hand_over(&mut self, demand: &mut Demand<Kill>) {
@@ -313,13 +309,8 @@ impl Both {
     async fn look(&mut self, now: Instant) {
         let time = self.waking.time(now);
         let beat = self.pulse.beat();
-        let is_excused = beat.connected_at.is_none_or(|at| now.duration_since(at) < EXCUSED_FOR);
-        let mode = match (is_excused, self.judge.state().is_primary()) {
-            (true, _) => Mode::Excuse,
-            (false, true) => Mode::Wait,
-            (false, false) => Mode::Watch,
-        };
-        let released = self.hold.release(&self.acks.brought(), time, self.limits.behind, mode);
+        let primary = Primary { is_serving: self.judge.state().is_primary(), connected_at: beat.connected_at };
+        let released = self.hold.release(&self.acks.brought(), time, self.limits.behind, primary);
         self.board.gap(released.absent);
         self.ready.extend(released.needed.into_iter().map(|message| self.acks.of_fallback(message)));
         self.acks.cover(released.covered).await;
@@ -339,6 +330,13 @@ impl Both {
         }
         self.board.show(&self.judge, self.hold.len());
     }
+}
+
+/// When it was published, as far as that can be told: never after it was read.
+fn published(message: &Message<Kill>, peek: &Peek, now: Instant) -> Instant {
+    let age = peek.uploaded_at.map(|at| message.payload.received_at.duration_since(at));
+    let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// Whether the primary is to bring this kill too: it is not one of long ago, nor a correction, nor broken.

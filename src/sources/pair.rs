@@ -45,10 +45,10 @@ pub(super) fn build(config: &Config, pipeline: &str, resources: &Resources) -> R
     };
     let primary =
         primary.factory(pipeline, resources.contact.as_deref()).map_err(|error| format!("failed to {error}"))?;
-    let (pulse, tip) = (primary.pulse(), fallback.tip());
+    let pulse = primary.pulse();
     let primary = Feed { name: wanderer::NAME, factory: Arc::new(primary) };
     let fallback = Feed { name: zkillboard::NAME, factory: Arc::new(fallback) };
-    Ok(Arc::new(Failover::new(pipeline, (primary, pulse), (fallback, tip), limits, resources.feeds.clone())))
+    Ok(Arc::new(Failover::new(pipeline, (primary, pulse), fallback, limits, resources.feeds.clone())))
 }
 
 /// Whether both feeds have what they need.

@@ -25,7 +25,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::clients::address;
-use crate::clients::pulse::Tip;
 use crate::clients::zkillboard::{self as client, Client, Course, Start};
 use crate::duration::Span;
 use crate::history::Spool;
@@ -70,7 +69,7 @@ impl Config {
         let figures = Figures::new(pipeline);
         let folder = self.spool.clone().unwrap_or_else(|| format!("broadside-spool-{pipeline}").into());
         let (store, spool) = (resources.store.clone(), Spool::new(folder));
-        Ok(Zkillboard { client, keeper, store, spool, figures, tip: Tip::default(), kept: self.kept.0 })
+        Ok(Zkillboard { client, keeper, store, spool, figures, kept: self.kept.0 })
     }
 
     /// Whether it can work, as far as can be told without asking the service.
@@ -126,16 +125,7 @@ pub struct Zkillboard {
     store: Arc<dyn Store>,
     spool: Spool,
     figures: Figures,
-    tip: Tip,
     kept: Duration,
-}
-
-impl Zkillboard {
-    /// Whether it has read all that there is, to be watched while it reads.
-    #[must_use]
-    pub fn tip(&self) -> Tip {
-        self.tip.clone()
-    }
 }
 
 #[async_trait]
@@ -153,7 +143,6 @@ impl Factory<Kill> for Zkillboard {
             client: self.client.clone(),
             keeper: self.keeper.clone(),
             figures: self.figures.clone(),
-            tip: self.tip.clone(),
             incarnation,
             course: Course::new(&start, Instant::now()),
             known_changes: None,

@@ -185,3 +185,23 @@ fn calls_are_free_while_tokens_are_plenty_and_come_at_the_refill_rate_after() {
     let later = within(900, 1_800);
     assert!((1_500..=1_800).contains(&later), "{later} calls in a window");
 }
+
+#[test]
+fn a_service_that_asks_to_be_left_alone_is_asked_on_no_route_until_then() {
+    let (now, mut limits) = (Instant::now(), Limits::default());
+    let patience = Duration::from_secs(60);
+    let Verdict::Go { place, .. } = limits.admit(PATH, Urgency::Live, patience, now) else {
+        panic!("nothing is known yet")
+    };
+    let away = Reading { status: Some(503), retry_after: Some(Duration::from_secs(7)), ..Reading::default() };
+    let settled = limits.settle(&place, now, &away, now);
+    assert_eq!(settled.all_closed, Some(Duration::from_secs(7)));
+    for path in [PATH, "/universe/names", "/markets/10000002/orders"] {
+        let short = limits.admit(path, Urgency::Live, Duration::from_secs(2), now);
+        assert!(matches!(short, Verdict::Busy { .. }), "{path}: {short:?}");
+        match limits.admit(path, Urgency::Live, patience, now) {
+            Verdict::Go { at, .. } => assert_eq!(at, now + Duration::from_secs(7), "{path}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}

@@ -115,10 +115,11 @@ async fn old_kills_corrections_and_what_shows_no_id_are_not_expected_of_the_prim
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_fallback_reads_up_goes_on_at_once() {
+async fn what_was_published_before_the_primary_was_there_goes_on_at_once_whenever_it_is_read() {
     let mut world = World::new().await;
-    world.tip.set(false);
     world.primary(1).await;
-    world.fallback(2).await;
+    world.push_fallback(aged("fallback", 2, Duration::from_secs(600))).await;
     assert_eq!(world.names(SOON).await, ["primary 1", "fallback 2"]);
+    world.names_with_pings(2 * BEHIND).await;
+    assert_eq!((world.standing().state, world.standing().switches), ("serving", 0));
 }

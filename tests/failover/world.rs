@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broadside::clients::pulse::{Pulse, Tip};
+use broadside::clients::pulse::Pulse;
 use broadside::feeds::{Feeds, Standing};
 use broadside::killmail::{Kill, wire};
 use broadside::sources::failover::judge::Limits;
@@ -25,7 +25,6 @@ pub(crate) struct World {
     primary: Pusher<Kill>,
     fallback: Pusher<Kill>,
     pub(crate) pulse: Pulse,
-    pub(crate) tip: Tip,
     feeds: Arc<Feeds>,
     source: Box<dyn Source<Kill>>,
     acks: Arc<dyn Acknowledger<Kill>>,
@@ -44,7 +43,8 @@ pub(crate) fn aged(source: &'static str, id: i64, age: Duration) -> Kill {
             r#"{{"killmail_id":{id},"kill_time":"{time:.0}","system_id":30000142,"victim":{{}},"attackers":[]}}"#
         ),
         _ => format!(
-            r#"{{"killmail_id":{id},"esi":{{"killmail_id":{id},"killmail_time":"{time:.0}","solar_system_id":30000142,"victim":{{"ship_type_id":587,"damage_taken":1}},"attackers":[]}}}}"#
+            r#"{{"killmail_id":{id},"esi":{{"killmail_id":{id},"killmail_time":"{time:.0}","solar_system_id":30000142,"victim":{{"ship_type_id":587,"damage_taken":1}},"attackers":[]}},"uploaded_at":{}}}"#,
+            time.as_second()
         ),
     };
     Kill::new(raw.into(), source, Timestamp::now(), source == "fallback")
@@ -63,17 +63,16 @@ impl World {
         let (primary, primary_source) = push_source(1000);
         let (caller, covered) = Caller::new(1000);
         let (fallback, fallback_source) = push_source(1000);
-        let (pulse, tip, feeds) = (Pulse::default(), Tip::default(), Arc::<Feeds>::default());
+        let (pulse, feeds) = (Pulse::default(), Arc::<Feeds>::default());
         let failover = Failover::new(
             "kills",
             (Feed { name: "primary", factory: Arc::new(primary_source) }, pulse.clone()),
-            (Feed { name: "fallback", factory: Arc::new(fallback_source.with_acknowledger(caller)) }, tip.clone()),
+            Feed { name: "fallback", factory: Arc::new(fallback_source.with_acknowledger(caller)) },
             Limits { silence: SILENCE, behind: BEHIND, healthy_for: HEALTHY_FOR },
             feeds.clone(),
         );
         let source = failover.build(0).await.unwrap();
-        tip.set(true);
-        Self { primary, fallback, pulse, tip, feeds, source, acks: failover.acknowledger(), covered }
+        Self { primary, fallback, pulse, feeds, source, acks: failover.acknowledger(), covered }
     }
 
     pub(crate) async fn primary(&self, id: i64) {

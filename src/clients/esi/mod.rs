@@ -342,8 +342,8 @@ impl Turn<'_> {
             metrics::gauge!("broadside_rate_limit_tokens_remaining", &labels).set(tokens);
         }
         if let Some(wait) = settled.all_closed {
-            self.esi.0.service.decided("closed_by_error_limit");
-            tracing::warn!(?wait, "ESI's error limit is spent: it is left alone");
+            self.esi.0.service.decided("closed_all_routes");
+            tracing::warn!(?wait, "ESI's error limit is spent, or it asks to be left alone: every route rests");
         }
         if let Some(wait) = settled.group_closed {
             self.esi.0.service.decided("closed_by_429");

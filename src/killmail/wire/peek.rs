@@ -11,6 +11,8 @@ pub struct Peek {
     pub killmail_id: KillmailId,
     /// When it happened, if that can be read.
     pub time: Option<Timestamp>,
+    /// When it was published, if that stands in it.
+    pub uploaded_at: Option<Timestamp>,
 }
 
 /// Every place where the id and the time may stand.
@@ -22,6 +24,8 @@ struct Glance {
     kill_id: Option<i64>,
     #[serde(alias = "killmail_time")]
     kill_time: Option<String>,
+    /// Seconds since 1970.
+    uploaded_at: Option<i64>,
     #[serde(alias = "killmail", alias = "package")]
     esi: Option<Box<Glance>>,
 }
@@ -39,7 +43,9 @@ pub fn peek(bytes: &[u8]) -> Option<Peek> {
     }
     let id = levels.iter().find_map(|level| level.killmail_id.or(level.kill_id))?;
     let time = levels.iter().find_map(|level| level.kill_time.as_ref()?.parse().ok());
-    Some(Peek { killmail_id: KillmailId::new(id)?, time })
+    let uploaded_at = levels.iter().find_map(|level| level.uploaded_at);
+    let uploaded_at = uploaded_at.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    Some(Peek { killmail_id: KillmailId::new(id)?, time, uploaded_at })
 }
 
 #[cfg(test)]
@@ -55,8 +61,8 @@ mod tests {
             let sample = sampler.next("2026-02-03T04:05:06Z".parse().expect("a time"));
             for json in [sample.esi_json(), sample.package_json(), sample.feed_json()] {
                 let mail = decode(json.as_bytes()).expect("a kill");
-                let expected = Peek { killmail_id: mail.killmail_id, time: Some(mail.killmail_time) };
-                assert_eq!(peek(json.as_bytes()), Some(expected));
+                let found = peek(json.as_bytes()).expect("an id");
+                assert_eq!((found.killmail_id, found.time), (mail.killmail_id, Some(mail.killmail_time)));
             }
         }
     }
@@ -65,6 +71,9 @@ mod tests {
     fn envelopes_are_looked_through_and_rubbish_shows_nothing() {
         let id = |text: &str| peek(text.as_bytes()).map(|peek| peek.killmail_id.get());
         assert_eq!(id(r#"{"package":{"killID":7,"zkb":{}}}"#), Some(7));
+        let uploaded =
+            peek(br#"{"killmail_id":7,"esi":{},"uploaded_at":1770000026}"#).and_then(|peek| peek.uploaded_at);
+        assert_eq!(uploaded.map(|at| at.as_second()), Some(1_770_000_026));
         for text in [
             "",
             "[]",

@@ -66,15 +66,36 @@ impl Brought {
     }
 }
 
-/// What is done with kills that the primary has not brought yet.
+/// What was published so shortly after the primary's connection was made is not expected of it: clocks differ.
+pub(super) const EXCUSED_FOR: Duration = Duration::from_secs(30);
+
+/// The primary at one moment, as far as it matters to what is held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Primary {
+    pub(super) is_serving: bool,
+    pub(super) connected_at: Option<Instant>,
+}
+
+/// What is done with a kill that the primary has not brought yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// It serves: they wait for it.
+enum Mode {
+    /// It serves: the kill waits for it.
     Wait,
-    /// It cannot have brought them, for it was away: they go on at once, and are not held against it.
+    /// It was away when the kill was published, and repeats nothing: the kill goes on at once, and is not held against it.
     Excuse,
-    /// The fallback serves: they go on at once, and show whether the primary brings them too.
+    /// The fallback serves: the kill goes on at once, and shows whether the primary brings it too.
     Watch,
+}
+
+impl Primary {
+    fn mode(&self, published: Instant) -> Mode {
+        match self.connected_at {
+            Some(at) if published < at + EXCUSED_FOR => Mode::Excuse,
+            Some(_) if self.is_serving => Mode::Wait,
+            Some(_) => Mode::Watch,
+            None => Mode::Excuse,
+        }
+    }
 }
 
 /// A kill that waits, or that went on and is watched.
@@ -82,6 +103,7 @@ struct Held {
     message: Option<Message<Kill>>,
     id: KillmailId,
     since: Instant,
+    published: Instant,
 }
 
 /// What comes out of the hold at one look.
@@ -116,9 +138,10 @@ impl Hold {
         if self.bytes >= HELD_BYTES_MAX { 0 } else { HELD_MAX.saturating_sub(self.held.len()) }
     }
 
-    pub(super) fn push(&mut self, message: Message<Kill>, id: KillmailId, now: Instant) {
+    /// Takes in a kill that was `published` at a time of the world's clock; `now` is a time of the caller's own.
+    pub(super) fn push(&mut self, message: Message<Kill>, id: KillmailId, now: Instant, published: Instant) {
         self.bytes += message.payload.raw.len();
-        self.held.push_back(Held { message: Some(message), id, since: now });
+        self.held.push_back(Held { message: Some(message), id, since: now, published });
     }
 
     /// How long the oldest kill that the primary has not brought has waited.
@@ -126,13 +149,14 @@ impl Hold {
         self.since.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 
-    /// Takes out what need not wait any more: kills whose fate with the primary is known, those that have waited for `behind`, and what
-    /// the mode lets go on.
-    pub(super) fn release(&mut self, brought: &Brought, now: Instant, behind: Duration, mode: Mode) -> Release {
+    /// Takes out what need not wait any more: kills whose fate with the primary is known, those that have waited for `behind`, and those
+    /// that it is not waited with.
+    pub(super) fn release(&mut self, brought: &Brought, now: Instant, behind: Duration, primary: Primary) -> Release {
         let mut release = Release::default();
         self.since = None;
         for mut held in std::mem::take(&mut self.held) {
             let fate = brought.fate(held.id);
+            let mode = primary.mode(held.published);
             let is_late = now.duration_since(held.since) >= behind;
             let goes_on = match fate {
                 Some(Fate::Safe) => false,
@@ -175,9 +199,14 @@ mod tests {
         let mut hold = Hold::default();
         for n in ids {
             let kill = Kill::new(n.to_string().into(), "zkillboard", jiff::Timestamp::UNIX_EPOCH, true);
-            hold.push(Message::new(kill), id(n), now);
+            hold.push(Message::new(kill), id(n), now, now);
         }
         hold
+    }
+
+    /// Connected long before what is held was published.
+    fn serving(now: Instant, is_serving: bool) -> Primary {
+        Primary { is_serving, connected_at: now.checked_sub(EXCUSED_FOR) }
     }
 
     fn names(messages: &[Message<Kill>]) -> Vec<&str> {
@@ -192,10 +221,10 @@ mod tests {
         brought.settle(id(1), Fate::Safe);
         brought.settle(id(2), Fate::Lacking);
         let mut hold = held(1..=4, now);
-        let early = hold.release(&brought, now, BEHIND, Mode::Wait);
+        let early = hold.release(&brought, now, BEHIND, serving(now, true));
         assert_eq!((names(&early.covered), names(&early.needed), early.missing), (vec!["1"], vec!["2"], 0));
         assert_eq!(hold.waiting_for(now + BEHIND / 2), BEHIND / 2, "4 was not brought");
-        let late = hold.release(&brought, now + BEHIND, BEHIND, Mode::Wait);
+        let late = hold.release(&brought, now + BEHIND, BEHIND, serving(now, true));
         assert_eq!((names(&late.covered), names(&late.needed), late.missing), (vec![], vec!["3", "4"], 1));
         assert_eq!((hold.len(), hold.bytes), (0, 0));
     }
@@ -206,8 +235,17 @@ mod tests {
         let mut brought = Brought::default();
         brought.insert(id(1));
         let mut hold = held(1..=2, now);
-        let released = hold.release(&brought, now, BEHIND, Mode::Excuse);
+        let released = hold.release(&brought, now, BEHIND, Primary { is_serving: true, connected_at: None });
         assert_eq!((names(&released.needed), released.missing, hold.len()), (vec!["2"], 0, 1));
+    }
+
+    #[test]
+    fn what_was_published_before_the_primary_was_there_is_not_waited_for_whenever_it_is_read() {
+        let now = Instant::now();
+        let mut hold = held(1..=1, now);
+        let primary = Primary { is_serving: true, connected_at: Some(now) };
+        let released = hold.release(&Brought::default(), now + BEHIND / 2, BEHIND, primary);
+        assert_eq!((names(&released.needed), released.missing, hold.len()), (vec!["1"], 0, 0));
     }
 
     #[test]
@@ -215,10 +253,10 @@ mod tests {
         let now = Instant::now();
         let mut brought = Brought::default();
         let mut hold = held(1..=2, now);
-        let released = hold.release(&brought, now, BEHIND, Mode::Watch);
+        let released = hold.release(&brought, now, BEHIND, serving(now, false));
         assert_eq!((names(&released.needed), hold.len(), hold.bytes), (vec!["1", "2"], 0, 0));
         brought.insert(id(1));
-        let late = hold.release(&brought, now + BEHIND, BEHIND, Mode::Watch);
+        let late = hold.release(&brought, now + BEHIND, BEHIND, serving(now, false));
         assert_eq!((late.needed.len(), late.missing), (0, 1));
         assert!(hold.held.is_empty());
     }

@@ -10,14 +10,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan};
 use tokio::time::Instant;
 
 use super::days::{self, Days};
 use super::keeper::Keeper;
 use super::marks::{Mark, Origin};
 use super::{Figures, NAME};
-use crate::clients::pulse::Tip;
 use crate::clients::zkillboard::{Client, Course, Event, Reply, Request, Step};
 use crate::killmail::Kill;
 
@@ -25,8 +24,6 @@ use crate::killmail::Kill;
 const LATE_DAYS: i64 = 3;
 /// At most so many days are read from the history after an absence.
 const DAYS_MAX: usize = 400;
-/// A file that was uploaded no longer ago is one of the newest.
-const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// A store that does not answer holds up reading no longer than this.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -35,7 +32,6 @@ pub(super) struct Reader {
     pub(super) client: Client,
     pub(super) keeper: Arc<Keeper>,
     pub(super) figures: Figures,
-    pub(super) tip: Tip,
     pub(super) incarnation: u64,
     pub(super) course: Course,
     /// The course's changes that `mark` has.
@@ -219,10 +215,7 @@ impl Reader {
                 self.keeper.marks().forget(number);
             }
             Event::Gone { from, to, uploaded_at } => self.leave_to_history(from, to, uploaded_at),
-            Event::Tip => {
-                self.tip.set(true);
-                self.move_at(Timestamp::now());
-            }
+            Event::Tip => self.move_at(Timestamp::now()),
             Event::Trouble { problem, wait, refused } => self.trouble(&problem, wait, refused),
         }
     }
@@ -240,16 +233,11 @@ impl Reader {
             self.days.pause(wait, Instant::now());
         }
         self.figures.connected.set(0.0);
-        self.tip.set(false);
     }
 
     /// The next number was read.
     fn at_front(&mut self, uploaded_at: Option<Timestamp>) {
         let now = Timestamp::now();
-        // When kills come faster than one a second, there is always one more.
-        if let Some(at) = uploaded_at {
-            self.tip.set(now.duration_since(at).abs() < FRESH);
-        }
         self.move_at(uploaded_at.unwrap_or(now).min(now));
     }
 

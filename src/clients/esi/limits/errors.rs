@@ -40,6 +40,11 @@ impl Errors {
         self.window = Some((0, until));
     }
 
+    /// The service asks to be left alone until then.
+    pub(super) fn leave_alone(&mut self, until: Instant) {
+        self.closed_until = self.closed_until.max(Some(until));
+    }
+
     /// Until when no route may be asked.
     pub(super) fn closed(&self, now: Instant) -> Option<Instant> {
         self.closed_until.filter(|until| now < *until)

@@ -176,7 +176,14 @@ impl Limits {
                 settled.group_closed = Some(wait).filter(|_| was_open);
             }
             Some(status) if status < 500 => group.refusals = 0,
-            _ => {}
+            // A 503 that says for how long: it is the whole service that is away.
+            _ => {
+                let was_open = self.errors.closed(now).is_none();
+                if let Some(wait) = reading.retry_after.filter(|wait| !wait.is_zero()) {
+                    self.errors.leave_alone(now + wait);
+                    settled.all_closed = Some(wait).filter(|_| was_open);
+                }
+            }
         }
         settled
     }
