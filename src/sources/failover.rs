@@ -155,6 +155,7 @@ impl Factory<Kill> for Failover {
             ready: VecDeque::new(),
             waking: Waking { seen_at: now, woken_at: now, asleep: Duration::ZERO },
             looked_at: None,
+            is_fallbacks_turn: false,
             brought: 0,
         }))
     }
@@ -207,6 +208,8 @@ struct Both {
     ready: VecDeque<Message<Kill>>,
     waking: Waking,
     looked_at: Option<Instant>,
+    /// Whose messages are taken first: a feed that always has some must not keep the other one waiting.
+    is_fallbacks_turn: bool,
     /// Kills of the primary since the last look.
     brought: u64,
 }
@@ -252,18 +255,24 @@ impl Both {
                 self.fallback.start(|| demand.share(room));
             }
         }
-        tokio::select! {
+        let (first, second) = match self.is_fallbacks_turn {
+            true => (&mut self.fallback, &mut self.primary),
+            false => (&mut self.primary, &mut self.fallback),
+        };
+        let (is_first, (messages, flow)) = tokio::select! {
             biased;
-            (messages, flow) = self.primary.pulled() => {
-                self.take_primary(messages);
-                flow
-            }
-            (messages, flow) = self.fallback.pulled() => {
-                self.take_fallback(messages);
-                flow
-            }
-            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+            pulled = first.pulled() => (true, pulled),
+            pulled = second.pulled() => (false, pulled),
+            () = tokio::time::sleep(LOOK_EVERY) => return Ok(()),
+        };
+        let is_primary = is_first != self.is_fallbacks_turn;
+        self.is_fallbacks_turn = is_primary;
+        if is_primary {
+            self.take_primary(messages)
+        } else {
+            self.take_fallback(messages)
         }
+        flow
     }
 
     fn take_primary(&mut self, messages: Vec<Message<Kill>>) {

@@ -123,3 +123,15 @@ async fn what_was_published_before_the_primary_was_there_goes_on_at_once_wheneve
     world.names_with_pings(2 * BEHIND).await;
     assert_eq!((world.standing().state, world.standing().switches), ("serving", 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_always_has_something_does_not_keep_the_other_one_waiting() {
+    let mut world = World::new().await;
+    for id in 1..=900 {
+        world.primary(id).await;
+    }
+    world.push_fallback(aged("fallback", 1000, Duration::from_secs(600))).await;
+    let names = world.names(SOON).await;
+    assert_eq!(names.len(), 901);
+    assert!(names.iter().position(|name| name == "fallback 1000").unwrap() < 400);
+}
