@@ -34,7 +34,7 @@
 //!
 //! # What is absent, on purpose
 //!
-//! The engine never retries. No component spawns tasks: the engine does. No queue is without a bound. No SQL stands outside `store`, no outgoing HTTP
+//! The engine never retries. No component spawns tasks: the engine does (a client may own a few, bounded in number and time). No queue is without a bound. No SQL stands outside `store`, no outgoing HTTP
 //! outside `clients`. Nothing but the engine's `fence` catches panics. Nothing is acknowledged before it is safe. `tests/tidy` holds what of this can be read off the source.
 
 pub mod archive;
