@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod contract;
 mod losing;
 mod serving;
 mod world;

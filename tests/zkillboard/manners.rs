@@ -203,3 +203,10 @@ fn definitions_read_as_documented() {
     assert!(Config { url: String::new(), ..config.clone() }.check(None).unwrap_err().contains("ZKILLBOARD_URL"));
     assert!(Config { kept: "1s".parse().unwrap(), ..config }.check(Some("me@example.com")).is_err());
 }
+
+#[tokio::test]
+async fn a_pull_that_is_called_back_returns() {
+    let server = Server::start(|_, _| not_found()).await;
+    let resources = resources_at(&checkpoint(41, &[])).await;
+    broadside_engine::testing::contract::source_is_interruptible(&factory(&server.url(), &resources)).await;
+}
