@@ -12,7 +12,7 @@ const INNER: usize = 74;
 /// The pipeline from source to sinks, top to bottom.
 pub(super) fn topology(definition: &Definition) -> String {
     let topology = &definition.topology;
-    let mut lines = boxed("source", definition.source.name(), &[source(definition)]);
+    let mut lines = boxed("source", definition.source.name(), &source_lines(definition));
     for processor in &topology.processors {
         lines.push(arrow(""));
         lines.extend(boxed("processor", &processor.name, &processor_lines(definition, processor)));
@@ -27,13 +27,13 @@ pub(super) fn topology(definition: &Definition) -> String {
     lines.join("\n")
 }
 
-fn source(definition: &Definition) -> String {
+fn source_lines(definition: &Definition) -> Vec<String> {
     let rate = match definition.topology.source.rate_limit {
         Some(limit) => format!("at most {} messages per {}", HumanCount(u64::from(limit.messages)), Span(limit.per)),
         None => "as fast as the rest takes them".to_owned(),
     };
     let again = if definition.source.redelivers() { "can hand out again" } else { "hands out once" };
-    format!("{rate} · {again}")
+    definition.source.feeds().into_iter().chain([format!("{rate} · {again}")]).collect()
 }
 
 fn processor_lines(definition: &Definition, processor: &Processor) -> Vec<String> {

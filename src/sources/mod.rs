@@ -57,6 +57,15 @@ impl Config {
         }
     }
 
+    /// Where its kills come from, for one that stands for others.
+    #[must_use]
+    pub fn feeds(&self) -> Option<String> {
+        match self {
+            Self::Failover(config) => Some(pair::feeds(config)),
+            _ => None,
+        }
+    }
+
     /// Whether it can hand out a message again that failed, or that was in flight in a crash.
     #[must_use]
     pub fn redelivers(&self) -> bool {

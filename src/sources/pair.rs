@@ -76,6 +76,20 @@ fn primary(config: &Config) -> Result<Option<&wanderer::Config>, String> {
     Ok(Some(primary).filter(|primary| !primary.url.trim().is_empty()))
 }
 
+/// Who serves when, in a sentence.
+pub(super) fn feeds(config: &Config) -> String {
+    let fallback = zkillboard::NAME;
+    match primary(config) {
+        Ok(Some(_)) => format!(
+            "{} serves; {fallback} after {} of silence, or when a kill is missing for {}",
+            wanderer::NAME,
+            config.silence,
+            config.behind
+        ),
+        _ => format!("no primary is set: {fallback} serves alone"),
+    }
+}
+
 fn alone() -> Standing {
     Standing {
         primary: None,

@@ -76,9 +76,15 @@ fn check_draws_within_80_columns_and_says_what_the_limits_mean() {
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.out.contains("these come with the program"), "{}", done.out);
     assert!(done.out.lines().all(|line| line.chars().count() <= 80), "{}", done.out);
-    for word in
-        ["source failover", "decode → deduplicate", "detail", "sink database", "committed", "messages in flight"]
-    {
+    for word in [
+        "source failover",
+        "zkillboard serves alone",
+        "decode → deduplicate",
+        "detail",
+        "sink database",
+        "committed",
+        "messages in flight",
+    ] {
         assert!(done.out.contains(word), "{word}: {}", done.out);
     }
     assert_eq!(world.files(), Vec::<String>::new(), "check leaves nothing behind");
