@@ -152,6 +152,7 @@ impl Factory<Kill> for Zkillboard {
             flight: None,
             troubles: 0,
             is_closed: false,
+            has_warned: false,
         }))
     }
 

@@ -225,7 +225,7 @@ impl Seen {
             Event::Poison { number, .. } => assert!(self.poison.insert(number), "{number} was given up twice"),
             Event::Skipped { number, count, reason } => *self.skipped.entry((number, reason)).or_default() += count,
             Event::Gone { from, to, .. } => self.gone.push((from, to)),
-            Event::Tip | Event::Trouble { .. } => {}
+            Event::Tip | Event::Ahead { .. } | Event::Trouble { .. } => {}
         }
     }
 }
@@ -445,4 +445,20 @@ fn a_service_that_is_down_for_an_hour_costs_no_file() {
     }
     assert!(requests < 120, "{requests} requests");
     assert_eq!(course.next(), Some(FIRST));
+}
+
+#[test]
+fn a_position_of_another_numbering_is_told_from_the_end_of_this_one() {
+    let now = Instant::now();
+    let seen = |next: u64| {
+        let mut course = Course::new(&Start { next: Some(next), ..Start::default() }, now);
+        let Step::Fetch(request) = course.step(now) else { panic!("nothing holds the first request back") };
+        course.answered(request, Reply::NotFound, 0.5, now);
+        let later = now + Duration::from_secs(1);
+        let Step::Fetch(request) = course.step(later) else { panic!("the sequence may be asked for") };
+        course.answered(request, Reply::Sequence(5000), 0.5, later)
+    };
+    assert_eq!(seen(5001), [Event::Tip]);
+    assert_eq!(seen(15_000), [Event::Tip]);
+    assert_eq!(seen(15_001), [Event::Ahead { next: 15_001, newest: 5000 }]);
 }

@@ -57,6 +57,8 @@ pub enum Event {
     Gone { from: u64, to: u64, uploaded_at: Option<Timestamp> },
     /// Everything published so far has been read, as far as can be known.
     Tip,
+    /// The next number is so far above the newest that it must be of another numbering: it may never come.
+    Ahead { next: u64, newest: u64 },
     /// The service refuses (`refused`) or fails; nothing is asked of it for so long.
     Trouble { problem: String, wait: Duration, refused: bool },
 }

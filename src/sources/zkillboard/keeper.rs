@@ -40,6 +40,11 @@ impl Keeper {
         Self { store, key, marks: Mutex::default(), saved: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
+    /// The checkpoint's.
+    pub(super) fn name(&self) -> &str {
+        &self.key
+    }
+
     pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,6 +46,8 @@ pub(super) struct Reader {
     /// Requests in a row that brought nothing right.
     pub(super) troubles: u32,
     pub(super) is_closed: bool,
+    /// That the position cannot be of this numbering has been said.
+    pub(super) has_warned: bool,
 }
 
 #[async_trait]
@@ -216,7 +218,21 @@ impl Reader {
             }
             Event::Gone { from, to, uploaded_at } => self.leave_to_history(from, to, uploaded_at),
             Event::Tip => self.move_at(Timestamp::now()),
+            Event::Ahead { next, newest } => self.ahead(next, newest),
             Event::Trouble { problem, wait, refused } => self.trouble(&problem, wait, refused),
+        }
+    }
+
+    /// Nothing is thrown away on the word of one file: it may be the service that is wrong. But the operator must know.
+    fn ahead(&mut self, next: u64, newest: u64) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            let checkpoint = self.keeper.name();
+            tracing::error!(
+                next,
+                newest,
+                checkpoint,
+                "the place in the numbered files is far above the newest: was the numbering begun anew? forget the checkpoint to begin with the newest"
+            );
         }
     }
 
