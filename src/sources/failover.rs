@@ -4,7 +4,7 @@
 //! whole); then only the fallback's mark moves. A held kill goes on by itself
 //!
 //! * when the primary has not brought it within `behind`, or what the primary brought failed or could not be completed;
-//! * at once when it was published while the primary was not connected, or in the half minute after that, since it repeats nothing;
+//! * at once when it was published while the primary was not connected, or in the five seconds after that, since it repeats nothing;
 //! * at once while the fallback serves.
 //!
 //! So whatever the primary loses, by a cut, a crash of ours or of theirs, a wedge, or silently, comes from the fallback, and the fallback's

@@ -63,6 +63,11 @@ struct Head {
     hash: Value,
     #[serde(default)]
     esi: Option<IgnoredAny>,
+    /// One of these is in every file, a kill's or not.
+    #[serde(default)]
+    zkb: Option<IgnoredAny>,
+    #[serde(default)]
+    sequence_id: Option<IgnoredAny>,
     #[serde(default)]
     sequence_updated: Value,
     #[serde(default)]
@@ -82,7 +87,9 @@ pub(super) fn file(answer: Result<Answer, service::Error>) -> Reply {
         // What still names a kill is handed on, whatever it lacks: decoding tells.
         let lacks = [is_nothing(&head.killmail_id), is_nothing(&head.hash), head.esi.is_none()];
         if lacks.iter().filter(|lacks| **lacks).count() > 1 {
-            return Ok(Reply::Placeholder);
+            let is_file = head.zkb.is_some() || head.sequence_id.is_some();
+            // An error in the place of a file must not pass for a number without a kill.
+            return if is_file { Ok(Reply::Placeholder) } else { Err("it is about no kill".to_owned()) };
         }
         let uploaded_at = head.uploaded_at.as_i64().and_then(|second| Timestamp::from_second(second).ok());
         Ok(Reply::Package(Package { raw: body, updated: head.sequence_updated.as_u64(), uploaded_at }))
@@ -183,7 +190,7 @@ mod tests {
         for text in [
             r#"{"killmail_id":null,"hash":null,"esi":null,"zkb":{"href":"/killmails///"}}"#,
             r#"{"killmail_id":0,"hash":"","zkb":{}}"#,
-            "{}",
+            r#"{"killmail_id":null,"hash":null,"sequence_id":7}"#,
         ] {
             assert_eq!(file(answer(200, text)), Reply::Placeholder, "{text}");
         }
@@ -191,7 +198,8 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_broken_and_keeps_its_bytes() {
-        for text in ["<!DOCTYPE html>", "{\"killmail_id\":7", "null", "[]", "7", ""] {
+        let errors = ["{}", "{\"error\":\"no\"}", "{\"killmail_id\":7}"];
+        for text in ["<!DOCTYPE html>", "{\"killmail_id\":7", "null", "[]", "7", ""].into_iter().chain(errors) {
             let Reply::Broken(broken) = file(answer(200, text)) else { panic!("{text} is broken") };
             assert_eq!(broken.body, text);
             assert!(matches!(sequence(answer(200, text)), Reply::Broken(_)), "{text}");

@@ -66,8 +66,8 @@ impl Brought {
     }
 }
 
-/// What was published so shortly after the primary's connection was made is not expected of it: clocks differ.
-pub(super) const EXCUSED_FOR: Duration = Duration::from_secs(30);
+/// What was published so shortly after the primary's connection was made is not expected of it: clocks differ, and are read in whole seconds.
+pub(super) const EXCUSED_FOR: Duration = Duration::from_secs(5);
 
 /// The primary at one moment, as far as it matters to what is held.
 #[derive(Debug, Clone, Copy)]
