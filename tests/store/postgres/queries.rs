@@ -11,7 +11,8 @@ use super::{Open, open};
 use crate::contract::Look;
 use crate::kills::kill;
 
-/// Kills of four whole months, the last of them this one, every half hour in one of fifty systems; what the planner knows of them is fresh.
+/// Kills of four whole months, the last of them this one, every half hour in one of 45 systems, so that each has one on any day; what the
+/// planner knows of them is fresh.
 async fn four_months() -> Open {
     let open = open().await;
     let this = Month::of(Timestamp::now());
@@ -33,7 +34,7 @@ fn at(id: i64, time: Timestamp) -> Kill {
     let mut kill = kill(id, Form::Esi, 2);
     let mut mail = (**kill.mail.as_ref().unwrap()).clone();
     mail.killmail_time = time;
-    mail.solar_system_id = broadside::killmail::SystemId::new(30_000_100 + id % 50).unwrap();
+    mail.solar_system_id = broadside::killmail::SystemId::new(30_000_100 + id % 45).unwrap();
     mail.victim.character_id = broadside::killmail::CharacterId::new(90_000_000 + id % 100);
     kill.mail = Some(Arc::new(mail));
     kill.received_at = time;
