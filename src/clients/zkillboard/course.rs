@@ -21,7 +21,7 @@ use super::step::{Event, Request, Start, Step, Target, Why};
 /// At the tip, so many numbers beyond the next one are tried.
 const AHEAD: u64 = 5;
 /// So many numbers in a row that are gone …
-const GONE_RUN: u32 = 5;
+const GONE_RUN: u32 = 20;
 /// … with the newest this far away, are older than what is kept.
 const GONE_FAR: u64 = 100;
 /// Updates waiting to be fetched; beyond it the oldest is dropped.
