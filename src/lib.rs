@@ -14,6 +14,8 @@
 //! | room | what | to add one more |
 //! |---|---|---|
 //! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
+//! | [`market`] | orders, pages, books and prices as plain values: the rules of a sweep | |
+//! | [`record`] | what messages carry: kills, or pages of orders | |
 //! | [`archive`] | files of killmails, split into records | |
 //! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
 //! | [`sources`] | what reads from outside | a file, a line in `sources/mod.rs` |
@@ -24,6 +26,7 @@
 //! | [`dead_letter`] | keeps what failed, hands it out again | |
 //! | [`hub`] | in-process topics | |
 //! | [`feeds`] | which feed serves each pipeline, for the page | |
+//! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`resources`] | what components share | a field |
 //! | [`definition`] | pipeline files → topology and components | |
@@ -38,6 +41,7 @@
 //! outside `clients`. Nothing but the engine's `fence` catches panics. Nothing is acknowledged before it is safe. `tests/tidy` holds what of this can be read off the source.
 
 pub mod archive;
+pub mod books;
 pub mod cli;
 pub mod clients;
 pub mod dead_letter;
@@ -48,7 +52,10 @@ pub mod history;
 pub mod http;
 pub mod hub;
 pub mod killmail;
+pub mod market;
 pub mod recent;
+pub mod record;
+pub mod regions;
 pub mod resources;
 pub mod settings;
 pub mod simulator;

@@ -16,6 +16,10 @@ pub struct Resources {
     pub recent: Arc<crate::recent::RecentKills>,
     /// Which feed serves each pipeline.
     pub feeds: Arc<crate::feeds::Feeds>,
+    /// Where each region of the market stands.
+    pub regions: Arc<crate::regions::Regions>,
+    /// What is known of each region's orders.
+    pub books: Arc<crate::books::Books>,
     /// ESI, once for each address: its limits are an address's.
     pub esi: Arc<crate::clients::esi::Addresses>,
     /// New kills that this process has stored.
@@ -35,6 +39,8 @@ impl Resources {
             hub: Arc::default(),
             recent: Arc::default(),
             feeds: Arc::default(),
+            regions: Arc::default(),
+            books: Arc::default(),
             esi: Arc::default(),
             stored: Arc::default(),
             contact: None,

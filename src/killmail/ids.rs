@@ -52,6 +52,8 @@ id! {
     FactionId,
     /// An item type: ship, module, charge, structure.
     TypeId,
+    /// A region: a market.
+    RegionId,
 }
 
 /// The 20 bytes that, with its id, open a killmail at ESI.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use ids::{AllianceId, CharacterId, CorporationId, FactionId, KillmailHash, KillmailId, SystemId, TypeId};
+pub use ids::{
+    AllianceId, CharacterId, CorporationId, FactionId, KillmailHash, KillmailId, RegionId, SystemId, TypeId,
+};
 pub use model::{Attacker, Form, Item, Killmail, Participant, Position, Victim, Zkb};
 
 /// The payload of the kills pipeline: the bytes that came in, and what became of them so far.

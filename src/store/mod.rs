@@ -6,6 +6,7 @@
 mod error;
 mod migrations;
 mod month;
+mod orders;
 mod plan;
 pub mod postgres;
 pub mod retry;
@@ -21,6 +22,7 @@ use jiff::civil::Date;
 
 pub use error::Error;
 pub use month::Month;
+pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use retry::Health;
 
 use crate::killmail::{Form, Kill, KillmailId, SystemId};
@@ -212,7 +214,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>
 
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: Orders + Send + Sync + std::fmt::Debug {
     /// Brings the tables up to this build, one step after the other; answers the steps that it took.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
     /// The steps that [`migrate`](Self::migrate) would take.

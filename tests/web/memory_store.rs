@@ -4,9 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use broadside::killmail::{Form, Kill, KillmailId, SystemId};
+use broadside::killmail::{Form, Kill, KillmailId, RegionId, SystemId};
+use broadside::market::{Order, Price};
 use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Store,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Gone, Health, Month, NewDeadLetter,
+    OrderChanges, Orders, Refresh, Store, StoredPage, Swept,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -161,4 +163,46 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self) {}
+}
+
+/// It keeps none.
+#[async_trait]
+impl Orders for MemoryStore {
+    async fn market_pages(&self, _region: RegionId) -> Result<Vec<StoredPage>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn open_orders(&self, _region: RegionId) -> Result<Vec<i64>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn store_orders(
+        &self,
+        _region: RegionId,
+        _orders: &[&Order],
+        _pages: &[StoredPage],
+        _now: Timestamp,
+    ) -> Result<OrderChanges, Error> {
+        Ok(OrderChanges::default())
+    }
+
+    async fn end_sweep(&self, _swept: &Swept, _gone: &[Gone]) -> Result<Vec<i64>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn rest_region(&self, _region: RegionId, _not_before: Timestamp) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn market_regions(&self) -> Result<Vec<Swept>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn refresh_prices(&self, _region: RegionId, _types: Option<&[i64]>, _now: Timestamp) -> Result<u64, Error> {
+        Ok(0)
+    }
+
+    async fn market_prices(&self, _region: RegionId, _types: &[i64]) -> Result<Vec<Price>, Error> {
+        Ok(Vec::new())
+    }
 }

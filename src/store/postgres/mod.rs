@@ -19,6 +19,7 @@ mod events;
 mod kills;
 mod lease;
 mod letters;
+mod orders;
 mod partitions;
 mod refreshes;
 mod statements;

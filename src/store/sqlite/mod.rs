@@ -12,6 +12,7 @@
 mod error;
 mod kills;
 mod letters;
+mod orders;
 mod refreshes;
 mod statements;
 
