@@ -24,7 +24,7 @@ pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ip
 pub struct Settings {
     /// An e-mail address or page for the User-Agent.
     pub contact: Option<String>,
-    /// Asked of every request that changes something, when listening beyond loopback.
+    /// Asked of every request that changes something. Without it, only a worker that listens on loopback takes such requests.
     pub api_token: Option<String>,
     /// Log filter: a level, or directives.
     pub log: Option<String>,

@@ -85,7 +85,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let store = open_store(&database, true).await?;
     let before = count(&store).await?;
     let resources = resources(store, &settings, true);
-    let worker = Worker::start(&selection.definitions, &resources, listener, metrics).await?;
+    let worker = Worker::start(&selection.definitions, &resources, &settings, listener, metrics).await?;
     if selection.shipped {
         print("There is no folder pipelines here: running the pipelines that come with the program.");
     }

@@ -78,7 +78,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let resources = resources(store?, &settings, true);
-    let worker = Worker::start(&selection.definitions, &resources, listener, metrics).await?;
+    let worker = Worker::start(&selection.definitions, &resources, &settings, listener, metrics).await?;
     let names: Vec<&str> = selection.definitions.iter().map(|definition| definition.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), page = format!("http://{}/", worker.address), "running");
     let ended = worker.finished(&mut signals, false).await;

@@ -18,7 +18,7 @@ use super::signals::Signals;
 use super::upkeep::keep_partitions;
 use crate::clients::esi::Esi;
 use crate::definition::{Definition, Problems};
-use crate::http::{self, Readiness, Running};
+use crate::http::{self, Access, Readiness, Running};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::stages;
@@ -55,6 +55,7 @@ impl Worker {
     pub(super) async fn start(
         definitions: &[Definition],
         resources: &Resources,
+        settings: &Settings,
         listener: TcpListener,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
@@ -73,8 +74,10 @@ impl Worker {
             running.push(Running { pipeline: Arc::new(pipeline), sinks, feeds });
         }
         readiness.clear("starting");
-        let (store, hub) = (resources.store.clone(), resources.hub.clone());
-        let state = http::State::new(Arc::new(running.clone()), store.clone(), hub, metrics.clone(), readiness.clone());
+        let (store, hub, regions) = (resources.store.clone(), resources.hub.clone(), resources.regions.clone());
+        let all = Arc::new(running.clone());
+        let state = http::State::new(all, store.clone(), hub, regions, metrics.clone(), readiness.clone());
+        let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];

@@ -6,20 +6,25 @@
 //! | `health` | `/livez`, `/readyz` |
 //! | `pipelines` | `/api/pipelines` |
 //! | `killfeed` | `/api/killfeed/stream`, `/api/kills/recent` |
+//! | `market` | `/api/market`, `/api/market/regions` |
 //! | `dashboard` | `/`, `/assets/…` |
 //! | `error` | the shape of every refusal |
 //! | `guard` | what every answer goes through: time limit, security headers |
+//! | `access` | who may change something |
+//! | `body` | what a request brings: JSON, bounded |
 //! | `waiting` | what is answered while the database is being opened |
 //! | `server` | connections and tasks, their bounds and their end |
 //!
-//! Nothing here changes anything yet, so nothing asks for the API token. Everything that runs is owned by [`serve`]: when it
-//! returns, no task is left.
+//! Everything that runs is owned by [`serve`]: when it returns, no task is left.
 
+mod access;
+mod body;
 mod dashboard;
 mod error;
 mod guard;
 mod health;
 mod killfeed;
+mod market;
 mod metrics;
 mod pipelines;
 mod server;
@@ -27,14 +32,18 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::hub::Hub;
+use crate::regions::Regions;
 use crate::store::Store;
 
+pub use access::Access;
 pub use pipelines::{PipelineView, Pipelines, Running};
 pub use server::{serve, serve_waiting};
 
@@ -44,27 +53,47 @@ pub struct State {
     pipelines: Arc<dyn Pipelines>,
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
+    regions: Arc<Regions>,
     metrics: PrometheusHandle,
     readiness: Arc<Readiness>,
+    access: Access,
+    change_max: Duration,
     health: Arc<health::Probe>,
     tail: Arc<killfeed::Tail>,
     streams: Arc<killfeed::Streams>,
 }
 
 impl State {
-    /// Ready to serve these pipelines. `readiness` is kept by the program too: what blocks it makes `/readyz` say no.
+    /// Ready to serve these pipelines, for reading only until [`with_access`](Self::with_access). `readiness` is kept by the program too: what
+    /// blocks it makes `/readyz` say no.
     #[must_use]
     pub fn new(
         pipelines: Arc<dyn Pipelines>,
         store: Arc<dyn Store>,
         hub: Arc<Hub>,
+        regions: Arc<Regions>,
         metrics: PrometheusHandle,
         readiness: Arc<Readiness>,
     ) -> Self {
         let health = Arc::new(health::Probe::new(store.clone()));
         let tail = Arc::new(killfeed::Tail::new(store.clone()));
         let streams = Arc::new(killfeed::Streams::new(killfeed::CONNECTIONS_MAX));
-        Self { pipelines, store, hub, metrics, readiness, health, tail, streams }
+        let (access, change_max) = (Access::default(), market::CHANGE_MAX);
+        Self { pipelines, store, hub, regions, metrics, readiness, access, change_max, health, tail, streams }
+    }
+
+    /// Says who may change something.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Gives a change another time to be made.
+    #[must_use]
+    pub fn with_change_max(mut self, change_max: Duration) -> Self {
+        self.change_max = change_max;
+        self
     }
 
     /// Allows another number of live streams at once.
@@ -104,10 +133,15 @@ pub fn router(state: State) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/api/pipelines", get(pipelines::list))
+        .route("/api/market", get(market::list))
+        .route("/api/market/{region}", get(market::one))
+        .route("/api/market/regions", post(market::add))
+        .route("/api/market/regions/{region}", delete(market::remove))
         .route("/api/kills/recent", get(killfeed::recent))
         .route("/api/killfeed/stream", get(killfeed::stream))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
-        .layer(axum::middleware::from_fn(guard::guard))
+        .layer(from_fn_with_state(state.access.clone(), access::check))
+        .layer(from_fn(guard::guard))
         .with_state(state)
 }

@@ -1,5 +1,5 @@
 //! A stand-in for the outside: a feed of killmails on loopback that speaks both dialects of wanderer-kills; and, with the same kills,
-//! zKillboard's numbered files (below `/r2z2`) and ESI's killmails (below `/esi`).
+//! zKillboard's numbered files (below `/r2z2`) and ESI's killmails (below `/esi`). ESI has a small market too, which changes every few seconds.
 //!
 //! `demo`, `simulate` and the tests use it. It publishes kills at a steady pace once somebody listens, to everyone who
 //! does; a client that falls [`BACKLOG`] kills behind is disconnected, and nothing is repeated, as with the real service.
@@ -8,6 +8,7 @@
 mod client;
 mod faults;
 mod ledger;
+mod market;
 mod publisher;
 mod routes;
 mod shelf;
@@ -23,9 +24,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::killmail::RegionId;
+use crate::market::Order;
 pub use faults::Faults;
 pub use ledger::Counts;
 use ledger::Ledger;
+pub use market::Market;
+use market::Markets;
 use publisher::Audience;
 use supply::Supply;
 
@@ -58,6 +63,8 @@ pub struct Config {
     /// Between heartbeats of the enhanced stream.
     pub heartbeat_every: Duration,
     pub faults: Faults,
+    /// The regions whose orders ESI knows.
+    pub market: Market,
 }
 
 impl Default for Config {
@@ -74,6 +81,7 @@ impl Default for Config {
             ping_every: Duration::from_secs(10),
             heartbeat_every: Duration::from_secs(30),
             faults: Faults::default(),
+            market: Market::default(),
         }
     }
 }
@@ -94,6 +102,7 @@ pub enum Error {
 pub struct Simulator {
     address: SocketAddr,
     audience: Arc<Audience>,
+    markets: Arc<Markets>,
     publishing: CancellationToken,
     serving: CancellationToken,
     publisher: AbortOnDropHandle<()>,
@@ -115,11 +124,13 @@ impl Simulator {
         let address = listener.local_addr().map_err(failed)?;
         let (publishing, serving) = (CancellationToken::new(), CancellationToken::new());
         let audience = Arc::new(Audience::new(Ledger::new(config.record)));
+        let markets = Arc::new(Markets::new(&config.market, config.seed));
         let app = routes::router(routes::Shared::new(&config, audience.clone(), serving.clone()));
+        let app = app.merge(market::routes::router(markets.clone()));
         let server: JoinHandle<()> = tokio::spawn(routes::serve(listener, app, serving.clone()));
         let publisher = tokio::spawn(publisher::run(config, supply, audience.clone(), publishing.clone()));
         let (publisher, server) = (AbortOnDropHandle::new(publisher), AbortOnDropHandle::new(server));
-        Ok(Self { address, audience, publishing, serving, publisher, server })
+        Ok(Self { address, audience, markets, publishing, serving, publisher, server })
     }
 
     /// Where it listens.
@@ -164,6 +175,28 @@ impl Simulator {
     #[must_use]
     pub fn delivered(&self) -> Vec<i64> {
         self.audience.ledger().delivered()
+    }
+
+    /// The open orders of a region as they are now, in the order of its pages; none of a region that is not there.
+    #[must_use]
+    pub fn orders(&self, region: RegionId) -> Vec<Order> {
+        self.markets.orders(region.get())
+    }
+
+    /// The market's regions, ascending.
+    #[must_use]
+    pub fn regions(&self) -> Vec<i64> {
+        self.markets.regions()
+    }
+
+    /// From now on orders stay as they are, window after window; or change again.
+    pub fn freeze_orders(&self, is_frozen: bool) {
+        self.markets.freeze(is_frozen);
+    }
+
+    /// Begins the market's next window at once: what was answered before has changed then, whatever its `Expires` said.
+    pub fn next_market_window(&self) {
+        self.markets.turn();
     }
 
     /// Whether nothing more will be published.

@@ -1,8 +1,10 @@
 //! The live feed's source against servers that misbehave: scripts of bytes, and the simulator with its faults.
+//! And the simulator's market, by itself.
 
 mod contract;
 mod faults;
 mod manners;
+mod market;
 mod server;
 mod wire;
 

@@ -36,11 +36,16 @@ async fn open(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
+    body: &str,
 ) -> (BufReader<TcpStream>, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head += &format!("host: {address}\r\n");
+    }
     headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
-    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    // Who is refused before all was sent may see the connection close: the answer is what counts.
+    let _ = stream.write_all(format!("{head}\r\n{body}").as_bytes()).await;
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -50,8 +55,19 @@ async fn open(
 }
 
 pub(crate) async fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send(address, method, path, headers, "").await
+}
+
+/// With a body, whose length is to be among the headers.
+pub(crate) async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let asked = async {
-        let (mut stream, head) = open(address, method, path, headers).await;
+        let (mut stream, head) = open(address, method, path, headers, body).await;
         let mut body = String::new();
         stream.read_to_string(&mut body).await.unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -62,7 +78,7 @@ pub(crate) async fn request(address: SocketAddr, method: &str, path: &str, heade
 
 /// Only the head of the answer.
 pub(crate) async fn head(address: SocketAddr, path: &str) -> String {
-    tokio::time::timeout(Duration::from_secs(30), open(address, "GET", path, &[])).await.expect("a head").1
+    tokio::time::timeout(Duration::from_secs(30), open(address, "GET", path, &[], "")).await.expect("a head").1
 }
 
 /// One server-sent event.
@@ -86,7 +102,7 @@ impl Stream {
         let id = last_event_id.map(|id| id.to_string());
         let headers: Vec<_> = id.iter().map(|id| ("last-event-id", id.as_str())).collect();
         let path = format!("/api/killfeed/stream{query}");
-        let opening = open(address, "GET", &path, &headers);
+        let opening = open(address, "GET", &path, &headers, "");
         let (stream, head) = tokio::time::timeout(Duration::from_secs(30), opening).await.expect("a head");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         Self { stream, head, text: String::new() }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod client;
 mod health;
 mod hub;
 mod live;
+mod market;
 mod memory_store;
 mod metrics;
 mod pages;

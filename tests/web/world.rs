@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use broadside::http::{self, PipelineView, Pipelines, Readiness, State};
+use broadside::http::{self, Access, PipelineView, Pipelines, Readiness, State};
 use broadside::hub::{Event, Hub};
 use broadside::killmail::{Form, Killmail, KillmailId, SystemId, Victim};
+use broadside::regions::Regions;
 use broadside::store::Store;
 use broadside::telemetry;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
@@ -21,11 +22,15 @@ use tokio_util::sync::CancellationToken;
 use crate::client;
 use crate::memory_store::MemoryStore;
 
+/// Where every server here listens.
+pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4010);
+
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) pipelines: Arc<HandMade>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) regions: Arc<Regions>,
     pub(crate) address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
@@ -37,17 +42,28 @@ impl World {
     }
 
     pub(crate) async fn with_streams_max(streams_max: usize) -> Self {
-        let (store, hub) = (Arc::new(MemoryStore::default()), Arc::new(Hub::default()));
-        let (pipelines, readiness) = (Arc::new(HandMade::default()), Arc::new(Readiness::default()));
-        let state = State::new(pipelines.clone(), store.clone(), hub.clone(), recorder(), readiness.clone());
-        Self::start(store, hub, pipelines, readiness, state.with_streams_max(streams_max)).await
+        Self::with(|state| state.with_streams_max(streams_max)).await
+    }
+
+    /// Listens on loopback, and takes itself to listen there; these are the rules for changes.
+    pub(crate) async fn with_access(listen: SocketAddr, token: Option<&str>) -> Self {
+        Self::with(|state| state.with_access(Access::new(listen, token))).await
+    }
+
+    pub(crate) async fn with(settle: impl FnOnce(State) -> State) -> Self {
+        let (store, hub) = <(Arc<MemoryStore>, Arc<Hub>)>::default();
+        let (pipelines, readiness, regions) = <(Arc<HandMade>, Arc<Readiness>, Arc<Regions>)>::default();
+        let (all, metrics) = (pipelines.clone(), recorder());
+        let state = State::new(all, store.clone(), hub.clone(), regions.clone(), metrics, readiness.clone());
+        let state = settle(state.with_access(Access::new(LOOPBACK, None)));
+        Self::start(store, hub, pipelines, readiness, regions, state).await
     }
 
     /// Serves this store and these pipelines in place of those made by hand.
     pub(crate) async fn over(store: Arc<dyn Store>, hub: Arc<Hub>, running: Arc<dyn Pipelines>) -> Self {
         let readiness = Arc::new(Readiness::default());
-        let state = State::new(running, store, hub.clone(), recorder(), readiness.clone());
-        Self::start(Arc::default(), hub, Arc::default(), readiness, state).await
+        let state = State::new(running, store, hub.clone(), Arc::default(), recorder(), readiness.clone());
+        Self::start(Arc::default(), hub, Arc::default(), readiness, Arc::default(), state).await
     }
 
     async fn start(
@@ -55,13 +71,14 @@ impl World {
         hub: Arc<Hub>,
         pipelines: Arc<HandMade>,
         readiness: Arc<Readiness>,
+        regions: Arc<Regions>,
         state: State,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, shutdown.clone()));
-        Self { store, hub, pipelines, readiness, address, shutdown, server }
+        Self { store, hub, pipelines, readiness, regions, address, shutdown, server }
     }
 
     pub(crate) async fn get(&self, path: &str) -> client::Answer {

@@ -1,0 +1,85 @@
+//! `/api/market`: where each region stands, and regions added and removed while the worker runs.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::State;
+use super::body::Body;
+use super::error::ApiError;
+use crate::killmail::RegionId;
+use crate::regions::{Change, Refusal, Standing, Which};
+
+/// How long a change may wait for the source: it may have to ask ESI for a name.
+pub(super) const CHANGE_MAX: Duration = Duration::from_secs(5);
+/// Characters of a region's name.
+const NAME_MAX: usize = 100;
+const NOTE: &str = "this lasts until the worker is started again: for longer, change the regions of the pipeline file";
+
+pub(super) async fn list(Extract(state): Extract<State>) -> Json<Value> {
+    let regions = &state.regions;
+    Json(json!({"regions": regions.all(), "tokens": regions.tokens(), "trouble": regions.trouble()}))
+}
+
+pub(super) async fn one(Extract(state): Extract<State>, Path(id): Path<String>) -> Result<Json<Standing>, ApiError> {
+    known(&state, &id).map(Json)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    region: Value,
+}
+
+pub(super) async fn add(Extract(state): Extract<State>, Body(wanted): Body<Wanted>) -> Result<Response, ApiError> {
+    let region = change(&state, Change::Add(which(&wanted.region)?)).await?;
+    tracing::info!(%region, "a region was added");
+    let name = state.regions.get(region).and_then(|standing| standing.name);
+    Ok((StatusCode::CREATED, Json(json!({"region_id": region, "name": name, "note": NOTE}))).into_response())
+}
+
+pub(super) async fn remove(Extract(state): Extract<State>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let standing = known(&state, &id)?;
+    let region = change(&state, Change::Remove(standing.region_id)).await?;
+    tracing::info!(%region, "a region was removed");
+    Ok(Json(json!({"region_id": region, "name": standing.name, "note": NOTE})))
+}
+
+fn known(state: &State, id: &str) -> Result<Standing, ApiError> {
+    let region = id.parse().ok().and_then(RegionId::new).and_then(|id| state.regions.get(id));
+    region.ok_or_else(|| ApiError::not_found("no such region is polled: a region is named by its id here"))
+}
+
+/// An id, also as text, or a name.
+fn which(region: &Value) -> Result<Which, ApiError> {
+    let bad = || ApiError::bad_request("region must be an id such as 10000002, or a name");
+    match region {
+        Value::Number(id) => id.as_i64().and_then(RegionId::new).map(Which::Id).ok_or_else(bad),
+        Value::String(text) => {
+            let text = text.trim();
+            if let Ok(id) = text.parse() {
+                return RegionId::new(id).map(Which::Id).ok_or_else(bad);
+            }
+            let is_name = !text.is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
+            if is_name { Ok(Which::Name(text.to_owned())) } else { Err(bad()) }
+        }
+        _ => Err(bad()),
+    }
+}
+
+async fn change(state: &State, change: Change) -> Result<RegionId, ApiError> {
+    match tokio::time::timeout(state.change_max, state.regions.change(change)).await {
+        Ok(Ok(region)) => Ok(region),
+        Ok(Err(Refusal::Busy)) => Err(ApiError::unavailable("busy", Refusal::Busy.to_string())),
+        Ok(Err(Refusal::NoPipeline)) => Err(ApiError::conflict("no_pipeline", Refusal::NoPipeline.to_string())),
+        Ok(Err(Refusal::Refused(why))) => Err(ApiError::conflict("refused", why)),
+        Err(_) => {
+            Err(ApiError::unavailable("timeout", "the change still waits: GET /api/market shows what comes of it"))
+        }
+    }
+}
