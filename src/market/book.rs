@@ -10,7 +10,8 @@
 //! * A sweep is **whole** when its pages are of one snapshot, or all as they were in the sweep before, and no order stood on two of them. Else it is **mixed**: an order may
 //!   have moved from a page that was yet to be read to one that had been. It is **incomplete** when a page or an entry could not be read.
 //! * An order is gone when it was missing from two whole sweeps, or from four that were not incomplete. Each sighting starts the count anew.
-//! * An unchanged page cannot say again what it has. If another page of the sweep has one of its orders too, it is read whole in the next sweep: its tag is given up.
+//! * An unchanged page cannot say again what it has. If another page has brought one of its orders since, in what may be an older form, it is read whole the next time: its
+//!   tag is given up.
 
 #[cfg(test)]
 mod simulation;
@@ -85,8 +86,6 @@ pub struct Book {
     noted: BTreeSet<u32>,
     /// Pages of this sweep that share an order with another.
     overlapping: BTreeSet<u32>,
-    /// Unchanged pages among them.
-    doubtful: BTreeSet<u32>,
     ends: VecDeque<(u64, Timestamp)>,
     /// Types whose prices may have changed; `None`: all of them.
     touched: Option<BTreeSet<i64>>,
@@ -139,7 +138,6 @@ impl Book {
         self.sweep = sweep;
         self.noted.clear();
         self.overlapping.clear();
-        self.doubtful.clear();
     }
 
     /// The sweep under way, or the last one.
@@ -216,21 +214,19 @@ impl Book {
     fn see(&mut self, sighting: Sighting) {
         let sweep = self.sweep as u32;
         let entry = self.orders.entry(sighting.order_id).or_default();
-        let is_elsewhere = entry.sweep == sweep && entry.page != sighting.page;
-        let holds = !is_elsewhere || entry.modified <= sighting.modified;
-        let other = entry.page;
-        if holds {
+        let Entry { page: other, modified, .. } = *entry;
+        let is_elsewhere = entry.sweep == sweep && other != sighting.page;
+        let is_older = other != sighting.page && modified > sighting.modified;
+        if !(is_elsewhere && is_older) {
             let Sighting { digest, modified, page, .. } = sighting;
             *entry = Entry { digest, sweep, modified, page, whole_misses: 0, misses: 0 };
         }
         if is_elsewhere {
-            self.overlap(other, sighting.page);
+            self.overlapping.extend([other, sighting.page]);
+        } else if is_older && let Some(kept) = self.pages.get_mut(&other) {
+            // That page had a newer copy, and may have it still.
+            kept.tag.etag = None;
         }
-    }
-
-    /// An order stands on both pages, of which the first was noted before.
-    fn overlap(&mut self, first: u32, second: u32) {
-        self.overlapping.extend([first, second]);
     }
 
     /// A page is as it was; `false`: it is not known, and has to be read whole.
@@ -248,10 +244,7 @@ impl Book {
             }
             *entry = Entry { sweep, modified, page: number, whole_misses: 0, misses: 0, ..*entry };
         }
-        kept.tag = Tag { etag: kept.tag.etag.take(), ..tag.clone() };
-        if is_doubtful {
-            self.doubtful.insert(number);
-        }
+        kept.tag = Tag { etag: kept.tag.etag.take().filter(|_| !is_doubtful), ..tag.clone() };
         kept.sweep = self.sweep;
         self.pages.insert(number, kept);
         self.noted.insert(number);
@@ -306,11 +299,6 @@ impl Book {
             *entry = missed(*entry, reckoning.quality);
         }
         self.pages.retain(|number, _| *number <= ending.pages);
-        for number in std::mem::take(&mut self.doubtful) {
-            if let Some(kept) = self.pages.get_mut(&number) {
-                kept.tag.etag = None;
-            }
-        }
         self.ends.push_back((self.sweep, ending.swept_at));
         while self.ends.len() > SWEEPS_KEPT {
             self.ends.pop_front();

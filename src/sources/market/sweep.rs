@@ -157,7 +157,10 @@ impl<'a> Sweep<'a> {
 
     /// Whether the first page is unchanged and of the very snapshot of which all others are: then there is nothing new anywhere.
     fn is_snapshot_known(&self, first: &Read, pages: u32) -> bool {
-        let is_of_it = |number| self.known.get(&number).is_some_and(|tag| tag.last_modified == first.tag.last_modified);
+        let is_of_it = |number| {
+            let is_of_it = |tag: &Tag| tag.etag.is_some() && tag.last_modified == first.tag.last_modified;
+            self.known.get(&number).is_some_and(is_of_it)
+        };
         first.how == How::Unchanged
             && first.tag.last_modified.is_some()
             && self.known.len() == pages as usize
