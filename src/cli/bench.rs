@@ -1,10 +1,11 @@
 //! `bench`: how much this machine carries.
 //!
 //! `kills` runs a pipeline file's own stages and sinks on made-up kills, with latency from received to settled. `noop` and `decode`
-//! run the engine alone, with latency from the source's push to the stage and to the sink.
+//! run the engine alone, with latency from the source's push to the stage and to the sink. `market` writes made-up orders to the store.
 
 mod ceiling;
 mod engine;
+mod market;
 mod usage;
 
 use std::path::PathBuf;
@@ -40,9 +41,10 @@ use usage::Used;
   broadside bench --rate 1000
   broadside bench --database postgres://broadside@localhost/kills
   broadside bench --pipeline noop
-  broadside bench --pipeline decode --rate 1000")]
+  broadside bench --pipeline decode --rate 1000
+  broadside bench --pipeline market --database postgres://broadside@localhost/kills")]
 pub struct Args {
-    /// A pipeline's name or file; noop or decode: the engine alone, without a database.
+    /// A pipeline's name or file; noop or decode: the engine alone, without a database; market: the store alone, with --orders.
     #[arg(long, value_name = "NAME", default_value = "kills")]
     pub pipeline: String,
     /// Messages a second [default: as fast as it goes].
@@ -55,6 +57,9 @@ pub struct Args {
     /// as well [default: a temporary SQLite file].
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+    /// How many orders `market` writes.
+    #[arg(long, value_name = "N", default_value_t = 400_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub orders: u32,
     /// The folder with pipeline files [default: pipelines, or the shipped ones where there is none].
     #[arg(long, value_name = "DIR")]
     pub pipelines: Option<PathBuf>,
@@ -105,6 +110,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     match args.pipeline.as_str() {
         "noop" => engine::noop(args.rate, args.duration.0).await,
         "decode" => engine::decode(args.rate, args.duration.0).await,
+        "market" => market::orders(args).await,
         _ => kills(args, settings, signals).await,
     }
 }
