@@ -125,7 +125,8 @@ impl Service {
         self.whole(Method::POST, route, &kind, Some(body)).await
     }
 
-    async fn whole(
+    /// A call of any kind, whose whole answer is wanted.
+    pub(super) async fn whole(
         &self,
         method: Method,
         route: &str,
