@@ -1,25 +1,39 @@
 //! The books of all regions: read by the market source, which asks only for what has changed, and kept by the `orders` sink.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
-
-use tokio::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::killmail::RegionId;
 use crate::market::book::Book;
 
-/// One book a region. Whoever changes what is stored of a region holds its book meanwhile: so its pages are stored one after the other.
+/// A region's book, and the turn to write.
 #[derive(Debug, Default)]
-pub struct Books(std::sync::Mutex<HashMap<RegionId, Arc<Mutex<Book>>>>);
+pub struct Shelf {
+    book: Mutex<Book>,
+    /// Held by a sink for as long as it changes what is stored of the region, so that its pages are stored one after the other. Pollers never wait for it: a sink may
+    /// have to wait for their source to be pulled.
+    pub writing: tokio::sync::Mutex<()>,
+}
+
+impl Shelf {
+    /// The book, for a moment.
+    pub fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One book a region.
+#[derive(Debug, Default)]
+pub struct Books(Mutex<HashMap<RegionId, Arc<Shelf>>>);
 
 impl Books {
-    /// A region's book; empty and not loaded when it is new.
+    /// A region's; its book is empty and not loaded when it is new.
     #[must_use]
-    pub fn of(&self, region: RegionId) -> Arc<Mutex<Book>> {
+    pub fn of(&self, region: RegionId) -> Arc<Shelf> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(region).or_default().clone()
     }
 
-    /// Lets go of a region's book.
+    /// Lets go of a region's.
     pub fn forget(&self, region: RegionId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&region);
     }

@@ -9,9 +9,12 @@ use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
 use crate::killmail::RegionId;
+use crate::market::Quality;
 
 /// Changes that may wait for the source.
 const CHANGES_MAX: usize = 64;
+/// No region's name is that long.
+const NAME_MAX: usize = 100;
 
 /// What a region's poller is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,6 +70,23 @@ pub struct LastSweep {
     pub closed: u64,
 }
 
+/// What the sink made of a sweep so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub new: u64,
+    pub changed: u64,
+}
+
+/// What the sink made of a sweep's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub quality: Quality,
+    /// Why it is not whole.
+    pub reason: Option<String>,
+    pub open: u64,
+    pub closed: u64,
+}
+
 /// A region at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Standing {
@@ -87,6 +107,12 @@ pub struct Standing {
     pub restarts: u32,
     /// Sweeps that failed, since the last that did not.
     pub failures: u32,
+    /// Of the sweep under way.
+    #[serde(skip)]
+    pub tally: Tally,
+    /// Of the last sweep, until the poller has taken note.
+    #[serde(skip)]
+    pub outcome: Option<Outcome>,
 }
 
 impl Standing {
@@ -106,6 +132,8 @@ impl Standing {
             next_due: None,
             restarts: 0,
             failures: 0,
+            tally: Tally::default(),
+            outcome: None,
         }
     }
 
@@ -134,6 +162,28 @@ pub struct Tokens {
 pub enum Which {
     Id(RegionId),
     Name(String),
+}
+
+impl Which {
+    /// From a text: digits are an id. `None`: neither an id nor a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        match text.parse::<i64>() {
+            Ok(id) => RegionId::new(id).map(Self::Id),
+            Err(_) if text.is_empty() || text.len() > NAME_MAX => None,
+            Err(_) => Some(Self::Name(text.to_owned())),
+        }
+    }
+
+    /// The id, if that is how it is said.
+    #[must_use]
+    pub fn id(&self) -> Option<RegionId> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Name(_) => None,
+        }
+    }
 }
 
 /// A change to the list of regions.
@@ -206,6 +256,16 @@ impl Regions {
         if let Some(standing) = self.lock().standings.get_mut(&region) {
             change(standing);
         }
+    }
+
+    /// Counts what the sink does in the sweep under way.
+    pub fn tally(&self, region: RegionId, count: impl FnOnce(&mut Tally)) {
+        self.update(region, |standing| count(&mut standing.tally));
+    }
+
+    /// Notes what the sink made of a sweep's end.
+    pub fn swept(&self, region: RegionId, outcome: Outcome) {
+        self.update(region, |standing| standing.outcome = Some(outcome));
     }
 
     /// Takes a region off the board.

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use broadside_engine::Demand;
+use broadside_engine::{Demand, Factory};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::opening::open_store;
 use super::worker::{check_sources, resources};
 use super::{Database, drawing, print};
 use crate::definition::{Definition, environment, select};
+use crate::record::Typed;
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::telemetry;
@@ -96,7 +97,17 @@ async fn try_source(
     resources: &Resources,
     metrics: &PrometheusHandle,
 ) -> Result<&'static str, String> {
-    let factory = definition.source.build(&definition.name, resources)?;
+    match definition.source.build(&definition.name, resources)? {
+        Typed::Kills(factory) => try_factory(definition, &*factory, metrics).await,
+        Typed::Pages(factory) => try_factory(definition, &*factory, metrics).await,
+    }
+}
+
+async fn try_factory<T>(
+    definition: &Definition,
+    factory: &dyn Factory<T>,
+    metrics: &PrometheusHandle,
+) -> Result<&'static str, String> {
     let mut source = factory.build(0).await.map_err(|failure| failure.to_string())?;
     let mut demand = Demand::of(1);
     let connected = format!(

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use broadside_engine::Outcome;
-use broadside_engine::pipeline::Pipeline;
 use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -69,7 +68,7 @@ impl Worker {
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();
         for (definition, components) in definitions.iter().zip(components) {
-            let pipeline = Pipeline::start(definition.topology.clone(), components);
+            let pipeline = components.start(definition.topology.clone());
             let pipeline = pipeline.with_context(|| format!("failed to start pipeline {}", definition.name))?;
             let (sinks, feeds) = (definition.sink_names(), resources.feeds.clone());
             running.push(Running { pipeline: Arc::new(pipeline), sinks, feeds });

@@ -57,6 +57,13 @@ pub enum Error {
     Transport { service: &'static str, reason: String },
 }
 
+/// Whether the breaker is asked, and told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    Breaker,
+    None,
+}
+
 /// Cheap to clone: all clones share turns, breaker and connections.
 #[derive(Debug, Clone)]
 pub struct Service(Arc<Inner>);
@@ -113,7 +120,15 @@ impl Service {
     /// # Errors
     /// No whole answer came.
     pub async fn get(&self, route: &str, headers: &[(HeaderName, String)]) -> Result<Answer, Error> {
-        self.whole(Method::GET, route, headers, None).await
+        self.whole(Method::GET, route, headers, None, Guard::Breaker).await
+    }
+
+    /// [`get`](Self::get) past the breaker: for one of many things, each of which may be broken by itself, and whose client leaves a broken one alone.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub async fn get_apart(&self, route: &str, headers: &[(HeaderName, String)]) -> Result<Answer, Error> {
+        self.whole(Method::GET, route, headers, None, Guard::None).await
     }
 
     /// POST of a JSON body.
@@ -122,7 +137,7 @@ impl Service {
     /// No whole answer came.
     pub async fn post_json(&self, route: &str, body: String) -> Result<Answer, Error> {
         let kind = [(reqwest::header::CONTENT_TYPE, "application/json".to_owned())];
-        self.whole(Method::POST, route, &kind, Some(body)).await
+        self.whole(Method::POST, route, &kind, Some(body), Guard::Breaker).await
     }
 
     /// A call of any kind, whose whole answer is wanted.
@@ -132,6 +147,7 @@ impl Service {
         route: &str,
         headers: &[(HeaderName, String)],
         body: Option<String>,
+        guard: Guard,
     ) -> Result<Answer, Error> {
         let _seat = self.0.seats.acquire().await;
         let mut url = address::below(&self.0.base, route);
@@ -141,14 +157,14 @@ impl Service {
             if let Some(body) = body.clone() {
                 request = request.body(body);
             }
-            self.turn().await?;
+            self.turn(guard).await?;
             let call = async {
                 let response = request.send().await.map_err(|error| self.failed(&error))?;
                 let onward = onward(&response).filter(|_| method == Method::GET && hops_left > 0);
                 let (status, headers) = (response.status().as_u16(), response.headers().clone());
                 Ok((Answer { status, headers, body: self.body(response).await? }, onward))
             };
-            match self.measured(call, |(answer, _)| answer.status).await? {
+            match self.measured(call, |(answer, _)| answer.status, guard).await? {
                 (_, Some(onward)) => (url, hops_left) = (onward, hops_left - 1),
                 (answer, None) => return Ok(answer),
             }
@@ -160,14 +176,14 @@ impl Service {
         let mut url = address::below(&self.0.base, route);
         let mut hops_left = REDIRECTS_MAX;
         loop {
-            self.turn().await?;
+            self.turn(Guard::Breaker).await?;
             let sent = self.request(Method::GET, url.clone(), headers).send();
             let call = async {
                 let late = |_| Error::Timeout { service: self.name() };
                 let head = tokio::time::timeout(HEAD_TIMEOUT, sent).await.map_err(late)?;
                 head.map_err(|error| self.failed(&error))
             };
-            let response = self.measured(call, |response| response.status().as_u16()).await?;
+            let response = self.measured(call, |response| response.status().as_u16(), Guard::Breaker).await?;
             match onward(&response).filter(|_| hops_left > 0) {
                 Some(onward) => (url, hops_left) = (onward, hops_left - 1),
                 None => return Ok(response),
@@ -181,9 +197,12 @@ impl Service {
     }
 
     /// Waits for the next call's turn, unless the breaker is open.
-    async fn turn(&self) -> Result<(), Error> {
+    async fn turn(&self, guard: Guard) -> Result<(), Error> {
         while let Some(Err(not_yet)) = self.0.turns.as_ref().map(RateLimiter::check) {
             tokio::time::sleep(not_yet.wait_time_from(MonotonicClock.now())).await;
+        }
+        if guard == Guard::None {
+            return Ok(());
         }
         match self.breaker(|breaker| breaker.ask(Instant::now())) {
             Verdict::Pass => Ok(()),
@@ -203,6 +222,7 @@ impl Service {
         &self,
         call: impl Future<Output = Result<T, Error>>,
         status: impl Fn(&T) -> u16,
+        guard: Guard,
     ) -> Result<T, Error> {
         let started = Instant::now();
         let answer = call.await;
@@ -215,7 +235,9 @@ impl Service {
             Err(Error::Open { .. } | Error::Transport { .. }) => ("error".to_owned(), true),
         };
         counter!("broadside_http_client_requests_total", "service" => self.name(), "status" => label).increment(1);
-        self.note(is_broken);
+        if guard == Guard::Breaker {
+            self.note(is_broken);
+        }
         answer
     }
 

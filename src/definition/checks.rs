@@ -7,8 +7,9 @@ use broadside_engine::topology::{BATCHERS_MAX, Invalid};
 
 use super::Definition;
 use super::document::Document;
-use super::file::{Batcher, DeadLetters, Limits, Processor};
+use super::file::{Batcher, DeadLetters, Limits, PartitionBy, Processor};
 use super::problem::suggest;
+use crate::record::Record;
 use crate::sources;
 
 /// A file's sections as far as they could be read, with their index in the file.
@@ -169,6 +170,7 @@ pub(super) fn together(document: &mut Document<'_>, definition: &Definition) {
     if let Err(found) = definition.topology.validate() {
         found.iter().for_each(|invalid| note(document, definition, invalid));
     }
+    one_kind_of_record(document, definition);
     order_of_stages(document, definition);
     needs_of_batchers(document, definition);
     unfed_batchers(document, definition);
@@ -257,6 +259,38 @@ fn too_small(document: &mut Document<'_>, definition: &Definition, group: &str, 
     document.problem(&path, format!("{name} must be {least}"), None);
 }
 
+/// All components of a pipeline work on what its source brings.
+fn one_kind_of_record(document: &mut Document<'_>, definition: &Definition) {
+    let (brought, source) = (definition.record(), definition.source.name());
+    let other = |record: Record| record != brought;
+    let message =
+        |what: String, record: Record| format!("{what} works on {record}, and source `{source}` brings {brought}");
+    let mut stages = definition.stages.iter();
+    for (index, processor) in definition.topology.processors.iter().enumerate() {
+        for (position, stage) in stages.by_ref().take(processor.stages.len()).enumerate() {
+            if other(stage.record()) {
+                let path = format!("processor[{index}].stages[{position}]");
+                document.problem(&path, message(format!("stage `{}`", stage.name()), stage.record()), None);
+            }
+        }
+    }
+    for (index, batcher) in definition.topology.batchers.iter().enumerate() {
+        let sink = definition.sinks.get(&batcher.name);
+        if let Some((sink, record)) = sink.and_then(|sink| Some((sink, sink.record().filter(|r| other(*r))?))) {
+            let path = format!("batcher[{index}].sink");
+            document.problem(&path, message(format!("sink `{}`", sink.name()), record), None);
+        }
+    }
+    for (group, by) in definition.partitions.iter().filter(|(_, by)| other(by.record())) {
+        let path = format!("{}.partition_by", path_of(definition, group));
+        document.problem(&path, message("partition_by".to_owned(), by.record()), None);
+    }
+    if brought == Record::Pages && document.has("dead_letters.enabled") && definition.dead_letters.enabled {
+        let message = "a page of market orders is not kept as a dead letter: one that fails is asked for again";
+        document.problem("dead_letters.enabled", message, Some("leave the section out".to_owned()));
+    }
+}
+
 fn order_of_stages(document: &mut Document<'_>, definition: &Definition) {
     let mut seen = HashSet::new();
     let mut stages = definition.stages.iter();
@@ -290,7 +324,7 @@ fn order_of_stages(document: &mut Document<'_>, definition: &Definition) {
 
 fn partition_before_decode(document: &mut Document<'_>, definition: &Definition, index: usize, seen: &HashSet<&str>) {
     let processor = &definition.topology.processors[index];
-    if definition.partitions.contains_key(&processor.name) && !seen.contains("decode") {
+    if definition.partitions.get(&processor.name) == Some(&PartitionBy::SolarSystem) && !seen.contains("decode") {
         let hint = "decode in a processor of its own before this one".to_owned();
         let message = "partition_by needs kills that are decoded when they come in: all would be in one partition";
         document.problem(&format!("processor[{index}].partition_by"), message, Some(hint));
@@ -308,7 +342,7 @@ fn needs_of_batchers(document: &mut Document<'_>, definition: &Definition) {
             let message = format!("sink `{}` needs `{need}`, and no processor has that stage", sink.name());
             document.problem(&format!("batcher[{index}].sink"), message, Some(format!("stages = [\"{need}\", …]")));
         }
-        if definition.partitions.contains_key(&batcher.name) && !done.contains("decode") {
+        if definition.partitions.get(&batcher.name) == Some(&PartitionBy::SolarSystem) && !done.contains("decode") {
             let message = "partition_by needs kills that are decoded, and no processor has that stage";
             document.problem(&format!("batcher[{index}].partition_by"), message, None);
         }

@@ -94,6 +94,8 @@ pub struct Batcher {
 pub enum PartitionBy {
     /// The solar system of the kill.
     SolarSystem,
+    /// The region of the page.
+    Region,
 }
 
 /// What becomes of messages that fail.

@@ -20,10 +20,12 @@ mod select;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use broadside_engine::components::LeaveFailed;
-use broadside_engine::{Components, Factory, FailureHandler, Topology};
+use broadside_engine::components::{self, LeaveFailed};
+use broadside_engine::{Components, Factory, FailureHandler, Pipeline, Topology};
 
 use crate::killmail::Kill;
+use crate::market::Page;
+use crate::record::{Record, Typed};
 use crate::resources::Resources;
 use crate::{dead_letter, sinks, sources, stages};
 
@@ -68,13 +70,22 @@ pub fn schema() -> serde_json::Value {
 }
 
 impl Definition {
+    /// What its messages carry.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        self.source.record()
+    }
+
     /// The code behind the topology's names.
     ///
     /// # Errors
     /// The source lacks something that the surroundings should give: an address, a contact.
-    pub fn build(&self, resources: &Resources) -> Result<Components<Kill>, Problem> {
+    pub fn build(&self, resources: &Resources) -> Result<Built, Problem> {
         let source = self.source.build(&self.name, resources).map_err(|error| self.source_problem(&error))?;
-        Ok(self.build_with_source(resources, source))
+        Ok(match source {
+            Typed::Kills(source) => Built(Typed::Kills(self.build_with_source(resources, source))),
+            Typed::Pages(source) => Built(Typed::Pages(self.build_market(resources, source))),
+        })
     }
 
     /// Whether the source and the stages have what they need from their surroundings, without opening anything.
@@ -87,21 +98,45 @@ impl Definition {
         problems.next().map_or(Ok(()), |(name, error)| Err(Problem::whole(&self.file, format!("`{name}` {error}"))))
     }
 
-    /// [`build`](Self::build) with another source: a file for a backfill, dead letters for a replay.
+    /// [`build`](Self::build) with another source of kills: a file for a backfill, dead letters for a replay.
     #[must_use]
     pub fn build_with_source(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
+        let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.kills()?)));
+        let sinks = self.built_sinks(resources).filter_map(|(name, sink)| Some((name, sink.kills()?)));
+        let partitions = self.partitions.iter().filter_map(|(group, by)| Some((group.clone(), by.of_kills()?)));
         Components {
             source,
-            stages: self
-                .stages
-                .iter()
-                .map(|stage| (stage.name().to_owned(), stage.build(&self.name, resources)))
-                .collect(),
-            sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(resources))).collect(),
+            stages: stages.collect(),
+            sinks: sinks.collect(),
             failure_handler: self.failure_handler(resources),
-            partition_by: self.partitions.iter().map(|(group, by)| (group.clone(), by.function())).collect(),
+            partition_by: partitions.collect(),
             size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
         }
+    }
+
+    /// A page that fails is asked for again: nothing of it is kept.
+    fn build_market(&self, resources: &Resources, source: Arc<dyn Factory<Page>>) -> Components<Page> {
+        let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.pages()?)));
+        let sinks = self.built_sinks(resources).filter_map(|(name, sink)| Some((name, sink.pages()?)));
+        let partitions = self.partitions.iter().filter_map(|(group, by)| Some((group.clone(), by.of_pages()?)));
+        Components {
+            source,
+            stages: stages.collect(),
+            sinks: sinks.collect(),
+            failure_handler: Arc::new(LeaveFailed),
+            partition_by: partitions.collect(),
+            size_of: Some(Arc::new(Page::size)),
+        }
+    }
+
+    // Components for other records, which `checks` refuses, would be missed by the engine.
+
+    fn built_stages(&self, resources: &Resources) -> impl Iterator<Item = (String, stages::Built)> {
+        self.stages.iter().map(|stage| (stage.name().to_owned(), stage.build(&self.name, resources)))
+    }
+
+    fn built_sinks(&self, resources: &Resources) -> impl Iterator<Item = (String, sinks::Built)> {
+        self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.build(self.record(), resources)))
     }
 
     fn failure_handler(&self, resources: &Resources) -> Arc<dyn FailureHandler<Kill>> {
@@ -140,10 +175,44 @@ impl Definition {
     }
 }
 
+/// The code of a pipeline, of whatever records.
+#[derive(Debug)]
+pub struct Built(Typed<Components<Kill>, Components<Page>>);
+
+impl Built {
+    /// Starts it in this shape.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start`].
+    pub fn start(self, topology: Topology) -> Result<Pipeline, broadside_engine::pipeline::StartError> {
+        match self.0 {
+            Typed::Kills(components) => Pipeline::start(topology, components),
+            Typed::Pages(components) => Pipeline::start(topology, components),
+        }
+    }
+}
+
 impl PartitionBy {
-    fn function(self) -> Arc<dyn Fn(&Kill) -> u64 + Send + Sync> {
+    /// What it divides.
+    #[must_use]
+    pub fn record(self) -> Record {
         match self {
-            Self::SolarSystem => Arc::new(Kill::system_partition),
+            Self::SolarSystem => Record::Kills,
+            Self::Region => Record::Pages,
+        }
+    }
+
+    fn of_kills(self) -> Option<components::PartitionBy<Kill>> {
+        match self {
+            Self::SolarSystem => Some(Arc::new(Kill::system_partition)),
+            Self::Region => None,
+        }
+    }
+
+    fn of_pages(self) -> Option<components::PartitionBy<Page>> {
+        match self {
+            Self::Region => Some(Arc::new(|page: &Page| page.region.get().unsigned_abs())),
+            Self::SolarSystem => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::environment::Lookup;
 use super::file::{Batcher, DeadLetters, Limits, PartitionBy, Processor};
 use super::problem::Problems;
 use super::{Definition, checks::Sections};
+use crate::record::Record;
 use crate::sources;
 
 const FIELDS: &[&str] = &["enabled", "source", "processor", "batcher", "dead_letters", "limits"];
@@ -76,6 +77,8 @@ fn assemble(name: &str, document: &Document<'_>, sections: Sections, source: sou
         partitions: BTreeMap::new(),
         dead_letters,
     };
+    // A page of market orders that fails is asked for again.
+    definition.dead_letters.enabled &= definition.record() == Record::Kills || document.has("dead_letters.enabled");
     processors.into_iter().for_each(|(_, processor)| add_processor(&mut definition, processor));
     batchers.into_iter().for_each(|(_, batcher)| add_batcher(&mut definition, batcher));
     definition

@@ -19,6 +19,7 @@ mod peek;
 mod scalar;
 
 pub use peek::{Peek, peek};
+pub(crate) use scalar::cents;
 
 use crate::killmail::Killmail;
 

@@ -34,6 +34,14 @@ pub struct Sheet<'a> {
     pub decoded: &'a Decoded,
 }
 
+impl Sheet<'_> {
+    /// The tag as it is kept: a page with entries that could not be read is read whole again.
+    #[must_use]
+    pub fn tag_to_keep(&self) -> Tag {
+        Tag { etag: self.tag.etag.clone().filter(|_| self.decoded.refused == 0), ..self.tag.clone() }
+    }
+}
+
 /// What of some pages is to be stored.
 #[derive(Debug)]
 pub struct Picked<'a> {
@@ -123,13 +131,12 @@ impl Book {
         };
     }
 
-    /// Begins a sweep; what was left of one before is forgotten. Answers its number.
-    pub fn begin(&mut self) -> u64 {
-        self.sweep += 1;
+    /// Begins a sweep, whose number no other of this process has; what was left of one before is forgotten.
+    pub fn begin(&mut self, sweep: u64) {
+        self.sweep = sweep;
         self.noted.clear();
         self.overlapping.clear();
         self.doubtful.clear();
-        self.sweep
     }
 
     /// The sweep under way, or the last one.
@@ -197,7 +204,7 @@ impl Book {
         }
         for sheet in sheets {
             let orders = sheet.decoded.orders.iter().map(|order| order.order_id).collect();
-            let kept = Kept { tag: sheet.tag.clone(), orders, refused: sheet.decoded.refused, sweep: self.sweep };
+            let kept = Kept { tag: sheet.tag_to_keep(), orders, refused: sheet.decoded.refused, sweep: self.sweep };
             self.pages.insert(sheet.number, kept);
             self.noted.insert(sheet.number);
         }

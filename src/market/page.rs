@@ -10,7 +10,7 @@ use crate::killmail::RegionId;
 #[derive(Debug, Clone)]
 pub struct Page {
     pub region: RegionId,
-    /// Which sweep: ascending for a region while the process lives.
+    /// Which sweep: no other of this process has its number.
     pub sweep: u64,
     pub part: Part,
 }

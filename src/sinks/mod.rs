@@ -1,4 +1,4 @@
-//! Sinks: what delivers batches of kills.
+//! Sinks: what delivers batches of kills, or of pages of market orders.
 //!
 //! To add one: a file here with `Config` (what `sink.<kind> = {…}` takes: `Deserialize`, `JsonSchema`, unknown fields refused) and
 //! `Config::build`; then a line in each of the matches below, a row in the README, and one in `tests/components` to put it through the
@@ -6,6 +6,7 @@
 
 pub mod blackhole;
 pub mod database;
+pub mod orders;
 pub mod pubsub;
 
 use std::sync::Arc;
@@ -15,7 +16,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::killmail::Kill;
+use crate::market::Page;
+use crate::record::{Record, Typed};
 use crate::resources::Resources;
+
+/// A sink, by what it takes.
+pub type Built = Typed<Arc<dyn Sink<Kill>>, Arc<dyn Sink<Page>>>;
 
 /// Exactly one kind of sink, as in `sink.database = {}`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,12 +31,14 @@ pub enum Config {
     Database(database::Config),
     /// Hands kills to live readers of this process.
     Pubsub(pubsub::Config),
+    /// Keeps the market orders of the database as the pages have them.
+    Orders(orders::Config),
     /// Swallows them.
     Blackhole(blackhole::Config),
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["database", "pubsub", "blackhole"];
+pub const NAMES: &[&str] = &["database", "pubsub", "orders", "blackhole"];
 
 impl Config {
     /// The kind.
@@ -39,26 +47,40 @@ impl Config {
         match self {
             Self::Database(_) => "database",
             Self::Pubsub(_) => "pubsub",
+            Self::Orders(_) => "orders",
             Self::Blackhole(_) => "blackhole",
         }
     }
 
-    /// The stages that must have worked on a kill before it comes here.
+    /// What it takes; `None`: anything.
+    #[must_use]
+    pub fn record(&self) -> Option<Record> {
+        match self {
+            Self::Database(_) | Self::Pubsub(_) => Some(Record::Kills),
+            Self::Orders(_) => Some(Record::Pages),
+            Self::Blackhole(_) => None,
+        }
+    }
+
+    /// The stages that must have worked on a message before it comes here.
     #[must_use]
     pub fn needs(&self) -> &'static [&'static str] {
         match self {
             Self::Database(_) | Self::Pubsub(_) => &["decode"],
+            Self::Orders(_) => &["decode_orders"],
             Self::Blackhole(_) => &[],
         }
     }
 
-    /// Builds it.
+    /// Builds it; one that takes anything, for `record`s.
     #[must_use]
-    pub fn build(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
+    pub fn build(&self, record: Record, resources: &Resources) -> Built {
         match self {
-            Self::Database(config) => config.build(resources),
-            Self::Pubsub(config) => config.build(resources),
-            Self::Blackhole(config) => config.build(),
+            Self::Database(config) => Built::Kills(config.build(resources)),
+            Self::Pubsub(config) => Built::Kills(config.build(resources)),
+            Self::Orders(config) => Built::Pages(config.build(resources)),
+            Self::Blackhole(config) if record == Record::Pages => Built::Pages(config.build()),
+            Self::Blackhole(config) => Built::Kills(config.build()),
         }
     }
 }

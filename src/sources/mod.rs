@@ -1,4 +1,4 @@
-//! Sources: what reads kills from outside.
+//! Sources: what reads from outside: kills, or pages of market orders.
 //!
 //! To add one: a file here with `Config` (what `[source.<kind>]` takes: `Deserialize`, `JsonSchema`, unknown fields
 //! refused) and `Config::build`, which answers the engine's factory; then a line in each of the matches below, a row in the README,
@@ -8,6 +8,7 @@ pub mod failover;
 pub mod file;
 pub mod generator;
 pub mod history;
+pub mod market;
 pub mod pair;
 pub mod redisq;
 pub mod wanderer;
@@ -20,7 +21,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::killmail::Kill;
+use crate::market::Page;
+use crate::record::{Record, Typed};
 use crate::resources::Resources;
+
+/// What builds a source, by what it brings.
+pub type Built = Typed<Arc<dyn Factory<Kill>>, Arc<dyn Factory<Page>>>;
 
 /// Exactly one kind of source, as in `[source.wanderer]`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -38,10 +44,12 @@ pub enum Config {
     File(file::Config),
     /// Made-up kills from a seed: for trying things out.
     Generator(generator::Config),
+    /// Market orders of many regions from ESI.
+    Market(market::Config),
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "failover", "file", "generator"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "failover", "file", "generator", "market"];
 
 impl Config {
     /// The kind.
@@ -54,6 +62,16 @@ impl Config {
             Self::Failover(_) => "failover",
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
+            Self::Market(_) => "market",
+        }
+    }
+
+    /// What it brings.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        match self {
+            Self::Market(_) => Record::Pages,
+            _ => Record::Kills,
         }
     }
 
@@ -69,25 +87,26 @@ impl Config {
     /// Whether it can hand out a message again that failed, or that was in flight in a crash.
     #[must_use]
     pub fn redelivers(&self) -> bool {
-        matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_))
+        matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_) | Self::Market(_))
     }
 
     /// Builds what builds it.
     ///
     /// # Errors
     /// A sentence for the operator: something that it needs is not set, or cannot be.
-    pub fn build(&self, pipeline: &str, resources: &Resources) -> Result<Arc<dyn Factory<Kill>>, String> {
-        match self {
+    pub fn build(&self, pipeline: &str, resources: &Resources) -> Result<Built, String> {
+        Ok(Built::Kills(match self {
             Self::Wanderer(config) => {
                 let factory = config.factory(pipeline, resources.contact.as_deref());
-                Ok(Arc::new(factory.map_err(|error| format!("failed to {error}"))?))
+                Arc::new(factory.map_err(|error| format!("failed to {error}"))?)
             }
-            Self::Zkillboard(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
-            Self::Redisq(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
-            Self::Failover(config) => pair::build(config, pipeline, resources),
-            Self::File(config) => Ok(Arc::new(config.open(pipeline, resources)?)),
-            Self::Generator(config) => config.build(resources),
-        }
+            Self::Zkillboard(config) => Arc::new(config.open(pipeline, resources)?),
+            Self::Redisq(config) => Arc::new(config.open(pipeline, resources)?),
+            Self::Failover(config) => pair::build(config, pipeline, resources)?,
+            Self::File(config) => Arc::new(config.open(pipeline, resources)?),
+            Self::Generator(config) => config.build(resources)?,
+            Self::Market(config) => return Ok(Built::Pages(Arc::new(config.open(pipeline, resources)?))),
+        }))
     }
 
     /// Whether it has what it needs from its surroundings, without opening anything.
@@ -102,6 +121,7 @@ impl Config {
             Self::Zkillboard(config) => config.check(contact),
             Self::Redisq(config) => config.check(contact),
             Self::Failover(config) => pair::check(config, pipeline, contact),
+            Self::Market(config) => config.check(contact),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! Stages: the steps that processors run on kills.
+//! Stages: the steps that processors run on kills, or on pages of market orders.
 //!
 //! To add one: a file here with `Config` (what its table in a pipeline file takes: `Deserialize`, `JsonSchema`, `Default`, unknown fields
 //! refused) and `Config::build`, which answers the engine's stage; then a line in `stages!` below and one in `build` and `check`, a row in the README, and a line in `tests/kills` that puts it through the contract suite. A stage spawns no tasks and
@@ -7,6 +7,7 @@
 //! In a pipeline file a stage stands bare, `"decode"`, or with settings, `{ deduplicate = { capacity = 5000 } }`.
 
 pub mod decode;
+pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
 
@@ -19,7 +20,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::killmail::Kill;
+use crate::market::Page;
+use crate::record::{Record, Typed};
 use crate::resources::Resources;
+
+/// A stage, by what it works on.
+pub type Built = Typed<Arc<dyn Stage<Kill>>, Arc<dyn Stage<Page>>>;
 
 /// Declares the stages: the module with its `Config`, its name in a pipeline file, and the stages that must stand before it.
 macro_rules! stages {
@@ -92,19 +98,31 @@ stages! {
     Deduplicate(deduplicate) = "deduplicate", needs ["decode"];
     /// Fetches what the feed leaves out.
     Detail(detail) = "detail", needs ["decode"];
+    /// Reads the orders of a page.
+    DecodeOrders(decode_orders) = "decode_orders", needs [];
 }
 
 impl Config {
+    /// What it works on.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        match self {
+            Self::DecodeOrders(_) => Record::Pages,
+            _ => Record::Kills,
+        }
+    }
+
     /// The stage.
     #[must_use]
-    pub fn build(&self, pipeline: &str, resources: &Resources) -> Arc<dyn Stage<Kill>> {
-        match self {
+    pub fn build(&self, pipeline: &str, resources: &Resources) -> Built {
+        Built::Kills(match self {
             Self::Decode(config) => Arc::new(config.build(pipeline)),
             Self::Deduplicate(config) => Arc::new(config.build(resources.recent.clone())),
             Self::Detail(config) => {
                 Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
-        }
+            Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
+        })
     }
 
     /// Whether it has what it needs from its surroundings, without opening anything.
@@ -113,7 +131,7 @@ impl Config {
     /// A sentence for the operator: something that it needs is not set, or cannot be.
     pub fn check(&self, contact: Option<&str>) -> Result<(), String> {
         match self {
-            Self::Decode(_) | Self::Deduplicate(_) => Ok(()),
+            Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
         }
     }
@@ -214,8 +232,14 @@ mod tests {
     #[test]
     fn what_is_no_stage_is_refused_with_its_reason() {
         for (text, reason) in [
-            (r#""decod""#, "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`"),
-            (r#"{"decod": {}}"#, "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`"),
+            (
+                r#""decod""#,
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+            ),
+            (
+                r#"{"decod": {}}"#,
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+            ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),
             (r#"{"deduplicate": {"capacity": 0}}"#, "expected a nonzero usize"),

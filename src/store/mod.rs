@@ -6,6 +6,7 @@
 mod error;
 mod migrations;
 mod month;
+mod order_rows;
 mod orders;
 mod plan;
 pub mod postgres;

@@ -24,7 +24,8 @@ pub struct OrderChanges {
     pub new: u64,
     /// Rows that differed, reopened ones included.
     pub changed: u64,
-    /// Types of the rows that were written, each once, ascending.
+    /// Types of the orders that were given, each once, ascending: their prices may have changed. Of all of them, so that a call that is repeated
+    /// because its answer was lost names them again.
     pub types: Vec<i64>,
 }
 
@@ -52,7 +53,7 @@ pub struct Swept {
     pub quality: Quality,
 }
 
-/// Markets in the store. Times are stored to the microsecond at least, as the engine's other tables have them.
+/// Markets in the store. Times are stored to the millisecond at least, as the engine's other tables have them.
 #[async_trait]
 pub trait Orders {
     /// The pages of a region, ascending.
@@ -70,8 +71,8 @@ pub trait Orders {
         pages: &[StoredPage],
         now: Timestamp,
     ) -> Result<OrderChanges, Error>;
-    /// Ends a sweep in one transaction: closes what is gone (as of `swept_at`), forgets pages above `pages`, and writes the region's row. Answers the types of
-    /// the orders that were closed, each once, ascending.
+    /// Ends a sweep in one transaction: closes what is gone (as of `swept_at`) and still of this region, forgets pages above `pages`, and writes the
+    /// region's row, whose name stays when none is given. Answers the types of the orders that are gone, each once, ascending; when it is repeated, again.
     async fn end_sweep(&self, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, Error>;
     /// Notes that none of a region's pages is to be asked for before; its row is made when there is none.
     async fn rest_region(&self, region: RegionId, not_before: Timestamp) -> Result<(), Error>;

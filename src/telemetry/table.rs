@@ -97,4 +97,11 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
     metric("broadside_memory_bytes", Gauge, Bytes, &[], "Resident memory of the process."),
+    metric("broadside_market_sweep_seconds", Gauge, Seconds, &["region"], "How long the last sweep of a region's market orders took, until it was stored."),
+    metric("broadside_market_lag_seconds", Gauge, Seconds, &["region"], "How long after its pages had expired the last sweep of a region was stored."),
+    metric("broadside_market_orders", Gauge, Count, &["region"], "Open orders of a region."),
+    metric("broadside_market_pages_total", Counter, Count, &["status"], "Pages of sweeps: 200, 304, 404, fresh (not asked for), failed."),
+    metric("broadside_market_sweeps_total", Counter, Count, &["quality"], "Sweeps of regions: whole, mixed (pages of several snapshots), incomplete, failed."),
+    metric("broadside_market_order_changes_total", Counter, Count, &["change"], "Rows of market orders written: new, changed (reopened ones too), closed."),
+    metric("broadside_market_refused_orders_total", Counter, Count, &["pipeline"], "Entries of pages that are no orders."),
 ];

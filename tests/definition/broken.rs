@@ -37,8 +37,8 @@ fn what_the_rows_are_made_of_is_sound() {
 }
 
 cases! {
-    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator]"];
-    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator]"];
+    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market]"];
+    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market]"];
     two_sources: format!("{SOURCE}{FEED}{PARSE}") => ["1:2: exactly one source is needed here, and there are several"];
     an_unknown_source: format!("[source.wandrer]\nurl = \"x\"\n{PARSE}") => ["1:9: unknown source `wandrer` | did you mean `wanderer`?"];
     a_source_without_kind: format!("[source]\n{PARSE}") => ["1:1: exactly one source is needed here, and there is none"];
@@ -58,14 +58,14 @@ cases! {
     a_sink_as_text: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink = \"database\"\n") => ["8:8: a sink must be a table that is named after its kind | as in sink.database = {}"];
     two_sinks: format!("{SOURCE}{PARSE}{DB}sink.pubsub = {{}}\n") => ["8:1: exactly one sink is needed here, and there are several"];
     no_sink: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\n") => ["6:1: `sink` is missing | sink.database = {}, say"];
-    an_unknown_partition: format!("{SOURCE}{PARSE}{DB}partition_by = \"region\"\n") => ["9:16: unknown partition `region` | known here: solar_system"];
+    an_unknown_partition: format!("{SOURCE}{PARSE}{DB}partition_by = \"planet\"\n") => ["9:16: unknown partition `planet` | known here: solar_system, region"];
     an_unknown_stream: format!("{FEED}stream = \"fast\"\n{PARSE}") => ["3:10: unknown value `fast` | known here: basic, enhanced"];
     no_name: format!("{SOURCE}[[processor]]\nstages = [\"decode\"]\n") => ["3:1: `name` is missing | name = \"parse\", say: it stands in metrics and in `after`"];
     an_empty_name: format!("{SOURCE}[[processor]]\nname = \"\"\nstages = [\"decode\"]\n") => ["4:8: the name is empty"];
     an_odd_name: format!("{SOURCE}[[processor]]\nname = \"Parse it\"\nstages = [\"decode\"]\n") => ["4:8: the name \"Parse it\" has characters that it may not have | it becomes a label in metrics: use a-z, 0-9, _ and -"];
     a_long_name: format!("{SOURCE}[[processor]]\nname = \"{}\"\nstages = [\"decode\"]\n", "a".repeat(41)) => ["4:8: the name is 41 characters long | at most 40"];
     a_stage_with_a_bad_address: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"decode\", {{ detail = {{ url = \"nowhere\" }} }}]\n") => ["5:21: failed to use the url \"nowhere\": relative URL without a base"];
-    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail"];
+    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, decode_orders"];
     a_stage_before_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\", \"decode\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | move `decode` before it"];
     a_stage_without_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | add `decode` before it"];
     a_stage_twice: format!("{SOURCE}{PARSE}[[processor]]\nname = \"again\"\nstages = [\"decode\"]\n") => ["8:11: stage `decode` stands in the pipeline twice"];
@@ -104,6 +104,13 @@ stages = [\"deduplicate\"]
     a_share_above_one: format!("{SOURCE}{PARSE}[dead_letters]\nalert_above = 5\n") => ["7:15: alert_above must be from 0 to 1 | a share: 0.01 is one in a hundred"];
     dead_letters_off_without_redelivery: format!("{FEED}{PARSE}{DB}[dead_letters]\nenabled = false\n") => ["10:11: dead letters are off, and `wanderer` cannot hand out a message again: what fails would be lost | leave dead letters on"];
     no_attempts: format!("{SOURCE}{PARSE}[dead_letters]\nattempts_max = 0\n") => ["7:16: attempts_max must be at least 1 | the first attempt counts"];
+    a_partition_of_kills_by_region: format!("{SOURCE}{PARSE}{DB}partition_by = \"region\"\n") => ["9:16: partition_by works on pages of market orders, and source `file` brings kills"];
+    a_stage_of_orders_on_kills: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"decode\", \"decode_orders\"]\n") => ["5:21: stage `decode_orders` works on pages of market orders, and source `file` brings kills"];
+    kills_into_the_table_of_orders: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink.orders = {{}}\n") => ["8:1: sink `orders` works on pages of market orders, and source `file` brings kills", "8:1: sink `orders` needs `decode_orders`, and no processor has that stage | stages = [\"decode_orders\", …]"];
+    orders_into_the_table_of_kills: "[source.market]\nurl = \"http://localhost\"\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n[[batcher]]\nname = \"db\"\nsink.database = {}\n".to_owned() => ["8:1: sink `database` works on kills, and source `market` brings pages of market orders", "8:1: sink `database` needs `decode`, and no processor has that stage | stages = [\"decode\", …]"];
+    dead_letters_of_a_market: "[source.market]\nurl = \"http://localhost\"\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n[dead_letters]\nenabled = true\n".to_owned() => ["7:11: a page of market orders is not kept as a dead letter: one that fails is asked for again | leave the section out"];
+    regions_that_are_none: "[source.market]\nurl = \"http://localhost\"\nregions = \"some\"\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n".to_owned() => ["3:11: expected \"all\", or a list of ids and names of regions; found string \"some\""];
+    too_many_calls_at_once: "[source.market]\nurl = \"http://localhost\"\nconcurrency = 17\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n".to_owned() => ["1:9: concurrency must be from 1 to 16: beyond that ESI gets slower"];
     a_partition_of_kills_not_yet_decoded: format!("{SOURCE}{PARSE}partition_by = \"solar_system\"\n") => ["6:16: partition_by needs kills that are decoded when they come in: all would be in one partition | decode in a processor of its own before this one"];
     a_filter_beyond_the_feed: format!("[source.wanderer]\nurl = \"http://localhost\"\npreload_days = 91\n{PARSE}") => ["1:9: failed to ask for 91 preload_days: the service sends 90 at most"];
     a_variable_that_is_not_set: format!("[source.wanderer]\nurl = \"http://${{HOST}}:80\"\n{PARSE}") => ["2:15: the environment variable `HOST` is not set | set HOST, or give a default: ${HOST:-…}"];

@@ -169,7 +169,7 @@ async fn a_call_that_takes_too_long_is_finished_and_remembered_all_the_same() {
 }
 
 #[tokio::test]
-async fn no_more_than_sixteen_calls_are_made_at_once() {
+async fn no_more_than_twenty_calls_are_made_at_once() {
     let server = Server::start(|request, before| {
         let id = request.path().split('/').nth(3).unwrap();
         let reply = tokens(Reply::new(200, format!("{{\"killmail_id\":{id}}}")), 3_000);
@@ -178,9 +178,9 @@ async fn no_more_than_sixteen_calls_are_made_at_once() {
     .await;
     let esi = esi(&server);
     assert_eq!(get(&esi, 1, 5_000).await, Ok(false));
-    let answers = join_all((2..34).map(|id| get(&esi, id, 5_000))).await;
+    let answers = join_all((2..42).map(|id| get(&esi, id, 5_000))).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert_eq!(server.most_at_once(), 16);
+    assert_eq!(server.most_at_once(), 20);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod contract;
 mod kills;
+mod market;
 mod pipeline;
 mod postgres;
 #[path = "../postgres/mod.rs"]

@@ -96,7 +96,11 @@ fn text(row: &PgRow, at: usize) -> String {
         }
         "TIMESTAMPTZ" => {
             let time: Timestamp = given.parse().unwrap();
-            if row.column(at).name() == "killmail_time" { time.to_string() } else { format!("{time:.3}") }
+            if ["killmail_time", "issued"].contains(&row.column(at).name()) {
+                time.to_string()
+            } else {
+                format!("{time:.3}")
+            }
         }
         "TEXT[]" => serde_json::to_string(&row.get::<Vec<String>, _>(at)).unwrap(),
         _ => given.to_owned(),

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("market", &["killmail"]),
     ("record", &[]),
     ("books", &["killmail", "market"]),
-    ("regions", &["killmail"]),
+    ("regions", &["killmail", "market"]),
     ("archive", &["killmail", "store"]),
     ("hub", &["killmail"]),
     ("clients", &["duration", "killmail", "market", "telemetry"]),

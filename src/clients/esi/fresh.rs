@@ -95,10 +95,13 @@ impl Esi {
     }
 }
 
-/// By the server's clock, which need not be ours.
 fn fresh_until(answer: &Answer) -> Instant {
+    Instant::now() + expires_in(answer).unwrap_or_default()
+}
+
+/// How long an answer holds, by the server's clock, which need not be ours; `None`: it does not say, or not so that it can be read.
+pub(super) fn expires_in(answer: &Answer) -> Option<Duration> {
     let date = answer.text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
-    let length = answer.expires().map(|expires| expires.duration_since(date.unwrap_or_else(Timestamp::now)));
-    let length = length.and_then(|length| Duration::try_from(length).ok()).unwrap_or_default();
-    Instant::now() + length.min(Duration::from_hours(24 * 366))
+    let length = answer.expires()?.duration_since(date.unwrap_or_else(Timestamp::now));
+    Some(Duration::try_from(length).unwrap_or_default().min(Duration::from_hours(24 * 366)))
 }

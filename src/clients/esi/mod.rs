@@ -13,6 +13,7 @@ mod error;
 mod fresh;
 mod killmail;
 pub mod limits;
+mod market;
 mod names;
 mod search;
 
@@ -37,12 +38,13 @@ pub use fresh::Fresh;
 pub use killmail::Detail;
 pub use limits::Urgency;
 use limits::{Limits, Place, Reading, Verdict};
+pub use market::{Paged, Tokens};
 pub use names::{Employment, Name, Resolved, System};
 
 /// The interface as it was on this day is what this client understands.
 pub const COMPATIBILITY_DATE: &str = "2025-12-16";
-/// Calls at once: beyond this ESI gets slower, and more than 20 are unwelcome.
-pub const CONCURRENCY: usize = 16;
+/// Calls at once: more are unwelcome. Pages of market orders take 16 of them at most, beyond which ESI gets slower: so a live kill need not wait for those.
+pub const CONCURRENCY: usize = 20;
 
 const MANNERS: Manners = Manners {
     name: "esi",
@@ -154,6 +156,11 @@ enum Request<'a> {
         path: &'a str,
         etag: Option<&'a str>,
     },
+    /// One of many, past the breaker.
+    Page {
+        path: &'a str,
+        etag: Option<&'a str>,
+    },
     /// A list of ids: as safe to repeat as a GET.
     Post {
         path: &'a str,
@@ -164,7 +171,7 @@ enum Request<'a> {
 impl Request<'_> {
     fn path(&self) -> &str {
         match self {
-            Self::Get { path, .. } | Self::Post { path, .. } => path,
+            Self::Get { path, .. } | Self::Page { path, .. } | Self::Post { path, .. } => path,
         }
     }
 }
@@ -209,21 +216,26 @@ impl Esi {
     where
         F: Future<Output = Result<T, Error>>,
     {
+        self.retried_by(&RETRIES, ask, attempt).await
+    }
+
+    async fn retried_by<T, F>(&self, plan: &Plan, ask: Ask, attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let note = |error: &Error, wait: Duration| {
             self.0.service.decided("retried");
             tracing::debug!(%error, ?wait, "ESI is asked again");
         };
-        RETRIES.run(ask.deadline, attempt, Error::advice, note).await
+        plan.run(ask.deadline, attempt, Error::advice, note).await
     }
 
     async fn attempt(&self, request: Request<'_>, ask: Ask) -> Result<Answer, Error> {
         let mut turn = self.turn(request.path(), ask).await?;
         turn.sent = Some(Instant::now());
         let answer = match request {
-            Request::Get { path, etag } => {
-                let tag: Option<(HeaderName, String)> = etag.map(|etag| (IF_NONE_MATCH, etag.to_owned()));
-                self.0.service.get(path, tag.as_slice()).await
-            }
+            Request::Get { path, etag } => self.0.service.get(path, tag(etag).as_slice()).await,
+            Request::Page { path, etag } => self.0.service.get_apart(path, tag(etag).as_slice()).await,
             Request::Post { path, body } => self.0.service.post_json(path, body.to_owned()).await,
         };
         match &answer {
@@ -231,7 +243,11 @@ impl Esi {
             Err(service::Error::Open { .. }) => turn.sent = None,
             Err(_) => turn.settle(&Reading::default()),
         }
-        usable(answer?)
+        match request {
+            // What is no page, whoever reads it says; with the answer's word on when to ask again, which holds all the same.
+            Request::Page { .. } => decent(answer?),
+            Request::Get { .. } | Request::Post { .. } => usable(answer?),
+        }
     }
 
     /// A place within the limits, and a seat; whatever has closed meanwhile is open again.
@@ -307,10 +323,21 @@ impl Esi {
     }
 }
 
+fn tag(etag: Option<&str>) -> Option<(HeaderName, String)> {
+    etag.map(|etag| (IF_NONE_MATCH, etag.to_owned()))
+}
+
 /// An answer that has what was asked for, or 304; else why not.
 fn usable(answer: Answer) -> Result<Answer, Error> {
+    match decent(answer)? {
+        answer if answer.looks_like_html() => Err(Error::Unusable("a page in the place of JSON".to_owned())),
+        answer => Ok(answer),
+    }
+}
+
+/// An answer with a body, or 304; else why not.
+fn decent(answer: Answer) -> Result<Answer, Error> {
     match answer.status {
-        200..300 | 304 if answer.looks_like_html() => Err(Error::Unusable("a page in the place of JSON".to_owned())),
         200..300 | 304 => Ok(answer),
         status => {
             let text: String = answer.excerpt().chars().take(TEXT_MAX).collect();

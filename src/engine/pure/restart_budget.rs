@@ -9,18 +9,20 @@ use crate::topology::RestartBudget;
 
 /// Counts crashes in a sliding window.
 #[derive(Debug)]
-pub(crate) struct Restarts {
+pub struct Restarts {
     budget: RestartBudget,
     crashes: VecDeque<Instant>,
 }
 
 impl Restarts {
-    pub(crate) fn new(budget: RestartBudget) -> Self {
+    /// No crash yet.
+    #[must_use]
+    pub fn new(budget: RestartBudget) -> Self {
         Self { budget, crashes: VecDeque::new() }
     }
 
     /// A crash happened: how long to wait before the next incarnation, or `None` when the budget is used up.
-    pub(crate) fn crashed(&mut self, now: Instant) -> Option<Duration> {
+    pub fn crashed(&mut self, now: Instant) -> Option<Duration> {
         while self.crashes.front().is_some_and(|&at| now - at > self.budget.within) {
             self.crashes.pop_front();
         }

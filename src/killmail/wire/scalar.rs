@@ -146,8 +146,8 @@ impl Visitor<'_> for CentsVisitor {
     absent!();
 }
 
-/// To the nearest cent. The whole part is multiplied as an integer, so that large amounts lose nothing.
-fn cents(isk: f64) -> Option<i64> {
+/// To the nearest cent; `None` below 0 and above 92 quadrillion. The whole part is multiplied as an integer, so that large amounts lose nothing.
+pub(crate) fn cents(isk: f64) -> Option<i64> {
     if !(0.0..92_233_720_368_547_758.0).contains(&isk) {
         return None;
     }

@@ -11,7 +11,9 @@ use super::address::{connect, parse};
 use super::copy::{Cents, Encoded};
 use super::statements::Rows;
 use super::{Postgres, partitions};
-use crate::killmail::Kill;
+use crate::killmail::{Kill, RegionId};
+use crate::market::Order;
+use crate::store::order_rows::ORDER;
 use crate::store::rows::{self, Enriched, Participant, Raw};
 use crate::store::{Error, Month};
 
@@ -35,6 +37,27 @@ pub(super) async fn copy_alone(store: &Postgres, kills: &[Kill], batch: usize) -
         copy(&mut connection, "killmails_raw", &rows::RAW, raw).await?;
         copy(&mut connection, "killmails_enriched", &rows::ENRICHED, enriched).await?;
         copy(&mut connection, "killmail_participants", &rows::PARTICIPANT, participants).await?;
+        connection.execute("COMMIT").await?;
+    }
+    Ok(Some(started.elapsed()))
+}
+
+/// Empties the table of orders, then copies these in, as [`copy_alone`] does kills.
+pub(super) async fn copy_orders_alone(
+    store: &Postgres,
+    region: RegionId,
+    orders: &[Order],
+    batch: usize,
+) -> Result<Option<Duration>, Error> {
+    let now = Timestamp::now();
+    let batches: Vec<_> = orders.chunks(batch.max(1)).map(|orders| encode_orders(region, orders, now)).collect();
+    let Some(mut connection) = over_socket(store).await? else { return Ok(None) };
+    connection.execute("TRUNCATE market_orders").await?;
+    let columns: Vec<_> = ["region_id", "first_seen_at", "last_seen_at"].into_iter().chain(ORDER).collect();
+    let started = Instant::now();
+    for rows in &batches {
+        connection.execute("BEGIN").await?;
+        copy(&mut connection, "market_orders", &columns, rows).await?;
         connection.execute("COMMIT").await?;
     }
     Ok(Some(started.elapsed()))
@@ -64,6 +87,18 @@ fn encode(rows: &Rows<'_>) -> [Vec<u8>; 3] {
     rows.enriched.iter().for_each(|row| put_enriched(&mut enriched, row));
     rows.participants.iter().for_each(|row| put_participant(&mut participants, row));
     [raw, enriched, participants].map(Encoded::finish)
+}
+
+fn encode_orders(region: RegionId, orders: &[Order], now: Timestamp) -> Vec<u8> {
+    let mut rows = Encoded::new();
+    for order in orders {
+        rows.row(3 + ORDER.len());
+        rows.put(region.get()).put(now).put(now);
+        rows.put(order.order_id).put(order.type_id).put(order.location_id).put(order.system_id);
+        rows.put(order.volume_total).put(order.volume_remain).put(order.min_volume).put(Cents(order.price.0));
+        rows.put(order.is_buy_order).put(order.duration).put(order.issued).put(order.range.to_string().as_str());
+    }
+    rows.finish()
 }
 
 async fn copy(connection: &mut PgConnection, table: &str, columns: &[&str], rows: &[u8]) -> Result<(), sqlx::Error> {

@@ -21,6 +21,7 @@ mod lease;
 mod letters;
 mod orders;
 mod partitions;
+mod prices;
 mod refreshes;
 mod statements;
 

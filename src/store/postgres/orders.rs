@@ -1,54 +1,279 @@
-//! Market orders.
+//! Market orders: one transaction a call, whose rows travel as one array a column.
+//!
+//! Everybody writes orders first, ascending by id, then pages by their address, then the region's row: so nobody waits in a circle.
+
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::Arguments;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArguments, PgConnection};
 
-use super::Postgres;
+use super::lease::Lease;
+use super::{Postgres, ceiling, prices, stamp};
 use crate::killmail::RegionId;
-use crate::market::{Order, Price};
+use crate::market::{Order, Price, Tag};
+use crate::store::order_rows::{ORDER, addressed, latest, quality, types};
 use crate::store::{Error, Gone, OrderChanges, Orders, StoredPage, Swept};
 
-fn not_yet<T>() -> Result<T, Error> {
-    Err(Error::Permanent("keep market orders: this build cannot yet".to_owned()))
+/// Types of the arrays of [`ORDER`]. Money comes in cents.
+const TYPES: [&str; 12] = [
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "boolean",
+    "integer",
+    "timestamptz",
+    "text",
+];
+
+/// $1: the region, $2: now. ON CONFLICT alone would lock every row that is there, which writes it; so rows that are as they were are left out
+/// before, one look by the key each (OFFSET 0: the planner must not turn that into a scan of the table).
+static STORE: LazyLock<String> = LazyLock::new(|| {
+    let arrays: Vec<_> = TYPES.iter().zip(3..).map(|(kind, number)| format!("${number}::{kind}[]")).collect();
+    let value = |column: &str| if column == "price" { "price * 0.01 AS price".to_owned() } else { column.to_owned() };
+    let list = |prefix: &str| ORDER[1..].iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>().join(", ");
+    let set: Vec<_> = ORDER[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    format!(
+        "WITH given AS NOT MATERIALIZED (SELECT {values} FROM unnest({arrays}) AS given ({columns})),
+        written AS (
+            INSERT INTO market_orders AS old (region_id, first_seen_at, last_seen_at, {columns})
+            SELECT $1, $2, $2, given.* FROM given WHERE NOT EXISTS (
+                SELECT FROM market_orders same WHERE same.order_id = given.order_id AND closed_at IS NULL
+                AND (same.region_id, {same}) = ($1, {given}) OFFSET 0)
+            ON CONFLICT (order_id) DO UPDATE SET region_id = excluded.region_id, last_seen_at = excluded.last_seen_at, closed_at = NULL, {set}
+            WHERE old.closed_at IS NOT NULL OR (old.region_id, {old}) <> (excluded.region_id, {excluded})
+            RETURNING xmax = 0 AS is_new)
+        SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written",
+        values = ORDER.map(value).join(", "),
+        arrays = arrays.join(", "),
+        columns = ORDER.join(", "),
+        same = list("same."),
+        given = list("given."),
+        old = list("old."),
+        excluded = list("excluded."),
+        set = set.join(", "),
+    )
+});
+
+/// Ids of all pages come in one array, with each page's first and last place in it: an array of arrays would need all of one length.
+const PAGES: &str =
+    "INSERT INTO etags (region_id, url, etag, page, last_modified, expires_at, order_ids)
+    SELECT $1, url, etag, page, last_modified, expires_at, ($9::bigint[])[first:last]
+    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::integer[], $8::integer[])
+        AS given (url, etag, page, last_modified, expires_at, first, last)
+    ON CONFLICT (url) DO UPDATE SET region_id = excluded.region_id, etag = excluded.etag, page = excluded.page,
+        last_modified = excluded.last_modified, expires_at = excluded.expires_at, order_ids = excluded.order_ids";
+
+const CLOSE: &str = "WITH gone AS MATERIALIZED (
+        SELECT order_id, seen FROM market_orders JOIN unnest($1::bigint[], $2::timestamptz[]) AS given (id, seen) ON order_id = id
+        WHERE region_id = $3 AND closed_at IS NULL ORDER BY order_id FOR UPDATE OF market_orders)
+    UPDATE market_orders old SET closed_at = $4, last_seen_at = coalesce(seen, last_seen_at)
+    FROM gone WHERE old.order_id = gone.order_id AND old.closed_at IS NULL AND old.region_id = $3";
+
+const FORGET: &str = "DELETE FROM etags WHERE url = ANY
+    (ARRAY(SELECT url FROM etags WHERE region_id = $1 AND page > $2 ORDER BY url FOR UPDATE))";
+
+const SWEPT: &str =
+    "INSERT INTO market_regions AS old (region_id, name, not_before, swept_at, sweep_seconds, pages, orders, quality)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (region_id) DO UPDATE SET name = coalesce(excluded.name, old.name), not_before = excluded.not_before,
+        swept_at = excluded.swept_at, sweep_seconds = excluded.sweep_seconds, pages = excluded.pages, orders = excluded.orders,
+        quality = excluded.quality";
+
+/// Values for [`STORE`], encoded before any connection is taken.
+fn arguments(region: RegionId, orders: &[&Order], now: Timestamp) -> Result<PgArguments, BoxDynError> {
+    fn column<T>(orders: &[&Order], value: impl Fn(&Order) -> T) -> Vec<T> {
+        orders.iter().map(|order| value(order)).collect()
+    }
+    let mut to = PgArguments::default();
+    to.add(region.get())?;
+    to.add(stamp(now))?;
+    to.add(column(orders, |order| order.order_id))?;
+    to.add(column(orders, |order| order.type_id))?;
+    to.add(column(orders, |order| order.location_id))?;
+    to.add(column(orders, |order| order.system_id))?;
+    to.add(column(orders, |order| order.volume_total))?;
+    to.add(column(orders, |order| order.volume_remain))?;
+    to.add(column(orders, |order| order.min_volume))?;
+    to.add(column(orders, |order| order.price.0))?;
+    to.add(column(orders, |order| order.is_buy_order))?;
+    to.add(column(orders, |order| order.duration))?;
+    to.add(column(orders, |order| stamp(order.issued)))?;
+    to.add(column(orders, |order| order.range.to_string()))?;
+    Ok(to)
+}
+
+async fn store(
+    connection: &mut PgConnection,
+    region: RegionId,
+    orders: Option<PgArguments>,
+    pages: &[StoredPage],
+) -> Result<(u64, u64), Error> {
+    let mut counts = (0_i64, 0_i64);
+    if let Some(orders) = orders {
+        counts = sqlx::query_as_with(STORE.as_str(), orders).fetch_one(&mut *connection).await?;
+    }
+    if !pages.is_empty() {
+        store_pages(connection, region, pages).await?;
+    }
+    Ok((counts.0.unsigned_abs(), counts.1.unsigned_abs()))
+}
+
+async fn store_pages(connection: &mut PgConnection, region: RegionId, pages: &[StoredPage]) -> Result<(), sqlx::Error> {
+    let pages = addressed(region, pages);
+    let (mut first, mut last, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, page) in &pages {
+        first.push(ids.len() as i32 + 1);
+        ids.extend_from_slice(&page.orders);
+        last.push(ids.len() as i32);
+    }
+    fn column<'p, T>(pages: &'p [(String, &StoredPage)], value: impl Fn(&'p StoredPage) -> T) -> Vec<T> {
+        pages.iter().map(|(_, page)| value(page)).collect()
+    }
+    let query = sqlx::query(PAGES)
+        .bind(region.get())
+        .bind(pages.iter().map(|(url, _)| url.as_str()).collect::<Vec<_>>())
+        .bind(column(&pages, |page| page.tag.etag.as_deref()))
+        .bind(column(&pages, |page| i64::from(page.number)))
+        .bind(column(&pages, |page| page.tag.last_modified.map(stamp)))
+        .bind(column(&pages, |page| stamp(page.tag.expires_at)))
+        .bind(first)
+        .bind(last)
+        .bind(ids);
+    query.execute(connection).await.map(drop)
+}
+
+async fn end(connection: &mut PgConnection, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, Error> {
+    let region = swept.region.get();
+    let ids: Vec<i64> = gone.iter().map(|gone| gone.order_id).collect();
+    let mut types = Vec::new();
+    if !gone.is_empty() {
+        let close = sqlx::query(CLOSE)
+            .bind(&ids)
+            .bind(gone.iter().map(|gone| gone.last_seen_at.map(stamp)).collect::<Vec<_>>())
+            .bind(region)
+            .bind(swept.swept_at.map(stamp));
+        close.execute(&mut *connection).await?;
+        let sql = "SELECT DISTINCT type_id FROM market_orders WHERE order_id = ANY ($1) ORDER BY type_id";
+        types = sqlx::query_scalar(sql).bind(&ids).fetch_all(&mut *connection).await?;
+    }
+    sqlx::query(FORGET).bind(region).bind(i64::from(swept.pages)).execute(&mut *connection).await?;
+    let row = sqlx::query(SWEPT)
+        .bind(region)
+        .bind(&swept.name)
+        .bind(stamp(swept.not_before))
+        .bind(swept.swept_at.map(stamp))
+        .bind(swept.sweep_seconds)
+        .bind(i64::from(swept.pages))
+        .bind(i64::try_from(swept.orders).unwrap_or(i64::MAX))
+        .bind(swept.quality.as_str());
+    row.execute(connection).await?;
+    Ok(types)
+}
+
+type PageRow = (i32, Option<String>, Option<jiff_sqlx::Timestamp>, jiff_sqlx::Timestamp, Vec<i64>);
+
+fn page((number, etag, last_modified, expires_at, orders): PageRow) -> StoredPage {
+    let tag = Tag { etag, last_modified: last_modified.map(Into::into), expires_at: expires_at.into() };
+    StoredPage { number: number.unsigned_abs(), tag, orders }
+}
+
+type RegionRow = (i64, Option<String>, jiff_sqlx::Timestamp, Option<jiff_sqlx::Timestamp>, f64, i64, i64, String);
+
+fn swept((region, name, not_before, swept_at, sweep_seconds, pages, orders, word): RegionRow) -> Option<Swept> {
+    Some(Swept {
+        region: RegionId::new(region)?,
+        name,
+        not_before: not_before.into(),
+        swept_at: swept_at.map(Into::into),
+        sweep_seconds,
+        pages: u32::try_from(pages).unwrap_or(u32::MAX),
+        orders: orders.unsigned_abs(),
+        quality: quality(&word),
+    })
 }
 
 #[async_trait]
 impl Orders for Postgres {
-    async fn market_pages(&self, _region: RegionId) -> Result<Vec<StoredPage>, Error> {
-        not_yet()
+    async fn market_pages(&self, region: RegionId) -> Result<Vec<StoredPage>, Error> {
+        let sql =
+            "SELECT page, etag, last_modified, expires_at, order_ids FROM etags WHERE region_id = $1 ORDER BY page";
+        let query = sqlx::query_as(sql).bind(region.get()).fetch_all(&self.readers);
+        let rows: Vec<PageRow> = self.bounded(async { Ok(query.await?) }).await?;
+        Ok(rows.into_iter().map(page).collect())
     }
 
-    async fn open_orders(&self, _region: RegionId) -> Result<Vec<i64>, Error> {
-        not_yet()
+    async fn open_orders(&self, region: RegionId) -> Result<Vec<i64>, Error> {
+        let sql = "SELECT order_id FROM market_orders WHERE region_id = $1 AND closed_at IS NULL ORDER BY order_id";
+        let query = sqlx::query_scalar(sql).bind(region.get()).fetch_all(&self.readers);
+        self.bounded(async { Ok(query.await?) }).await
     }
 
     async fn store_orders(
         &self,
-        _region: RegionId,
-        _orders: &[&Order],
-        _pages: &[StoredPage],
-        _now: Timestamp,
+        region: RegionId,
+        orders: &[&Order],
+        pages: &[StoredPage],
+        now: Timestamp,
     ) -> Result<OrderChanges, Error> {
-        not_yet()
+        let orders = latest(orders)?;
+        let unfit = |error| Error::Permanent(format!("bind the rows of orders: {error}"));
+        let given = if orders.is_empty() { None } else { Some(arguments(region, &orders, now).map_err(unfit)?) };
+        let call = async {
+            let mut lease = Lease::begin(&self.writers).await?;
+            let outcome = store(&mut lease, region, given, pages).await;
+            lease.end(outcome).await
+        };
+        let (new, changed) = self.bounded(call).await?;
+        Ok(OrderChanges { new, changed, types: types(&orders) })
     }
 
-    async fn end_sweep(&self, _swept: &Swept, _gone: &[Gone]) -> Result<Vec<i64>, Error> {
-        not_yet()
+    async fn end_sweep(&self, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, Error> {
+        self.bounded(async {
+            let mut lease = Lease::begin(&self.writers).await?;
+            let outcome = end(&mut lease, swept, gone).await;
+            lease.end(outcome).await
+        })
+        .await
     }
 
-    async fn rest_region(&self, _region: RegionId, _not_before: Timestamp) -> Result<(), Error> {
-        not_yet()
+    async fn rest_region(&self, region: RegionId, not_before: Timestamp) -> Result<(), Error> {
+        let sql = "INSERT INTO market_regions (region_id, not_before) VALUES ($1, $2)
+            ON CONFLICT (region_id) DO UPDATE SET not_before = excluded.not_before";
+        let query = sqlx::query(sql).bind(region.get()).bind(stamp(not_before)).execute(&self.writers);
+        self.bounded(async { Ok(query.await.map(drop)?) }).await
     }
 
     async fn market_regions(&self) -> Result<Vec<Swept>, Error> {
-        not_yet()
+        let sql = "SELECT region_id, name, not_before, swept_at, sweep_seconds, pages, orders, quality
+            FROM market_regions ORDER BY region_id";
+        let query = sqlx::query_as(sql).fetch_all(&self.readers);
+        let rows: Vec<RegionRow> = self.bounded(async { Ok(query.await?) }).await?;
+        Ok(rows.into_iter().filter_map(swept).collect())
     }
 
-    async fn refresh_prices(&self, _region: RegionId, _types: Option<&[i64]>, _now: Timestamp) -> Result<u64, Error> {
-        not_yet()
+    async fn refresh_prices(&self, region: RegionId, types: Option<&[i64]>, now: Timestamp) -> Result<u64, Error> {
+        self.bounded(prices::refresh(self, region, types, now)).await
     }
 
-    async fn market_prices(&self, _region: RegionId, _types: &[i64]) -> Result<Vec<Price>, Error> {
-        not_yet()
+    async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error> {
+        self.bounded(async { prices::stored(&mut *self.readers.acquire().await?, region, Some(types)).await }).await
+    }
+
+    async fn orders_ceiling(
+        &self,
+        region: RegionId,
+        orders: &[Order],
+        batch: usize,
+    ) -> Result<Option<Duration>, Error> {
+        ceiling::copy_orders_alone(self, region, orders, batch).await
     }
 }

@@ -127,7 +127,7 @@ impl Writes {
     async fn execute(self, connection: &mut SqliteConnection) -> Result<(), Error> {
         statements::execute(connection, self.raw).await?;
         statements::execute(connection, self.enriched).await?;
-        statements::execute(connection, self.participants).await
+        statements::execute(connection, self.participants).await.map(drop)
     }
 }
 

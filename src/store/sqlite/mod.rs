@@ -13,6 +13,7 @@ mod error;
 mod kills;
 mod letters;
 mod orders;
+mod prices;
 mod refreshes;
 mod statements;
 

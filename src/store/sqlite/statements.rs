@@ -66,12 +66,13 @@ pub(super) struct Prepared {
     arguments: SqliteArguments,
 }
 
-/// Runs them one after the other.
-pub(super) async fn execute(connection: &mut SqliteConnection, prepared: Vec<Prepared>) -> Result<(), Error> {
+/// Runs them one after the other; answers how many rows they wrote.
+pub(super) async fn execute(connection: &mut SqliteConnection, prepared: Vec<Prepared>) -> Result<u64, Error> {
+    let mut written = 0;
     for Prepared { sql, arguments } in prepared {
-        sqlx::query_with(sql, arguments).execute(&mut *connection).await?;
+        written += sqlx::query_with(sql, arguments).execute(&mut *connection).await?.rows_affected();
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Runs them one after the other and collects what they return.

@@ -96,6 +96,11 @@ impl Bucket {
         if self.foreign.1 + self.window <= now { 0 } else { self.foreign.0 }
     }
 
+    /// The limit, its window, and what is left of it.
+    pub(super) fn tokens(&self, now: Instant) -> (u32, Duration, u32) {
+        (self.limit, self.window, u32::try_from(self.left(0, now)).unwrap_or(0))
+    }
+
     /// Tokens left if every call in flight costs the most that one can: below 0 when more have been let go for later.
     fn left(&self, in_flight: u32, now: Instant) -> i64 {
         let aged = self.log.iter().take_while(|spent| spent.latest + self.window <= now).map(|spent| spent.cost);

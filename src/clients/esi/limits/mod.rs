@@ -214,6 +214,15 @@ impl Limits {
         self.groups.get(group).is_none_or(|group| matches!(group.kind, Kind::Unknown))
     }
 
+    /// The tokens of a route's group: how many in which time, and how many are left; `None` while they are not known.
+    #[must_use]
+    pub fn tokens(&self, path: &str, now: Instant) -> Option<(u32, Duration, u32)> {
+        match &self.groups.get(self.routes.get(&route(path))?)?.kind {
+            Kind::Tokens(bucket) => Some(bucket.tokens(now)),
+            Kind::Unknown | Kind::Errors => None,
+        }
+    }
+
     /// Errors left in this window, as far as is known.
     #[must_use]
     pub fn errors_left(&self, now: Instant) -> u32 {

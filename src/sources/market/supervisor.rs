@@ -1,0 +1,288 @@
+//! The source: runs the pollers, each behind a fence of its own, and hands on what they read.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broadside_engine::supervision::{Restarts, guarded};
+use broadside_engine::{Demand, Failure, Flow, Message, Source};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::list::{List, one};
+use super::poller::{Poller, Shared};
+use crate::killmail::RegionId;
+use crate::market::Page;
+use crate::regions::{Change, Standing, State, Wish};
+
+/// Pages that wait to be handed on.
+const WAITING_MAX: usize = 8;
+/// Between two tries to learn which regions there are: at first, and at most.
+const LIST_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+/// A list that was learnt is looked at again: the game gets a new region every few years.
+const LIST_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// A poller that ended; `None`: it was told to.
+type End = (RegionId, Option<Failure>);
+
+/// All pollers of a pipeline.
+pub(super) struct Supervisor {
+    shared: Arc<Shared>,
+    out: mpsc::Sender<Message<Page>>,
+    pages: mpsc::Receiver<Message<Page>>,
+    running: FuturesUnordered<BoxFuture<'static, End>>,
+    polled: BTreeMap<RegionId, Polled>,
+    is_begun: bool,
+    listing: Option<BoxFuture<'static, Result<List, String>>>,
+    list_due: Pin<Box<Sleep>>,
+    list_wait: Duration,
+    wishing: Option<BoxFuture<'static, Answered>>,
+    wishes: Vec<Wish>,
+    /// When the poller that was started last begins.
+    last_start: Instant,
+}
+
+/// A wish with its region looked up, if it is one to add.
+type Answered = (Wish, Option<Result<(RegionId, Option<String>), String>>);
+
+struct Polled {
+    stop: CancellationToken,
+    restarts: Restarts,
+}
+
+impl Supervisor {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let (out, pages) = mpsc::channel(WAITING_MAX);
+        shared.regions.serve(true);
+        Self {
+            shared,
+            out,
+            pages,
+            running: FuturesUnordered::new(),
+            polled: BTreeMap::new(),
+            is_begun: false,
+            listing: None,
+            list_due: Box::pin(sleep(Duration::ZERO)),
+            list_wait: LIST_WAIT.0,
+            wishing: None,
+            wishes: Vec::new(),
+            last_start: Instant::now(),
+        }
+    }
+
+    /// Starts what is known without asking ESI.
+    async fn begin(&mut self) -> Result<(), Failure> {
+        let rows = self.shared.hold("read the regions of the market", || self.shared.store.market_regions()).await?;
+        let known = self.shared.wanted.known(&rows);
+        let pages = |region: &RegionId| rows.iter().find(|row| row.region == *region).map_or(0, |row| row.pages);
+        self.add_all(known, pages);
+        self.is_begun = true;
+        Ok(())
+    }
+
+    /// Starts pollers for those that have none, the largest first; of those that have, the names are noted.
+    fn add_all(&mut self, list: List, pages: impl Fn(&RegionId) -> u32) {
+        let mut list: Vec<_> = list.into_iter().collect();
+        list.sort_by_key(|(region, _)| (std::cmp::Reverse(pages(region)), hub_rank(*region), *region));
+        for (region, name) in list {
+            self.add(region, name);
+        }
+    }
+
+    fn add(&mut self, region: RegionId, name: Option<String>) {
+        if self.polled.contains_key(&region) {
+            self.shared.regions.update(region, |standing| standing.name = name.or(standing.name.take()));
+            return;
+        }
+        let now = Instant::now();
+        let start = if self.polled.is_empty() { now } else { now.max(self.last_start + self.shared.stagger) };
+        self.last_start = start;
+        self.shared.regions.put(Standing::new(region, name, &self.shared.pipeline, self.shared.now()));
+        let polled = Polled { stop: CancellationToken::new(), restarts: Restarts::new(self.shared.budget) };
+        self.run(region, polled.stop.clone(), start - now);
+        self.polled.insert(region, polled);
+    }
+
+    fn run(&self, region: RegionId, stop: CancellationToken, delay: Duration) {
+        let poller = Poller { region, shared: self.shared.clone(), out: self.out.clone() };
+        self.running.push(Box::pin(async move {
+            let end = stop.run_until_cancelled(guarded(poller.run(delay))).await;
+            (region, end.map(ended))
+        }));
+    }
+
+    fn remove(&mut self, region: RegionId) -> Result<RegionId, String> {
+        let polled = self.polled.remove(&region).ok_or_else(|| format!("region {region} is not polled"))?;
+        polled.stop.cancel();
+        self.shared.regions.remove(region);
+        self.shared.books.forget(region);
+        self.shared.forget(region);
+        tracing::info!(%region, "region removed");
+        Ok(region)
+    }
+
+    /// A poller ended: it is started again, unless it was told to end.
+    fn restart(&mut self, (region, failure): End) {
+        let (Some(failure), Some(polled)) = (failure, self.polled.get_mut(&region)) else { return };
+        let now = Instant::now();
+        let (wait, reason) = match polled.restarts.crashed(now) {
+            Some(wait) => (wait, format!("failed to {failure}")),
+            None => {
+                let rest = self.shared.budget.within;
+                polled.restarts = Restarts::new(self.shared.budget);
+                (
+                    rest,
+                    format!("crashed {} times in {rest:?}, at last: failed to {failure}", self.shared.budget.restarts),
+                )
+            }
+        };
+        let stop = polled.stop.clone();
+        tracing::warn!(%region, %failure, ?wait, "a region's poller crashed: it is started again");
+        let (at, due) = (self.shared.now(), self.shared.at(now + wait));
+        self.shared.regions.update(region, |standing| {
+            standing.restarts += 1;
+            standing.failures += 1;
+            standing.enter(State::Restarting, Some(reason), at);
+            standing.next_due = Some(due);
+        });
+        // What it left half done is no use to the next.
+        self.shared.books.forget(region);
+        self.run(region, stop, wait);
+    }
+
+    fn list(&mut self) {
+        let shared = self.shared.clone();
+        self.listing = Some(Box::pin(async move { shared.wanted.resolve(&*shared.outside).await }));
+    }
+
+    fn listed(&mut self, list: Result<List, String>) {
+        self.listing = None;
+        let wait = match list {
+            Ok(list) => {
+                self.shared.regions.set_trouble(&self.shared.pipeline, None);
+                let is_nameless = list.values().any(Option::is_none);
+                self.add_all(list, |_| 0);
+                if is_nameless { LIST_WAIT.1 } else { LIST_AGAIN }
+            }
+            Err(error) => {
+                let wait = self.list_wait;
+                self.list_wait = (wait * 2).min(LIST_WAIT.1);
+                tracing::warn!(error, ?wait, "failed to learn which regions there are: it is tried again");
+                let text = format!("failed to learn which regions there are: {error}");
+                self.shared.regions.set_trouble(&self.shared.pipeline, Some(text));
+                wait
+            }
+        };
+        self.list_due.as_mut().reset(Instant::now() + wait);
+    }
+
+    /// Looks up the region of the next wish.
+    fn wish(&mut self) {
+        let Some(wish) = self.wishes.pop() else { return };
+        let shared = self.shared.clone();
+        self.wishing = Some(Box::pin(async move {
+            let found = match &wish.change {
+                Change::Add(which) => Some(one(which, &*shared.outside).await),
+                Change::Remove(_) => None,
+            };
+            (wish, found)
+        }));
+    }
+
+    fn wished(&mut self, (wish, found): Answered) {
+        self.wishing = None;
+        let answer = match (&wish.change, found) {
+            (Change::Add(_), Some(Ok((region, name)))) => {
+                tracing::info!(%region, name, "region added");
+                self.add(region, name);
+                Ok(region)
+            }
+            (Change::Add(_), Some(Err(error))) => Err(error),
+            (Change::Add(_), None) => Err("look the region up: nobody did".to_owned()),
+            (Change::Remove(region), _) => self.remove(*region),
+        };
+        // Whoever asked may have gone.
+        let _ = wish.tell.send(answer);
+    }
+
+    /// Waits for the next thing to do, and does it; what was read is pushed.
+    async fn step(&mut self, demand: &mut Demand<Page>) {
+        let regions = self.shared.regions.clone();
+        if self.wishing.is_none() {
+            self.wish();
+        }
+        let has_list = self.listing.is_some();
+        tokio::select! {
+            Some(page) = self.pages.recv() => demand.push(page),
+            Some(end) = self.running.next() => self.restart(end),
+            list = pending_or(&mut self.listing) => self.listed(list),
+            () = self.list_due.as_mut(), if !has_list => self.list(),
+            answered = pending_or(&mut self.wishing) => self.wished(answered),
+            wishes = regions.wishes(), if self.wishes.is_empty() => {
+                self.wishes = wishes;
+                self.wishes.reverse();
+            }
+        }
+    }
+}
+
+fn ended(end: Result<Result<Infallible, Failure>, Failure>) -> Failure {
+    match end {
+        Err(failure) | Ok(Err(failure)) => failure,
+        Ok(Ok(never)) => match never {},
+    }
+}
+
+/// The future's result, if there is one to wait for.
+async fn pending_or<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// On a first start, the trade hubs come first: The Forge, Domain, Sinq Laison, Heimatar, Metropolis.
+fn hub_rank(region: RegionId) -> usize {
+    const HUBS: [i64; 5] = [10_000_002, 10_000_043, 10_000_032, 10_000_030, 10_000_042];
+    HUBS.iter().position(|hub| *hub == region.get()).unwrap_or(HUBS.len())
+}
+
+#[async_trait]
+impl Source<Page> for Supervisor {
+    async fn pull(&mut self, demand: &mut Demand<Page>) -> Result<Flow, Failure> {
+        let mut interrupted = std::pin::pin!(demand.interrupted());
+        if !self.is_begun {
+            tokio::select! {
+                begun = self.begin() => begun?,
+                () = &mut interrupted => return Ok(Flow::More),
+            }
+        }
+        while demand.is_empty() {
+            tokio::select! {
+                biased;
+                () = &mut interrupted => return Ok(Flow::More),
+                () = self.step(demand) => {}
+            }
+        }
+        while demand.room() > 0
+            && let Ok(page) = self.pages.try_recv()
+        {
+            demand.push(page);
+        }
+        Ok(Flow::More)
+    }
+
+    async fn close(&mut self) {
+        self.shared.regions.serve(false);
+        self.shared.connected.set(0.0);
+        self.running.clear();
+        self.shared.note_rests().await;
+    }
+}

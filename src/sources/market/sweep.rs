@@ -1,0 +1,373 @@
+//! One sweep: the pages of a region, each read only when it has expired and if it has changed, and then the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use broadside_engine::Failure;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use metrics::counter;
+use tokio::time::Instant;
+
+use super::acks::Acks;
+use super::outside::Trouble;
+use super::poller::{Poller, Shared};
+use crate::clients::esi::Paged;
+use crate::killmail::RegionId;
+use crate::market::{Ending, Page, Part, Quality, Tag};
+
+/// Pages of one sweep that may fail before the rest is not asked for any more.
+const FAILURES_MAX: usize = 3;
+/// No region has so many pages.
+const PAGES_MAX: u32 = 10_000;
+
+/// A sweep that came to its end.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) begun: Instant,
+    /// When the first page was answered.
+    pub(super) answered: Instant,
+    /// How long reading took.
+    pub(super) read: Duration,
+    pub(super) pages: u32,
+    pub(super) fetched: u32,
+    pub(super) unchanged: u32,
+    pub(super) fresh: u32,
+    /// How long after `answered` the first page expires …
+    pub(super) first_holds: Duration,
+    /// … and the last to do so.
+    pub(super) last_holds: Duration,
+}
+
+/// How a page stands in this sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Fetched,
+    Unchanged,
+    /// Not expired: not asked for.
+    Fresh,
+    /// Announced, and not there.
+    Missing,
+}
+
+/// What is known of a page.
+#[derive(Debug)]
+struct Read {
+    how: How,
+    tag: Tag,
+    /// Pages of the region, as this one has it.
+    pages: Option<u32>,
+    /// When it expires, if ESI says so: not to be asked for again before, whatever becomes of it.
+    says: Option<Timestamp>,
+}
+
+/// What came of a sweep.
+#[derive(Debug)]
+pub(super) enum Came {
+    Ended(Ended),
+    /// Its pages expire too soon: it is better begun after that.
+    Postponed(Duration),
+    /// Pages could not be read or stored: it is to be tried again.
+    Failed(Trouble),
+}
+
+/// One sweep under way.
+#[derive(Debug)]
+pub(super) struct Sweep<'a> {
+    poller: &'a Poller,
+    number: u64,
+    begun: Instant,
+    known: BTreeMap<u32, Tag>,
+    /// Pages that the region had at the last look.
+    pages: u32,
+    acks: Acks,
+    sent: usize,
+    read: BTreeMap<u32, Read>,
+    failures: Vec<Trouble>,
+}
+
+impl<'a> Sweep<'a> {
+    pub(super) fn begin(poller: &'a Poller, pages: u32) -> Self {
+        let number = poller.shared.next_sweep();
+        let shelf = poller.shared.books.of(poller.region);
+        let known = {
+            let mut book = shelf.book();
+            book.begin(number);
+            book.tags()
+        };
+        let (acks, begun) = (Acks::new(), Instant::now());
+        Self { poller, number, begun, known, pages, acks, sent: 0, read: BTreeMap::new(), failures: Vec::new() }
+    }
+
+    fn shared(&self) -> &'a Shared {
+        &self.poller.shared
+    }
+
+    fn region(&self) -> RegionId {
+        self.poller.region
+    }
+
+    /// Reads, waits until all is safe, and ends the sweep.
+    ///
+    /// # Errors
+    /// The store refuses, for good.
+    pub(super) async fn run(mut self) -> Result<Came, Failure> {
+        let first = match self.page(1).await {
+            Ok(read) => read,
+            Err(trouble) => return Ok(Came::Failed(trouble)),
+        };
+        let answered = Instant::now();
+        self.shared().connected.set(1.0);
+        let pages = first.pages.unwrap_or_else(|| self.known_pages()).clamp(1, PAGES_MAX);
+        let is_snapshot_known = self.is_snapshot_known(&first, pages);
+        let (first_tag, first_how) = (first.tag.clone(), first.how);
+        self.read.insert(1, first);
+        if pages > 1 && first_how != How::Fresh {
+            let (store, region, until) = (&self.shared().store, self.region(), first_tag.expires_at);
+            self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
+        }
+        let left = self.shared().until(first_tag.expires_at);
+        if !is_snapshot_known && first_how != How::Fresh && self.is_better_later(pages, &first_tag, left) {
+            self.acks.settled().await;
+            return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
+        }
+        if is_snapshot_known {
+            self.take_rest_as_known(pages, &first_tag).await;
+        } else {
+            self.others(pages).await;
+        }
+        let read = self.begun.elapsed();
+        Ok(match self.finish(answered, read).await {
+            Ok(ended) => Came::Ended(ended),
+            Err(trouble) => Came::Failed(trouble),
+        })
+    }
+
+    /// Whether the pages expire before all of them can be read.
+    fn is_better_later(&self, pages: u32, first: &Tag, left: Duration) -> bool {
+        let shared = self.shared();
+        let holds = first.last_modified.map(|made| after(made, first.expires_at)).filter(|holds| !holds.is_zero());
+        shared.rules.better_later(shared.estimate(pages - 1), left, shared.rules.holds(holds))
+    }
+
+    fn known_pages(&self) -> u32 {
+        self.pages.max(self.known.last_key_value().map_or(1, |(number, _)| *number))
+    }
+
+    /// Whether the first page is unchanged and of the very snapshot of which all others are: then there is nothing new anywhere.
+    fn is_snapshot_known(&self, first: &Read, pages: u32) -> bool {
+        let is_of_it = |number| self.known.get(&number).is_some_and(|tag| tag.last_modified == first.tag.last_modified);
+        first.how == How::Unchanged
+            && first.tag.last_modified.is_some()
+            && self.known.len() == pages as usize
+            && (1..=pages).all(is_of_it)
+    }
+
+    async fn take_rest_as_known(&mut self, pages: u32, first: &Tag) {
+        for number in 2..=pages {
+            let Some(known) = self.known.get(&number) else { continue };
+            let tag = Tag { etag: known.etag.clone(), ..first.clone() };
+            self.send(Part::Unchanged { number, tag: tag.clone() }).await;
+            self.read.insert(number, Read { how: How::Unchanged, says: None, tag, pages: Some(pages) });
+        }
+    }
+
+    /// All pages after the first, a few at a time; and those that were added meanwhile.
+    async fn others(&mut self, pages: u32) {
+        let mut next = 2;
+        let mut last = pages;
+        let mut asked = FuturesUnordered::new();
+        loop {
+            while next <= last && asked.len() < self.shared().calls_each && self.failures.len() < FAILURES_MAX {
+                asked.push(ask(self.poller, next, self.known.get(&next).cloned()));
+                next += 1;
+            }
+            let Some((number, answer)) = asked.next().await else { break };
+            match answer {
+                Ok(answer) => {
+                    let read = self.take(number, answer).await;
+                    last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
+                    self.read.insert(number, read);
+                }
+                Err(trouble @ Trouble::Busy(..)) => {
+                    self.failures.push(trouble);
+                    // No other would fare better.
+                    last = last.min(next - 1);
+                }
+                Err(trouble) => self.failures.push(trouble),
+            }
+        }
+        if self.failures.is_empty() {
+            return;
+        }
+        // What was not asked for is missing, whatever else comes of it.
+        counter!("broadside_market_pages_total", "status" => "failed").increment(self.failures.len() as u64);
+    }
+
+    async fn page(&mut self, number: u32) -> Result<Read, Trouble> {
+        let (_, answer) = ask(self.poller, number, self.known.get(&number).cloned()).await;
+        match answer {
+            Ok(Asked::Missing(text)) if number == 1 => Err(Trouble::Failed(text)),
+            Ok(answer) => Ok(self.take(number, answer).await),
+            Err(trouble) => {
+                counter!("broadside_market_pages_total", "status" => "failed").increment(1);
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Sends a page on.
+    async fn take(&mut self, number: u32, asked: Asked) -> Read {
+        let (how, status) = match &asked {
+            Asked::Fresh(_) => (How::Fresh, "fresh"),
+            Asked::Missing(_) => (How::Missing, "404"),
+            Asked::Answered { paged, .. } if paged.body.is_some() => (How::Fetched, "200"),
+            Asked::Answered { .. } => (How::Unchanged, "304"),
+        };
+        counter!("broadside_market_pages_total", "status" => status).increment(1);
+        match asked {
+            Asked::Fresh(tag) => {
+                self.send(Part::Unchanged { number, tag: tag.clone() }).await;
+                Read { how, tag, pages: None, says: None }
+            }
+            Asked::Missing(_) => {
+                let tag = Tag { etag: None, last_modified: None, expires_at: self.shared().now() };
+                Read { how, tag, pages: None, says: None }
+            }
+            Asked::Answered { paged, expires_at } => {
+                let Paged { body, etag, last_modified, pages, expires_in } = paged;
+                self.shared().rests_until(self.region(), Some(expires_at));
+                let known = self.known.get(&number);
+                // A 304 may leave out what it has said before.
+                let etag = etag.or_else(|| known.filter(|_| body.is_none()).and_then(|known| known.etag.clone()));
+                let tag = Tag { etag, last_modified, expires_at };
+                let part = match body {
+                    Some(body) => Part::Orders { number, tag: tag.clone(), body, decoded: None },
+                    None => Part::Unchanged { number, tag: tag.clone() },
+                };
+                self.send(part).await;
+                Read { how, says: expires_in.map(|_| expires_at), tag, pages }
+            }
+        }
+    }
+
+    async fn send(&mut self, part: Part) {
+        let page = Page { region: self.region(), sweep: self.number, part };
+        self.sent += 1;
+        // The receiver lives as long as whoever polls this.
+        let _ = self.poller.out.send(self.acks.message(page)).await;
+    }
+
+    /// Waits until every page is safe; then sends the end, and waits for that.
+    async fn finish(mut self, answered: Instant, read: Duration) -> Result<Ended, Trouble> {
+        let settled = std::mem::replace(&mut self.acks, Acks::new()).settled().await;
+        if let Some(failure) = settled.failure {
+            let says = settled.failed.iter().filter_map(|number| self.read.get(number)?.says).max();
+            let wait = says.map(|until| self.shared().until(until) + self.poller.shared.rules.margin);
+            return Err(Trouble::Busy(wait.unwrap_or_default(), failure));
+        }
+        if settled.safe < self.sent {
+            return Err(Trouble::Failed("have every page stored: some were dropped".to_owned()));
+        }
+        if let Some(trouble) = self.failures.first() {
+            let more = self.failures.len() - 1;
+            let also = if more == 0 { String::new() } else { format!(" (and {more} more pages)") };
+            return Err(match trouble {
+                Trouble::Busy(wait, text) => Trouble::Busy(*wait, format!("{text}{also}")),
+                trouble => Trouble::Failed(format!("{trouble}{also}")),
+            });
+        }
+        let ending = self.ending();
+        let ended = self.ended(&ending, answered, read);
+        self.sent = 0;
+        self.send(Part::End(ending)).await;
+        let settled = self.acks.settled().await;
+        match settled.failure {
+            Some(failure) => Err(Trouble::Failed(failure)),
+            None if settled.safe == 0 => {
+                Err(Trouble::Failed("have the end of the sweep stored: it was dropped".to_owned()))
+            }
+            None => Ok(ended),
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        let not_before = self.read.values().map(|read| read.tag.expires_at).max();
+        let now = self.shared().now();
+        Ending {
+            name: self.shared().regions.get(self.region()).and_then(|standing| standing.name),
+            pages: self.read.last_key_value().map_or(1, |(number, _)| *number),
+            started_at: self.shared().at(self.begun),
+            swept_at: now,
+            not_before: not_before.unwrap_or(now),
+            quality: self.quality(),
+        }
+    }
+
+    fn quality(&self) -> Quality {
+        let reads = || self.read.values();
+        if reads().any(|read| read.how == How::Missing) {
+            return Quality::Incomplete;
+        }
+        let mut snapshots = reads().map(|read| read.tag.last_modified);
+        let first = snapshots.next();
+        let is_one = snapshots.all(|snapshot| Some(snapshot) == first);
+        let mut counts = reads().filter_map(|read| read.pages);
+        let count = counts.next();
+        let is_one = is_one && counts.all(|pages| Some(pages) == count);
+        // Of two sweeps with the same pages, the first cannot have mixed two snapshots: the second would show what was missed.
+        let is_same = reads().all(|read| read.how == How::Unchanged) && self.known.len() == self.read.len();
+        if is_one || is_same { Quality::Whole } else { Quality::Mixed }
+    }
+
+    fn ended(&self, ending: &Ending, answered: Instant, read: Duration) -> Ended {
+        let count = |how| self.read.values().filter(|read| read.how == how).count() as u32;
+        let at = self.shared().at(answered);
+        let holds = |tag: &Tag| after(at, tag.expires_at);
+        let first_holds = self.read.get(&1).map(|read| holds(&read.tag)).unwrap_or_default();
+        Ended {
+            begun: self.begun,
+            answered,
+            read,
+            pages: ending.pages,
+            fetched: count(How::Fetched),
+            unchanged: count(How::Unchanged),
+            fresh: count(How::Fresh),
+            first_holds,
+            last_holds: self.read.values().map(|read| holds(&read.tag)).max().unwrap_or_default(),
+        }
+    }
+}
+
+fn after(start: Timestamp, end: Timestamp) -> Duration {
+    Duration::try_from(end.duration_since(start)).unwrap_or_default()
+}
+
+/// What came of asking for a page.
+enum Asked {
+    Fresh(Tag),
+    Missing(String),
+    Answered { paged: Paged, expires_at: Timestamp },
+}
+
+/// Asks for a page, unless it has not expired; waits for one of the calls that all regions share.
+async fn ask(poller: &Poller, number: u32, known: Option<Tag>) -> (u32, Result<Asked, Trouble>) {
+    let shared = &*poller.shared;
+    if let Some(tag) = known.as_ref().filter(|tag| tag.expires_at > shared.now()) {
+        return (number, Ok(Asked::Fresh(tag.clone())));
+    }
+    // Nobody closes it.
+    let _seat = shared.calls.acquire().await;
+    let etag = known.as_ref().and_then(|tag| tag.etag.as_deref());
+    let answer = match shared.outside.page(poller.region, number, etag).await {
+        Ok(paged) => {
+            let holds = SignedDuration::try_from(shared.rules.holds(paged.expires_in)).unwrap_or_default();
+            let expires_at = shared.now().checked_add(holds).unwrap_or(Timestamp::MAX);
+            Ok(Asked::Answered { paged, expires_at })
+        }
+        Err(Trouble::Beyond(text)) => Ok(Asked::Missing(text)),
+        Err(trouble) => Err(trouble),
+    };
+    (number, answer)
+}
