@@ -135,7 +135,7 @@ async fn status(worker: &Worker, url: &str, database: &Database, show: &Show) ->
     Ok(())
 }
 
-/// In the form of the worker's answer, as far as the database knows it.
+/// In the form of the worker's answer, as far as the database knows it. Nothing is due while no worker runs: `not_before` says from when on a region may be read.
 async fn stored(url: &str) -> anyhow::Result<Value> {
     let path = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
     let path = path.map(|path| path.split('?').next().unwrap_or_default());
@@ -159,7 +159,7 @@ fn row(swept: &Swept) -> Value {
         "pages": pages,
         "orders": orders,
         "last_sweep": last,
-        "next_due": not_before,
+        "not_before": not_before,
     })
 }
 

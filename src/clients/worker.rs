@@ -85,7 +85,7 @@ impl Worker {
         let mut headers: Vec<(HeaderName, String)> = Vec::new();
         headers.extend(self.token.as_ref().map(|token| (AUTHORIZATION, format!("Bearer {token}"))));
         headers.extend(body.as_ref().map(|_| (CONTENT_TYPE, "application/json".to_owned())));
-        let answer = self.service.whole(method, route, &headers, body.map(|body| body.to_string())).await?;
+        let answer = self.service.send(method, route, &headers, body.map(|body| body.to_string())).await?;
         read(&answer)
     }
 }

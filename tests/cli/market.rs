@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use broadside::http::{self, Access, Running};
 use broadside::killmail::RegionId;
+use broadside::market::Quality;
 use broadside::regions::{Change, Regions, Standing, State, Which};
-use broadside::store::{self, Options};
+use broadside::store::{self, Options, Swept};
 use broadside::telemetry;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -167,6 +168,38 @@ fn without_a_worker_the_database_is_asked_and_it_is_said_so() {
     assert!(done.err.contains("no worker at ") && done.err.contains("the database"), "{}", done.err);
     let done = world.run(&["market", "status", "--json", "--worker", NOBODY]);
     assert_eq!((done.code, done.out.as_str()), (0, ""), "{}", done.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_knows_each_regions_last_sweep() {
+    let world = World::new();
+    let url = format!("sqlite://{}", world.path("broadside.db").display());
+    let store = store::connect(&url, &Options::default()).await.expect("a store");
+    store.migrate().await.expect("tables");
+    let swept = |id, name: Option<&str>, orders| Swept {
+        region: RegionId::new(id).expect("an id"),
+        name: name.map(str::to_owned),
+        not_before: Timestamp::UNIX_EPOCH,
+        swept_at: Some(Timestamp::UNIX_EPOCH),
+        sweep_seconds: 1.5,
+        pages: 2,
+        orders,
+        quality: Quality::Mixed,
+    };
+    for row in [swept(10_000_001, None, 0), swept(10_000_002, Some("The Forge"), 1_234)] {
+        store.end_sweep(&row, &[]).await.expect("stored");
+    }
+    store.close().await;
+    let status = |arguments: &[&str]| world.run(&[&["market", "status", "--worker", NOBODY], arguments].concat());
+    let done = tokio::task::block_in_place(|| status(&[]));
+    let lines: Vec<Vec<&str>> = done.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[1][..7], ["The", "Forge", "10000002", "-", "1,234", "2", "-"], "{}", done.out);
+    assert_eq!(lines[2][..3], ["region", "10000001", "10000001"], "{}", done.out);
+    assert_eq!(lines[4].join(" "), "2 regions, 1,234 orders, 4 pages; 2 mixed");
+    let done = tokio::task::block_in_place(|| status(&["--json"]));
+    let rows: Vec<Value> = done.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&rows[0]["region_id"], &rows[0]["last_sweep"]["quality"]), (&10_000_002.into(), &"mixed".into()));
+    assert_eq!(rows[0]["not_before"], "1970-01-01T00:00:00Z");
 }
 
 #[test]
