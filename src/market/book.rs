@@ -12,6 +12,9 @@
 //! * An order is gone when it was missing from two whole sweeps, or from four that were not incomplete. Each sighting starts the count anew.
 //! * An unchanged page cannot say again what it has. If another page of the sweep has one of its orders too, it is read whole in the next sweep: its tag is given up.
 
+#[cfg(test)]
+mod simulation;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
