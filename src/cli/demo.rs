@@ -22,6 +22,7 @@ use crate::definition::{environment, select};
 use crate::duration::Span;
 use crate::settings::{LISTEN, Settings};
 use crate::simulator::{self, Simulator};
+use crate::store::Store;
 use crate::telemetry;
 
 /// How long what the feed has sent may take to be read, at the end.
@@ -102,8 +103,10 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     simulator.stop().await;
     let stored = count(&worker.store).await? - before;
     let latency = latency(&worker.metrics.render());
+    let market = market(&*worker.store).await;
     worker.close().await;
     print(&summary(&ended, stored, took, latency));
+    market.iter().for_each(|line| print(line));
     Ok(code(&ended))
 }
 
@@ -120,8 +123,18 @@ async fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     }
 }
 
-async fn count(store: &std::sync::Arc<dyn crate::store::Store>) -> anyhow::Result<i64> {
+async fn count(store: &std::sync::Arc<dyn Store>) -> anyhow::Result<i64> {
     store.count_kills().await.map_err(|error| anyhow::anyhow!("failed to {error}"))
+}
+
+/// The open orders, if any region has been swept.
+async fn market(store: &dyn Store) -> Option<String> {
+    let mut regions = store.market_regions().await.ok()?;
+    regions.retain(|region| region.swept_at.is_some());
+    let orders = regions.iter().map(|region| region.orders).sum();
+    let plural = if regions.len() == 1 { "" } else { "s" };
+    (!regions.is_empty())
+        .then(|| format!("market: {} orders open in {} region{plural}", HumanCount(orders), regions.len()))
 }
 
 /// Shows live figures until the time is over, the pipelines end by themselves, or a signal comes (true).

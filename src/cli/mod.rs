@@ -20,6 +20,7 @@ pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
+pub mod market;
 pub mod migrate;
 mod opening;
 pub mod partitions;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod schema;
 mod signals;
 pub mod simulate;
+mod text;
 mod upkeep;
 mod worker;
 
@@ -62,6 +64,7 @@ enum Command {
     Bench(bench::Args),
     Simulate(simulate::Args),
     Dlq(dlq::Args),
+    Market(market::Args),
     Migrate(migrate::Args),
     Partitions(partitions::Args),
 }
@@ -120,6 +123,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Bench(args) => bench::run(args, settings).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
+        Command::Market(args) => market::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
     }

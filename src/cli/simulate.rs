@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::simulator::{Config, Simulator};
 
-/// Serve made-up or recorded killmails as wanderer-kills would, and as zKillboard's numbered files and ESI would.
+/// Serve made-up or recorded killmails as wanderer-kills, zKillboard's numbered files and ESI would, and the market orders of a few regions.
 ///
 /// Publishing begins when the first client connects. Ends on SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]

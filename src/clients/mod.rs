@@ -14,6 +14,7 @@ pub mod redisq;
 pub mod retry;
 pub mod service;
 pub mod wanderer;
+pub mod worker;
 pub mod zkillboard;
 
 use std::time::Duration;

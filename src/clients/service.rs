@@ -140,6 +140,17 @@ impl Service {
         self.whole(Method::POST, route, &kind, Some(body), Guard::Breaker).await
     }
 
+    /// Any other call.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        route: &str,
+        headers: &[(HeaderName, String)],
+        body: Option<String>,
+    ) -> Result<Answer, Error> {
+        self.whole(method, route, headers, body, Guard::Breaker).await
+    }
+
     async fn whole(
         &self,
         method: Method,

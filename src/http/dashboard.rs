@@ -1,4 +1,4 @@
-//! `GET /`: the page, and its script and style under `/assets/`. All of it is in the binary.
+//! `GET /`: the page, and its scripts and style under `/assets/`. All of it is in the binary.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
@@ -24,8 +24,9 @@ impl Asset {
 }
 
 static PAGE: Asset = Asset::new("", "text/html; charset=utf-8", include_str!("page/index.html"));
-static ASSETS: [Asset; 2] = [
+static ASSETS: [Asset; 3] = [
     Asset::new("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
+    Asset::new("market.js", "text/javascript; charset=utf-8", include_str!("page/market.js")),
     Asset::new("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
 ];
 

@@ -3,7 +3,7 @@
 use super::program::{World, text};
 
 const COMMANDS: &[&str] =
-    &["run", "demo", "check", "schema", "backfill", "bench", "simulate", "dlq", "migrate", "partitions"];
+    &["run", "demo", "check", "schema", "backfill", "bench", "simulate", "dlq", "market", "migrate", "partitions"];
 
 #[test]
 fn every_command_has_help_with_an_example() {

@@ -7,6 +7,7 @@ mod demo;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../history/server.rs"]
 mod history;
+mod market;
 mod partitions;
 mod program;
 mod run;

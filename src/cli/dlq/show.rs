@@ -6,6 +6,7 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::columns::align;
+use crate::cli::text::{clean, cut};
 use crate::store::DeadLetter;
 
 /// Characters of a payload that are shown unless all are asked for.
@@ -50,12 +51,6 @@ pub(super) fn table(letters: &[DeadLetter]) -> String {
         vec![["id", "state", "tries", "last failed", "group/stage", "class", "killmail", "error"].map(String::from)];
     for letter in letters {
         let inner = &letter.letter;
-        let error = clean(&inner.error, false);
-        let short = if error.chars().count() > ERROR_MAX {
-            format!("{}…", error.chars().take(ERROR_MAX - 1).collect::<String>())
-        } else {
-            error
-        };
         rows.push([
             letter.id.to_string(),
             letter.state.as_str().to_owned(),
@@ -64,7 +59,7 @@ pub(super) fn table(letters: &[DeadLetter]) -> String {
             clean(&format!("{}/{}", inner.group, inner.stage), false),
             inner.class.clone(),
             inner.killmail_id.map_or("-".to_owned(), |id| id.to_string()),
-            short,
+            cut(&clean(&inner.error, false), ERROR_MAX),
         ]);
     }
     align(&rows)
@@ -99,20 +94,6 @@ fn payload(bytes: &[u8]) -> String {
     clean(&text, true)
 }
 
-/// Control characters as escapes (line ends stay where a text may have several lines), and so those that turn the direction of writing around.
-fn clean(text: &str, lines: bool) -> String {
-    let mut cleaned = String::with_capacity(text.len());
-    for character in text.chars() {
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (character.is_control() && !(lines && character == '\n')) || turns {
-            cleaned.extend(character.escape_default());
-        } else {
-            cleaned.push(character);
-        }
-    }
-    cleaned
-}
-
 /// The bytes as they came.
 pub(super) fn raw(payload: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -126,8 +107,6 @@ mod tests {
 
     #[test]
     fn no_control_character_reaches_the_terminal() {
-        assert_eq!(clean("a\u{1b}[31mb\nc\u{202e}", false), "a\\u{1b}[31mb\\nc\\u{202e}");
-        assert_eq!(clean("a\nb\r", true), "a\nb\\r");
         assert_eq!(payload(b"\xff{\x07"), "\u{fffd}{\\u{7}");
     }
 

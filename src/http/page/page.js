@@ -1,4 +1,4 @@
-// The page's only script: polls /api/pipelines each second, and follows the killfeed.
+// The pipelines and the kills: polls /api/pipelines each second, and follows the killfeed. market.js has the market.
 // Everything that comes from outside is set as text, never as markup.
 "use strict";
 

@@ -78,7 +78,9 @@ impl Book {
             }
         }
         gone.sort_unstable_by(|a, b| b.cmp(a));
-        gone.iter().for_each(|index| drop(self.orders.remove(*index)));
+        for index in &gone {
+            self.orders.remove(*index);
+        }
         for _ in 0..self.random.random_range(0..=2 * gone.len()) {
             let order = self.draw.order(&mut self.random, now);
             let place = self.random.random_range(0..=self.orders.len());
