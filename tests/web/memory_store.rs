@@ -1,14 +1,15 @@
-//! A store in memory that knows events, checkpoints and dead-letter counts: enough for what is served over HTTP.
+//! A store in memory that knows events, dead-letter counts and markets: enough for what is served over HTTP, and for pollers.
+
+#[path = "memory_orders.rs"]
+mod orders;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use broadside::killmail::{Form, Kill, KillmailId, RegionId, SystemId};
-use broadside::market::{Order, Price};
+use broadside::killmail::{Form, Kill, KillmailId, SystemId};
 use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Gone, Health, Month, NewDeadLetter,
-    OrderChanges, Orders, Refresh, Store, StoredPage, Swept,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Store,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -20,6 +21,7 @@ pub(crate) struct MemoryStore {
     health: Health,
     letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
     ensured: Mutex<Vec<(Month, Month)>>,
+    markets: Mutex<orders::Markets>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
@@ -163,46 +165,4 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self) {}
-}
-
-/// It keeps none.
-#[async_trait]
-impl Orders for MemoryStore {
-    async fn market_pages(&self, _region: RegionId) -> Result<Vec<StoredPage>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn open_orders(&self, _region: RegionId) -> Result<Vec<i64>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn store_orders(
-        &self,
-        _region: RegionId,
-        _orders: &[&Order],
-        _pages: &[StoredPage],
-        _now: Timestamp,
-    ) -> Result<OrderChanges, Error> {
-        Ok(OrderChanges::default())
-    }
-
-    async fn end_sweep(&self, _swept: &Swept, _gone: &[Gone]) -> Result<Vec<i64>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn rest_region(&self, _region: RegionId, _not_before: Timestamp) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn market_regions(&self) -> Result<Vec<Swept>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn refresh_prices(&self, _region: RegionId, _types: Option<&[i64]>, _now: Timestamp) -> Result<u64, Error> {
-        Ok(0)
-    }
-
-    async fn market_prices(&self, _region: RegionId, _types: &[i64]) -> Result<Vec<Price>, Error> {
-        Ok(Vec::new())
-    }
 }

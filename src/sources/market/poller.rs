@@ -44,7 +44,7 @@ pub(super) struct Shared {
     plan: Mutex<Plan>,
     /// Until when regions whose sweep is under way are not to be asked again: noted when the worker stops in the middle.
     rests: Mutex<BTreeMap<RegionId, Timestamp>>,
-    clock: (Instant, Timestamp),
+    pub(super) clock: (Instant, Timestamp),
 }
 
 #[derive(Debug, Default)]
