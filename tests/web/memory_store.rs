@@ -3,6 +3,9 @@
 #[path = "memory_orders.rs"]
 mod orders;
 
+#[allow(unused_imports, reason = "of use to some of those that share this file")]
+pub(crate) use orders::Row;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 

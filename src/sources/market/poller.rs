@@ -184,14 +184,16 @@ impl Poller {
     pub(super) async fn run(self, delay: Duration) -> Result<Infallible, Failure> {
         sleep(delay).await;
         let mut due = Instant::now() + self.load().await?;
-        let mut pages = 0;
+        let (mut pages, mut may_postpone) = (0, true);
         loop {
             self.show(State::Waiting, None, Some(due));
             sleep_until(due).await;
             self.shared.regions.update(self.region, |standing| standing.tally = Default::default());
             self.show(State::Sweeping, None, None);
-            let sweep = Sweep::begin(&self, pages);
-            due = match sweep.run().await? {
+            let came = Sweep::begin(&self, pages, may_postpone).run().await?;
+            // Once: pages that always expire soon would never be read.
+            may_postpone = !matches!(came, Came::Postponed(_));
+            due = match came {
                 Came::Ended(ended) => {
                     pages = ended.pages;
                     self.ended(&ended, due)

@@ -76,6 +76,7 @@ pub(super) enum Came {
 #[derive(Debug)]
 pub(super) struct Sweep<'a> {
     poller: &'a Poller,
+    may_postpone: bool,
     number: u64,
     begun: Instant,
     known: BTreeMap<u32, Tag>,
@@ -88,7 +89,7 @@ pub(super) struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn begin(poller: &'a Poller, pages: u32) -> Self {
+    pub(super) fn begin(poller: &'a Poller, pages: u32, may_postpone: bool) -> Self {
         let number = poller.shared.next_sweep();
         let shelf = poller.shared.books.of(poller.region);
         let known = {
@@ -97,7 +98,8 @@ impl<'a> Sweep<'a> {
             book.tags()
         };
         let (acks, begun) = (Acks::new(), Instant::now());
-        Self { poller, number, begun, known, pages, acks, sent: 0, read: BTreeMap::new(), failures: Vec::new() }
+        let (read, failures) = (BTreeMap::new(), Vec::new());
+        Self { poller, may_postpone, number, begun, known, pages, acks, sent: 0, read, failures }
     }
 
     fn shared(&self) -> &'a Shared {
@@ -128,7 +130,8 @@ impl<'a> Sweep<'a> {
             self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
-        if !is_snapshot_known && first_how != How::Fresh && self.is_better_later(pages, &first_tag, left) {
+        let may_postpone = self.may_postpone && !is_snapshot_known && first_how != How::Fresh;
+        if may_postpone && self.is_better_later(pages, &first_tag, left) {
             self.acks.settled().await;
             return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
         }

@@ -1,6 +1,9 @@
 //! Pollers on tokio's paused clock, against an ESI that a test directs.
 
+mod changes;
 mod esi;
+mod expiry;
+mod failures;
 mod starting;
 mod world;
 

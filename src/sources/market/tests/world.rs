@@ -185,8 +185,9 @@ impl World {
         sleep_until(Instant::now() + Duration::from_secs_f64(seconds)).await;
     }
 
-    pub(super) fn now(&self) -> Timestamp {
-        self.at(self.clock.0.elapsed())
+    /// How long it has been since the beginning.
+    pub(super) fn since(&self) -> Duration {
+        self.clock.0.elapsed()
     }
 
     /// So long after the beginning.
