@@ -27,6 +27,8 @@ use crate::store::{Error, Store, Swept, retry};
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) pipeline: String,
+    /// ESI's address.
+    pub(super) url: String,
     pub(super) wanted: Wanted,
     pub(super) stagger: Duration,
     pub(super) budget: broadside_engine::topology::RestartBudget,
@@ -64,6 +66,7 @@ impl Shared {
         let labels = [("pipeline", pipeline.to_owned()), ("source", "market".to_owned())];
         Self {
             pipeline: pipeline.to_owned(),
+            url: config.url.clone(),
             wanted: config.regions.clone(),
             stagger: config.stagger.0,
             budget: config.budget(),

@@ -159,7 +159,7 @@ impl Supervisor {
 
     fn list(&mut self) {
         let shared = self.shared.clone();
-        self.listing = Some(Box::pin(async move { shared.wanted.resolve(&*shared.outside).await }));
+        self.listing = Some(Box::pin(async move { shared.wanted.resolve(&shared).await }));
     }
 
     fn listed(&mut self, list: Result<List, String>) {
@@ -189,7 +189,7 @@ impl Supervisor {
         let shared = self.shared.clone();
         self.wishing = Some(Box::pin(async move {
             let found = match &wish.change {
-                Change::Add(which) => Some(one(which, &*shared.outside).await),
+                Change::Add(which) => Some(one(which, &shared).await),
                 Change::Remove(_) => None,
             };
             (wish, found)

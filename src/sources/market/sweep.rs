@@ -17,7 +17,7 @@ use crate::clients::esi::Paged;
 use crate::killmail::RegionId;
 use crate::market::{Ending, Page, Part, Quality, Tag};
 
-/// Pages of one sweep that may fail before the rest is not asked for any more.
+/// Pages of one sweep that may fail, or be missing, before the rest is not asked for any more.
 const FAILURES_MAX: usize = 3;
 /// No region has so many pages.
 const PAGES_MAX: u32 = 10_000;
@@ -179,10 +179,11 @@ impl<'a> Sweep<'a> {
     /// All pages after the first, a few at a time; and those that were added meanwhile.
     async fn others(&mut self, pages: u32) {
         let mut next = 2;
-        let mut last = pages;
+        let (mut last, mut missing) = (pages, 0);
         let mut asked = FuturesUnordered::new();
         loop {
-            while next <= last && asked.len() < self.shared().calls_each && self.failures.len() < FAILURES_MAX {
+            let has_hope = |failures: usize, missing: usize| failures < FAILURES_MAX && missing < FAILURES_MAX;
+            while next <= last && asked.len() < self.shared().calls_each && has_hope(self.failures.len(), missing) {
                 asked.push(ask(self.poller, next, self.known.get(&next).cloned()));
                 next += 1;
             }
@@ -190,6 +191,7 @@ impl<'a> Sweep<'a> {
             match answer {
                 Ok(answer) => {
                     let read = self.take(number, answer).await;
+                    missing += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
                     self.read.insert(number, read);
                 }
@@ -297,14 +299,17 @@ impl<'a> Sweep<'a> {
 
     fn ending(&self) -> Ending {
         let not_before = self.read.values().map(|read| read.tag.expires_at).max();
-        let now = self.shared().now();
+        let (now, quality) = (self.shared().now(), self.quality());
+        let last = self.read.last_key_value().map_or(1, |(number, _)| *number);
+        // Of pages that are missing, what was known is kept.
+        let pages = if quality == Quality::Incomplete { last.max(self.known_pages()) } else { last };
         Ending {
             name: self.shared().regions.get(self.region()).and_then(|standing| standing.name),
-            pages: self.read.last_key_value().map_or(1, |(number, _)| *number),
+            pages,
             started_at: self.shared().at(self.begun),
             swept_at: now,
             not_before: not_before.unwrap_or(now),
-            quality: self.quality(),
+            quality,
         }
     }
 
