@@ -187,6 +187,8 @@ impl Poller {
     pub(super) async fn run(self, delay: Duration) -> Result<Infallible, Failure> {
         sleep(delay).await;
         let mut due = Instant::now() + self.load().await?;
+        // When what is known of the pages was overtaken.
+        let mut expired = due;
         let mut pages = 0;
         loop {
             self.show(State::Waiting, None, Some(due));
@@ -197,7 +199,9 @@ impl Poller {
             due = match sweep.run().await? {
                 Came::Ended(ended) => {
                     pages = ended.pages;
-                    self.ended(&ended, due)
+                    let due = self.ended(&ended, expired);
+                    expired = ended.answered + ended.last_holds;
+                    due
                 }
                 Came::Postponed(wait) => Instant::now() + wait,
                 Came::Failed(trouble) => self.failed(&trouble),
@@ -239,7 +243,7 @@ impl Poller {
     }
 
     /// Notes a sweep that came to its end; answers when the next is due.
-    fn ended(&self, ended: &Ended, due: Instant) -> Instant {
+    fn ended(&self, ended: &Ended, expired: Instant) -> Instant {
         let (shared, now) = (&*self.shared, Instant::now());
         let asked = ended.fetched + ended.unchanged;
         let seconds = (now - ended.begun).as_secs_f64();
@@ -248,7 +252,7 @@ impl Poller {
         let per_page = (asked > 0).then(|| ended.read.as_secs_f64() / f64::from(asked));
         let stretch = shared.plan(self.region, load, per_page);
         let next = ended.answered + shared.rules.next(ended.first_holds, ended.last_holds, stretch);
-        let lag = (now.saturating_duration_since(due) + shared.rules.margin).as_secs_f64();
+        let lag = now.saturating_duration_since(expired).as_secs_f64();
         shared.regions.update(self.region, |standing| note(standing, ended, seconds, lag, shared.now()));
         let region = self.region.to_string();
         gauge!("broadside_market_sweep_seconds", "region" => region.clone()).set(seconds);

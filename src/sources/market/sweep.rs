@@ -18,7 +18,7 @@ use crate::killmail::RegionId;
 use crate::market::{Ending, Page, Part, Quality, Tag};
 
 /// Pages of one sweep that may fail, or be missing, before the rest is not asked for any more.
-const FAILURES_MAX: usize = 3;
+const FAILURES_MAX: usize = 10;
 /// No region has so many pages.
 const PAGES_MAX: u32 = 10_000;
 
@@ -120,7 +120,6 @@ impl<'a> Sweep<'a> {
         let answered = Instant::now();
         self.shared().connected.set(1.0);
         let pages = first.pages.unwrap_or_else(|| self.known_pages()).clamp(1, PAGES_MAX);
-        let is_snapshot_known = self.is_snapshot_known(&first, pages);
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
         if pages > 1 && first_how != How::Fresh {
@@ -128,15 +127,12 @@ impl<'a> Sweep<'a> {
             self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
-        if !is_snapshot_known && first_how != How::Fresh && self.is_better_later(pages, &first_tag, left) {
+        if first_how != How::Fresh && self.is_better_later(pages, &first_tag, left) {
             self.acks.settled().await;
             return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
         }
-        if is_snapshot_known {
-            self.take_rest_as_known(pages, &first_tag).await;
-        } else {
-            self.others(pages).await;
-        }
+        // That the first is unchanged says nothing of the others.
+        self.others(pages).await;
         let read = self.begun.elapsed();
         Ok(match self.finish(answered, read).await {
             Ok(ended) => Came::Ended(ended),
@@ -155,35 +151,13 @@ impl<'a> Sweep<'a> {
         self.pages.max(self.known.last_key_value().map_or(1, |(number, _)| *number))
     }
 
-    /// Whether the first page is unchanged and of the very snapshot of which all others are: then there is nothing new anywhere.
-    fn is_snapshot_known(&self, first: &Read, pages: u32) -> bool {
-        let is_of_it = |number| {
-            let is_of_it = |tag: &Tag| tag.etag.is_some() && tag.last_modified == first.tag.last_modified;
-            self.known.get(&number).is_some_and(is_of_it)
-        };
-        first.how == How::Unchanged
-            && first.tag.last_modified.is_some()
-            && self.known.len() == pages as usize
-            && (1..=pages).all(is_of_it)
-    }
-
-    async fn take_rest_as_known(&mut self, pages: u32, first: &Tag) {
-        for number in 2..=pages {
-            let Some(known) = self.known.get(&number) else { continue };
-            let tag = Tag { etag: known.etag.clone(), ..first.clone() };
-            self.send(Part::Unchanged { number, tag: tag.clone() }).await;
-            self.read.insert(number, Read { how: How::Unchanged, says: None, tag, pages: Some(pages) });
-        }
-    }
-
     /// All pages after the first, a few at a time; and those that were added meanwhile.
     async fn others(&mut self, pages: u32) {
         let mut next = 2;
-        let (mut last, mut missing) = (pages, 0);
+        let (mut last, mut hopeless) = (pages, 0);
         let mut asked = FuturesUnordered::new();
         loop {
-            let has_hope = |failures: usize, missing: usize| failures < FAILURES_MAX && missing < FAILURES_MAX;
-            while next <= last && asked.len() < self.shared().calls_each && has_hope(self.failures.len(), missing) {
+            while next <= last && asked.len() < self.shared().calls_each && hopeless < FAILURES_MAX {
                 asked.push(ask(self.poller, next, self.known.get(&next).cloned()));
                 next += 1;
             }
@@ -191,23 +165,19 @@ impl<'a> Sweep<'a> {
             match answer {
                 Ok(answer) => {
                     let read = self.take(number, answer).await;
-                    missing += usize::from(read.how == How::Missing);
+                    hopeless += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
                     self.read.insert(number, read);
                 }
-                Err(trouble @ Trouble::Busy(..)) => {
-                    self.failures.push(trouble);
+                Err(trouble) => {
+                    counter!("broadside_market_pages_total", "status" => "failed").increment(1);
                     // No other would fare better.
-                    last = last.min(next - 1);
+                    let is_busy = matches!(trouble, Trouble::Busy(..));
+                    hopeless += if is_busy { FAILURES_MAX } else { 1 };
+                    self.failures.push(trouble);
                 }
-                Err(trouble) => self.failures.push(trouble),
             }
         }
-        if self.failures.is_empty() {
-            return;
-        }
-        // What was not asked for is missing, whatever else comes of it.
-        counter!("broadside_market_pages_total", "status" => "failed").increment(self.failures.len() as u64);
     }
 
     async fn page(&mut self, number: u32) -> Result<Read, Trouble> {
@@ -318,7 +288,8 @@ impl<'a> Sweep<'a> {
         if reads().any(|read| read.how == How::Missing) {
             return Quality::Incomplete;
         }
-        let mut snapshots = reads().map(|read| read.tag.last_modified);
+        // Those that do not say are taken to be of the same.
+        let mut snapshots = reads().filter_map(|read| read.tag.last_modified);
         let first = snapshots.next();
         let is_one = snapshots.all(|snapshot| Some(snapshot) == first);
         let mut counts = reads().filter_map(|read| read.pages);
