@@ -62,14 +62,16 @@ static INSERT: LazyLock<[String; 2]> = LazyLock::new(|| {
     [insert, patient]
 });
 
-/// Writes orders that are there and differ. ON CONFLICT alone would lock, which is to write, those that do not: they are left out before.
+/// Writes orders that are there and differ. ON CONFLICT alone would lock, which is to write, those that do not: they are left out before. (The inner OFFSET 0: the
+/// look is by the key; region and type would else be looked up in the other index, which without statistics seems as good and holds hundreds of rows for a type.)
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     let list = |prefix: &str| ORDER[1..].iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>().join(", ");
     let set: Vec<_> = ORDER[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
     format!(
         "INSERT INTO market_orders AS old (region_id, first_seen_at, last_seen_at, {columns})
-        SELECT $1, $2, $2, given.* FROM {given} WHERE NOT EXISTS (SELECT FROM market_orders same WHERE same.order_id = given.order_id
-            AND closed_at IS NULL AND (same.region_id, {same}) = ($1, {told}) OFFSET 0)
+        SELECT $1, $2, $2, given.* FROM {given} WHERE NOT EXISTS (SELECT FROM
+            (SELECT * FROM market_orders stored WHERE stored.order_id = given.order_id OFFSET 0) AS same
+            WHERE same.closed_at IS NULL AND (same.region_id, {same}) = ($1, {told}))
         ON CONFLICT (order_id) DO UPDATE SET region_id = excluded.region_id, last_seen_at = excluded.last_seen_at, closed_at = NULL, {set}
         WHERE old.closed_at IS NOT NULL OR (old.region_id, {old}) <> (excluded.region_id, {excluded})",
         columns = ORDER.join(", "),
