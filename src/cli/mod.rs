@@ -42,7 +42,7 @@ use crate::definition::{Problem, Problems, environment};
 use crate::settings::{self, Settings};
 use crate::telemetry;
 
-/// Stream-processing pipeline worker for EVE Online's killmails.
+/// Stream-processing pipeline worker for EVE Online's killmails and market orders.
 #[derive(Debug, Parser)]
 #[command(name = "broadside", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Cli {

@@ -52,7 +52,7 @@
 //! |---|---|
 //! | `message` `failure` `batch` `ack` | the values that user code sees |
 //! | `source` `stage` `sink` `components` | the traits that user code implements, and their bundle |
-//! | `supervision` | the engine's fence and restart budget, for a source that is several readers in one |
+//! | `supervision` | tasks, fence and restart budget for a source that is several readers in one |
 //! | `topology` `pipeline` | the shape, checked; the shape running |
 //! | `telemetry` | the table of metrics |
 //! | `testing` | push source, caller acknowledger, contracts |

@@ -1,4 +1,4 @@
-//! A store in memory that knows events, dead-letter counts and markets: enough for what is served over HTTP, and for pollers.
+//! A store in memory that knows events, checkpoints, dead-letter counts and markets: enough for what is served over HTTP, and for pollers.
 
 #[path = "memory_orders.rs"]
 mod orders;
@@ -6,6 +6,7 @@ mod orders;
 #[allow(unused_imports, reason = "of use to some of those that share this file")]
 pub(crate) use orders::Row;
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,6 +25,7 @@ pub(crate) struct MemoryStore {
     health: Health,
     letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
     ensured: Mutex<Vec<(Month, Month)>>,
+    checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
 }
 
@@ -145,12 +147,18 @@ impl Store for MemoryStore {
         self.answer(())
     }
 
-    async fn checkpoint(&self, _name: &str) -> Result<Option<String>, Error> {
-        self.answer(None)
+    async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {
+        self.answer(self.checkpoints.lock().expect("no panic while held").get(name).cloned())
     }
 
-    async fn set_checkpoint(&self, _name: &str, _value: Option<&str>) -> Result<(), Error> {
-        self.answer(())
+    async fn set_checkpoint(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        self.answer(())?;
+        let mut checkpoints = self.checkpoints.lock().expect("no panic while held");
+        match value {
+            Some(value) => checkpoints.insert(name.to_owned(), value.to_owned()),
+            None => checkpoints.remove(name),
+        };
+        Ok(())
     }
 
     async fn ensure_partitions(&self, first: Month, last: Month) -> Result<Vec<String>, Error> {

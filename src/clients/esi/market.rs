@@ -74,15 +74,16 @@ impl Esi {
         Some(Tokens { limit, window, remaining })
     }
 
-    /// Every region there is.
+    /// Every region there is, and how long the list holds.
     ///
     /// # Errors
     /// No answer that could be used came in time.
-    pub async fn regions(&self, ask: Ask) -> Result<Vec<RegionId>, Error> {
+    pub async fn regions(&self, ask: Ask) -> Result<(Vec<RegionId>, Duration), Error> {
         let fresh = self.get("/universe/regions", ask).await?;
         let ids: Vec<i64> = serde_json::from_slice(&fresh.body)
             .map_err(|error| Error::Unusable(format!("the list of regions: {error}")))?;
-        Ok(ids.into_iter().filter_map(RegionId::new).collect())
+        let holds = fresh.fresh_until.saturating_duration_since(Instant::now());
+        Ok((ids.into_iter().filter_map(RegionId::new).collect(), holds))
     }
 
     /// The names of regions, without those that ESI does not know.

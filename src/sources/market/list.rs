@@ -4,13 +4,18 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
-use super::outside::Outside;
+use super::poller::Shared;
 use crate::killmail::RegionId;
 use crate::regions::Which;
-use crate::store::Swept;
+use crate::store::{Error, Swept};
+
+/// Among the checkpoints.
+const KEPT: &str = "market/regions";
 
 /// What the pipeline file asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +44,16 @@ impl Wanted {
     ///
     /// # Errors
     /// ESI does not answer, or knows no region of that name.
-    pub(super) async fn resolve(&self, outside: &dyn Outside) -> Result<List, String> {
+    pub(super) async fn resolve(&self, shared: &Shared) -> Result<List, String> {
         let ids_only: Option<Vec<RegionId>> = match self {
             Self::All => None,
             Self::Some(wanted) => wanted.iter().map(|which| which.id()).collect(),
         };
         let regions = match ids_only {
             Some(ids) => ids,
-            None => outside.regions().await?,
+            None => all(shared).await?,
         };
-        let names = outside.names(&regions).await?;
+        let names = shared.outside.names(&regions).await?;
         match self {
             Self::All => Ok(regions.into_iter().map(|id| (id, names.get(&id).cloned())).collect()),
             Self::Some(wanted) => wanted.iter().map(|which| find(which, &names)).collect(),
@@ -60,15 +65,40 @@ impl Wanted {
 ///
 /// # Errors
 /// ESI does not answer, or knows no such region.
-pub(super) async fn one(which: &Which, outside: &dyn Outside) -> Result<(RegionId, Option<String>), String> {
-    let regions = outside.regions().await?;
+pub(super) async fn one(which: &Which, shared: &Shared) -> Result<(RegionId, Option<String>), String> {
+    let regions = all(shared).await?;
     if let Which::Id(id) = which
         && !regions.contains(id)
     {
         return Err(format!("ESI knows no region {id}"));
     }
     let regions = which.id().map_or(regions, |id| vec![id]);
-    find(which, &outside.names(&regions).await?)
+    find(which, &shared.outside.names(&regions).await?)
+}
+
+/// The list of all regions as it was last learnt, under [`KEPT`].
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    url: String,
+    /// ESI is not to be asked for it before.
+    until: Timestamp,
+    regions: Vec<i64>,
+}
+
+/// Every region: as ESI said before, for as long as that holds, also to the process before this one.
+async fn all(shared: &Shared) -> Result<Vec<RegionId>, String> {
+    let trouble = |error: Error| format!("failed to {error}");
+    let kept = shared.store.checkpoint(KEPT).await.map_err(trouble)?;
+    let kept = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept).ok());
+    if let Some(kept) = kept.filter(|kept| kept.url == shared.url && kept.until > shared.now()) {
+        return Ok(kept.regions.into_iter().filter_map(RegionId::new).collect());
+    }
+    let (regions, holds) = shared.outside.regions().await?;
+    let until = shared.now().checked_add(SignedDuration::try_from(holds).unwrap_or_default()).unwrap_or(Timestamp::MAX);
+    let kept = Kept { url: shared.url.clone(), until, regions: regions.iter().map(|id| id.get()).collect() };
+    let kept = serde_json::to_string(&kept).map_err(|error| error.to_string())?;
+    shared.store.set_checkpoint(KEPT, Some(&kept)).await.map_err(trouble)?;
+    Ok(regions)
 }
 
 fn find(which: &Which, names: &HashMap<RegionId, String>) -> Result<(RegionId, Option<String>), String> {
@@ -97,7 +127,7 @@ impl<'de> Deserialize<'de> for Wanted {
                 f.write_str("\"all\", or a list of ids and names of regions")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Wanted, E> {
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Wanted, E> {
                 match text {
                     "all" => Ok(Wanted::All),
                     _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
@@ -130,16 +160,16 @@ impl<'de> Deserialize<'de> for Entry {
                 f.write_str("the id or the name of a region")
             }
 
-            fn visit_i64<E: Error>(self, id: i64) -> Result<Entry, E> {
+            fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<Entry, E> {
                 let unfit = || E::invalid_value(serde::de::Unexpected::Signed(id), &self);
                 RegionId::new(id).map(|id| Entry(Which::Id(id))).ok_or_else(unfit)
             }
 
-            fn visit_u64<E: Error>(self, id: u64) -> Result<Entry, E> {
+            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<Entry, E> {
                 self.visit_i64(i64::try_from(id).unwrap_or(0))
             }
 
-            fn visit_str<E: Error>(self, name: &str) -> Result<Entry, E> {
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Entry, E> {
                 Which::parse(name).map(Entry).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(name), &self))
             }
         }

@@ -36,7 +36,8 @@ impl fmt::Display for Trouble {
 #[async_trait]
 pub(super) trait Outside: Send + Sync + fmt::Debug {
     async fn page(&self, region: RegionId, number: u32, etag: Option<&str>) -> Result<Paged, Trouble>;
-    async fn regions(&self) -> Result<Vec<RegionId>, String>;
+    /// All of them, and how long the list holds.
+    async fn regions(&self) -> Result<(Vec<RegionId>, Duration), String>;
     /// As far as they are known.
     async fn names(&self, regions: &[RegionId]) -> Result<HashMap<RegionId, String>, String>;
     fn tokens(&self) -> Option<Tokens>;
@@ -52,7 +53,7 @@ impl Outside for Esi {
         })
     }
 
-    async fn regions(&self) -> Result<Vec<RegionId>, String> {
+    async fn regions(&self) -> Result<(Vec<RegionId>, Duration), String> {
         Esi::regions(self, Ask::live(LIST_WITHIN)).await.map_err(|error| error.to_string())
     }
 

@@ -27,6 +27,8 @@ use crate::store::{Error, Store, Swept, retry};
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) pipeline: String,
+    /// ESI's address.
+    pub(super) url: String,
     pub(super) wanted: Wanted,
     pub(super) stagger: Duration,
     pub(super) budget: broadside_engine::topology::RestartBudget,
@@ -64,6 +66,7 @@ impl Shared {
         let labels = [("pipeline", pipeline.to_owned()), ("source", "market".to_owned())];
         Self {
             pipeline: pipeline.to_owned(),
+            url: config.url.clone(),
             wanted: config.regions.clone(),
             stagger: config.stagger.0,
             budget: config.budget(),
@@ -184,6 +187,8 @@ impl Poller {
     pub(super) async fn run(self, delay: Duration) -> Result<Infallible, Failure> {
         sleep(delay).await;
         let mut due = Instant::now() + self.load().await?;
+        // When what is known of the pages was overtaken.
+        let mut expired = due;
         let (mut pages, mut may_postpone) = (0, true);
         loop {
             self.show(State::Waiting, None, Some(due));
@@ -196,7 +201,9 @@ impl Poller {
             due = match came {
                 Came::Ended(ended) => {
                     pages = ended.pages;
-                    self.ended(&ended, due)
+                    let due = self.ended(&ended, expired);
+                    expired = ended.answered + ended.last_holds;
+                    due
                 }
                 Came::Postponed(wait) => Instant::now() + wait,
                 Came::Failed(trouble) => self.failed(&trouble),
@@ -238,7 +245,7 @@ impl Poller {
     }
 
     /// Notes a sweep that came to its end; answers when the next is due.
-    fn ended(&self, ended: &Ended, due: Instant) -> Instant {
+    fn ended(&self, ended: &Ended, expired: Instant) -> Instant {
         let (shared, now) = (&*self.shared, Instant::now());
         let asked = ended.fetched + ended.unchanged;
         let seconds = (now - ended.begun).as_secs_f64();
@@ -247,7 +254,7 @@ impl Poller {
         let per_page = (asked > 0).then(|| ended.read.as_secs_f64() / f64::from(asked));
         let stretch = shared.plan(self.region, load, per_page);
         let next = ended.answered + shared.rules.next(ended.first_holds, ended.last_holds, stretch);
-        let lag = (now.saturating_duration_since(due) + shared.rules.margin).as_secs_f64();
+        let lag = now.saturating_duration_since(expired).as_secs_f64();
         shared.regions.update(self.region, |standing| note(standing, ended, seconds, lag, shared.now()));
         let region = self.region.to_string();
         gauge!("broadside_market_sweep_seconds", "region" => region.clone()).set(seconds);

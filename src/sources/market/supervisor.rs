@@ -1,17 +1,14 @@
-//! The source: runs the pollers, each behind a fence of its own, and hands on what they read.
+//! The source: runs the pollers, each in a task behind a fence of its own, and hands on what they read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use broadside_engine::supervision::{Restarts, guarded};
+use broadside_engine::supervision::{Crew, Restarts, guarded};
 use broadside_engine::{Demand, Failure, Flow, Message, Source};
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
@@ -32,25 +29,31 @@ const LIST_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// A poller that ended; `None`: it was told to.
 type End = (RegionId, Option<Failure>);
 
+/// What a task came to.
+#[derive(Debug)]
+enum Done {
+    Polled(End),
+    Listed(Result<List, String>),
+    /// A wish with its region looked up, if it is one to add.
+    LookedUp(Wish, Option<Result<(RegionId, Option<String>), String>>),
+}
+
 /// All pollers of a pipeline.
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
     out: mpsc::Sender<Message<Page>>,
     pages: mpsc::Receiver<Message<Page>>,
-    running: FuturesUnordered<BoxFuture<'static, End>>,
+    crew: Crew<Done>,
     polled: BTreeMap<RegionId, Polled>,
     is_begun: bool,
-    listing: Option<BoxFuture<'static, Result<List, String>>>,
+    is_listing: bool,
     list_due: Pin<Box<Sleep>>,
     list_wait: Duration,
-    wishing: Option<BoxFuture<'static, Answered>>,
-    wishes: Vec<Wish>,
+    is_looking_up: bool,
+    wishes: VecDeque<Wish>,
     /// When the poller that was started last begins.
     last_start: Instant,
 }
-
-/// A wish with its region looked up, if it is one to add.
-type Answered = (Wish, Option<Result<(RegionId, Option<String>), String>>);
 
 struct Polled {
     stop: CancellationToken,
@@ -65,14 +68,14 @@ impl Supervisor {
             shared,
             out,
             pages,
-            running: FuturesUnordered::new(),
+            crew: Crew::new(),
             polled: BTreeMap::new(),
             is_begun: false,
-            listing: None,
+            is_listing: false,
             list_due: Box::pin(sleep(Duration::ZERO)),
             list_wait: LIST_WAIT.0,
-            wishing: None,
-            wishes: Vec::new(),
+            is_looking_up: false,
+            wishes: VecDeque::new(),
             last_start: Instant::now(),
         }
     }
@@ -110,12 +113,12 @@ impl Supervisor {
         self.polled.insert(region, polled);
     }
 
-    fn run(&self, region: RegionId, stop: CancellationToken, delay: Duration) {
+    fn run(&mut self, region: RegionId, stop: CancellationToken, delay: Duration) {
         let poller = Poller { region, shared: self.shared.clone(), out: self.out.clone() };
-        self.running.push(Box::pin(async move {
+        self.crew.spawn(async move {
             let end = stop.run_until_cancelled(guarded(poller.run(delay))).await;
-            (region, end.map(ended))
-        }));
+            Done::Polled((region, end.map(ended)))
+        });
     }
 
     fn remove(&mut self, region: RegionId) -> Result<RegionId, String> {
@@ -159,11 +162,12 @@ impl Supervisor {
 
     fn list(&mut self) {
         let shared = self.shared.clone();
-        self.listing = Some(Box::pin(async move { shared.wanted.resolve(&*shared.outside).await }));
+        self.is_listing = true;
+        self.crew.spawn(async move { Done::Listed(shared.wanted.resolve(&shared).await) });
     }
 
     fn listed(&mut self, list: Result<List, String>) {
-        self.listing = None;
+        self.is_listing = false;
         let wait = match list {
             Ok(list) => {
                 self.shared.regions.set_trouble(&self.shared.pipeline, None);
@@ -184,20 +188,21 @@ impl Supervisor {
     }
 
     /// Looks up the region of the next wish.
-    fn wish(&mut self) {
-        let Some(wish) = self.wishes.pop() else { return };
+    fn look_up(&mut self) {
+        let Some(wish) = self.wishes.pop_front() else { return };
         let shared = self.shared.clone();
-        self.wishing = Some(Box::pin(async move {
+        self.is_looking_up = true;
+        self.crew.spawn(async move {
             let found = match &wish.change {
-                Change::Add(which) => Some(one(which, &*shared.outside).await),
+                Change::Add(which) => Some(one(which, &shared).await),
                 Change::Remove(_) => None,
             };
-            (wish, found)
-        }));
+            Done::LookedUp(wish, found)
+        });
     }
 
-    fn wished(&mut self, (wish, found): Answered) {
-        self.wishing = None;
+    fn looked_up(&mut self, wish: Wish, found: Option<Result<(RegionId, Option<String>), String>>) {
+        self.is_looking_up = false;
         let answer = match (&wish.change, found) {
             (Change::Add(_), Some(Ok((region, name)))) => {
                 tracing::info!(%region, name, "region added");
@@ -212,23 +217,31 @@ impl Supervisor {
         let _ = wish.tell.send(answer);
     }
 
+    fn done(&mut self, done: Result<Done, Failure>) {
+        match done {
+            Ok(Done::Polled(end)) => self.restart(end),
+            Ok(Done::Listed(list)) => self.listed(list),
+            Ok(Done::LookedUp(wish, found)) => self.looked_up(wish, found),
+            // Pollers are fenced; what else there is, is tried again.
+            Err(failure) => {
+                tracing::error!(%failure, "a task of the market source crashed");
+                (self.is_listing, self.is_looking_up) = (false, false);
+                self.list_due.as_mut().reset(Instant::now() + LIST_WAIT.0);
+            }
+        }
+    }
+
     /// Waits for the next thing to do, and does it; what was read is pushed.
     async fn step(&mut self, demand: &mut Demand<Page>) {
         let regions = self.shared.regions.clone();
-        if self.wishing.is_none() {
-            self.wish();
+        if !self.is_looking_up {
+            self.look_up();
         }
-        let has_list = self.listing.is_some();
         tokio::select! {
             Some(page) = self.pages.recv() => demand.push(page),
-            Some(end) = self.running.next() => self.restart(end),
-            list = pending_or(&mut self.listing) => self.listed(list),
-            () = self.list_due.as_mut(), if !has_list => self.list(),
-            answered = pending_or(&mut self.wishing) => self.wished(answered),
-            wishes = regions.wishes(), if self.wishes.is_empty() => {
-                self.wishes = wishes;
-                self.wishes.reverse();
-            }
+            Some(done) = self.crew.next() => self.done(done),
+            () = self.list_due.as_mut(), if !self.is_listing => self.list(),
+            wishes = regions.wishes() => self.wishes.extend(wishes),
         }
     }
 }
@@ -237,14 +250,6 @@ fn ended(end: Result<Result<Infallible, Failure>, Failure>) -> Failure {
     match end {
         Err(failure) | Ok(Err(failure)) => failure,
         Ok(Ok(never)) => match never {},
-    }
-}
-
-/// The future's result, if there is one to wait for.
-async fn pending_or<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
     }
 }
 
@@ -282,7 +287,7 @@ impl Source<Page> for Supervisor {
     async fn close(&mut self) {
         self.shared.regions.serve(false);
         self.shared.connected.set(0.0);
-        self.running.clear();
+        self.crew.end().await;
         self.shared.note_rests().await;
     }
 }

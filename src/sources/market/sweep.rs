@@ -17,8 +17,8 @@ use crate::clients::esi::Paged;
 use crate::killmail::RegionId;
 use crate::market::{Ending, Page, Part, Quality, Tag};
 
-/// Pages of one sweep that may fail before the rest is not asked for any more.
-const FAILURES_MAX: usize = 3;
+/// Pages of one sweep that may fail, or be missing, before the rest is not asked for any more.
+const FAILURES_MAX: usize = 10;
 /// No region has so many pages.
 const PAGES_MAX: u32 = 10_000;
 
@@ -122,7 +122,6 @@ impl<'a> Sweep<'a> {
         let answered = Instant::now();
         self.shared().connected.set(1.0);
         let pages = first.pages.unwrap_or_else(|| self.known_pages()).clamp(1, PAGES_MAX);
-        let is_snapshot_known = self.is_snapshot_known(&first, pages);
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
         if pages > 1 && first_how != How::Fresh {
@@ -130,16 +129,13 @@ impl<'a> Sweep<'a> {
             self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
-        let may_postpone = self.may_postpone && !is_snapshot_known && first_how != How::Fresh;
+        let may_postpone = self.may_postpone && first_how != How::Fresh;
         if may_postpone && self.is_better_later(pages, &first_tag, left) {
             self.acks.settled().await;
             return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
         }
-        if is_snapshot_known {
-            self.take_rest_as_known(pages, &first_tag).await;
-        } else {
-            self.others(pages).await;
-        }
+        // That the first is unchanged says nothing of the others.
+        self.others(pages).await;
         let read = self.begun.elapsed();
         Ok(match self.finish(answered, read).await {
             Ok(ended) => Came::Ended(ended),
@@ -158,34 +154,13 @@ impl<'a> Sweep<'a> {
         self.pages.max(self.known.last_key_value().map_or(1, |(number, _)| *number))
     }
 
-    /// Whether the first page is unchanged and of the very snapshot of which all others are: then there is nothing new anywhere.
-    fn is_snapshot_known(&self, first: &Read, pages: u32) -> bool {
-        let is_of_it = |number| {
-            let is_of_it = |tag: &Tag| tag.etag.is_some() && tag.last_modified == first.tag.last_modified;
-            self.known.get(&number).is_some_and(is_of_it)
-        };
-        first.how == How::Unchanged
-            && first.tag.last_modified.is_some()
-            && self.known.len() == pages as usize
-            && (1..=pages).all(is_of_it)
-    }
-
-    async fn take_rest_as_known(&mut self, pages: u32, first: &Tag) {
-        for number in 2..=pages {
-            let Some(known) = self.known.get(&number) else { continue };
-            let tag = Tag { etag: known.etag.clone(), ..first.clone() };
-            self.send(Part::Unchanged { number, tag: tag.clone() }).await;
-            self.read.insert(number, Read { how: How::Unchanged, says: None, tag, pages: Some(pages) });
-        }
-    }
-
     /// All pages after the first, a few at a time; and those that were added meanwhile.
     async fn others(&mut self, pages: u32) {
         let mut next = 2;
-        let mut last = pages;
+        let (mut last, mut hopeless) = (pages, 0);
         let mut asked = FuturesUnordered::new();
         loop {
-            while next <= last && asked.len() < self.shared().calls_each && self.failures.len() < FAILURES_MAX {
+            while next <= last && asked.len() < self.shared().calls_each && hopeless < FAILURES_MAX {
                 asked.push(ask(self.poller, next, self.known.get(&next).cloned()));
                 next += 1;
             }
@@ -193,22 +168,19 @@ impl<'a> Sweep<'a> {
             match answer {
                 Ok(answer) => {
                     let read = self.take(number, answer).await;
+                    hopeless += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
                     self.read.insert(number, read);
                 }
-                Err(trouble @ Trouble::Busy(..)) => {
-                    self.failures.push(trouble);
+                Err(trouble) => {
+                    counter!("broadside_market_pages_total", "status" => "failed").increment(1);
                     // No other would fare better.
-                    last = last.min(next - 1);
+                    let is_busy = matches!(trouble, Trouble::Busy(..));
+                    hopeless += if is_busy { FAILURES_MAX } else { 1 };
+                    self.failures.push(trouble);
                 }
-                Err(trouble) => self.failures.push(trouble),
             }
         }
-        if self.failures.is_empty() {
-            return;
-        }
-        // What was not asked for is missing, whatever else comes of it.
-        counter!("broadside_market_pages_total", "status" => "failed").increment(self.failures.len() as u64);
     }
 
     async fn page(&mut self, number: u32) -> Result<Read, Trouble> {
@@ -300,14 +272,17 @@ impl<'a> Sweep<'a> {
 
     fn ending(&self) -> Ending {
         let not_before = self.read.values().map(|read| read.tag.expires_at).max();
-        let now = self.shared().now();
+        let (now, quality) = (self.shared().now(), self.quality());
+        let last = self.read.last_key_value().map_or(1, |(number, _)| *number);
+        // Of pages that are missing, what was known is kept.
+        let pages = if quality == Quality::Incomplete { last.max(self.known_pages()) } else { last };
         Ending {
             name: self.shared().regions.get(self.region()).and_then(|standing| standing.name),
-            pages: self.read.last_key_value().map_or(1, |(number, _)| *number),
+            pages,
             started_at: self.shared().at(self.begun),
             swept_at: now,
             not_before: not_before.unwrap_or(now),
-            quality: self.quality(),
+            quality,
         }
     }
 
@@ -316,7 +291,8 @@ impl<'a> Sweep<'a> {
         if reads().any(|read| read.how == How::Missing) {
             return Quality::Incomplete;
         }
-        let mut snapshots = reads().map(|read| read.tag.last_modified);
+        // Those that do not say are taken to be of the same.
+        let mut snapshots = reads().filter_map(|read| read.tag.last_modified);
         let first = snapshots.next();
         let is_one = snapshots.all(|snapshot| Some(snapshot) == first);
         let mut counts = reads().filter_map(|read| read.pages);

@@ -97,6 +97,11 @@ pub(super) fn lacks_partition(error: &sqlx::Error) -> bool {
     error.code() == "23514" && DatabaseError::constraint(error).is_none() && error.message().starts_with("no partition")
 }
 
+/// Whether a row's key is there already.
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+    postgres(error).is_some_and(|error| error.code() == "23505")
+}
+
 /// Opening for the first time: a wrong password, name or database is for an operator to mend, and waiting would hide it.
 pub(super) fn at_start(error: sqlx::Error) -> Error {
     let code = postgres(&error).map(|error| error.code().to_owned()).unwrap_or_default();

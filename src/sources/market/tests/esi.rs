@@ -17,6 +17,8 @@ use super::{Outside, Trouble};
 
 /// ESI's windows begin at a multiple of their length after this (seconds since 1970).
 const EPOCH: i64 = 1_767_225_600;
+/// How long the list of regions holds.
+pub(super) const LIST_HOLDS: Duration = Duration::from_secs(6 * 3600);
 
 /// What a page says of when it expires.
 #[derive(Debug, Clone, Copy)]
@@ -282,13 +284,13 @@ impl Outside for Esi {
         answer
     }
 
-    async fn regions(&self) -> Result<Vec<RegionId>, String> {
+    async fn regions(&self) -> Result<(Vec<RegionId>, Duration), String> {
         let mut inner = self.lock();
         inner.lists += 1;
         if inner.is_away {
             Err("reach ESI: it is away".to_owned())
         } else {
-            Ok(inner.regions.keys().map(|region| id(*region)).collect())
+            Ok((inner.regions.keys().map(|region| id(*region)).collect(), LIST_HOLDS))
         }
     }
 
