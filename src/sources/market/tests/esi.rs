@@ -98,6 +98,8 @@ pub(super) struct Call {
     pub(super) is_tagged: bool,
     /// 0: the answer was not waited for, or there was none.
     pub(super) status: u16,
+    /// How long the answer holds, if it said so.
+    pub(super) holds: Option<Duration>,
 }
 
 /// The fake.
@@ -201,11 +203,6 @@ impl Esi {
         self.lock().early.clone()
     }
 
-    /// When a page may be asked for again, since the fake was made.
-    pub(super) fn expires(&self, region: i64, page: u32) -> Option<Duration> {
-        self.lock().expires.get(&(region, page)).map(|at| *at - self.start)
-    }
-
     fn called(&self, region: i64, page: u32, is_tagged: bool) -> (usize, Option<Fault>, Duration) {
         let (now, mut inner) = (Instant::now(), self.lock());
         let at = now - self.start;
@@ -213,7 +210,7 @@ impl Esi {
             let text = format!("page {page} of {region} at {at:?}: {:?} too early", *until - now);
             inner.early.push(text);
         }
-        inner.calls.push(Call { at, region, page, is_tagged, status: 0 });
+        inner.calls.push(Call { at, region, page, is_tagged, status: 0, holds: None });
         let place = inner.calls.len() - 1;
         let known = inner.regions.get_mut(&region);
         let fault = known.and_then(|region| region.faults.get_mut(&page)?.pop_front());
@@ -280,6 +277,7 @@ impl Outside for Esi {
         };
         if let Some(call) = self.lock().calls.get_mut(place) {
             call.status = status;
+            call.holds = answer.as_ref().ok().and_then(|paged| paged.expires_in);
         }
         answer
     }

@@ -56,7 +56,7 @@ async fn when_many_pages_fail_the_rest_is_not_asked_for() {
     world.start();
     world.until(1.0).await;
     let asked = world.calls(1).len();
-    assert!(asked <= 1 + 14 + 3, "{asked} calls");
+    assert!(asked <= 1 + 10 + 14, "{asked} calls");
     assert!(world.standing(1).reason.is_some_and(|reason| reason.contains("more pages")));
     world.until(600.0).await;
     assert!(world.is_in_step(1));
@@ -148,7 +148,11 @@ async fn a_page_that_the_sink_fails_or_loses_is_tried_again() {
         world.start();
         world.until(1.0).await;
         let standing = world.standing(1);
-        assert_eq!((standing.state, standing.failures, standing.last_sweep.is_none()), (State::Failing, 1, true), "{fate:?}");
+        assert_eq!(
+            (standing.state, standing.failures, standing.last_sweep.is_none()),
+            (State::Failing, 1, true),
+            "{fate:?}"
+        );
         assert!(standing.reason.as_deref().is_some_and(|said| said.contains(reason)), "{standing:?}");
         assert_eq!(world.store.open(id(1)).len(), 6);
         world.until(400.0).await;
@@ -165,7 +169,11 @@ async fn an_end_that_the_sink_fails_or_loses_is_made_up_for() {
         world.start();
         world.until(1.0).await;
         let standing = world.standing(1);
-        assert_eq!((standing.state, standing.failures, standing.last_sweep.is_none()), (State::Failing, 1, true), "{fate:?}");
+        assert_eq!(
+            (standing.state, standing.failures, standing.last_sweep.is_none()),
+            (State::Failing, 1, true),
+            "{fate:?}"
+        );
         assert_eq!(world.store.swept(id(1)).expect("a row").swept_at, None);
         world.calls(1);
         world.until(62.0).await;

@@ -8,7 +8,7 @@ use broadside::store::Swept;
 use jiff::Timestamp;
 
 use super::Wanted;
-use super::esi::{Region, id};
+use super::esi::{LIST_HOLDS, Region, id};
 use super::world::World;
 
 const FORGE: i64 = 10_000_002;
@@ -163,7 +163,7 @@ async fn a_first_start_waits_for_esi_and_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_region_asked_for_by_name_that_is_unknown_keeps_the_list_from_being_made_and_those_by_id_run() {
-    let mut world = World::new(&[(1, &[2])]);
+    let mut world = World::new(&[(1, &[2]), (2, &[1])]);
     let named = |name: &str| broadside::regions::Which::parse(name).expect("a name");
     world.config.regions = Wanted::Some(vec![named("1"), named("The Forrge")]);
     world.start();
@@ -185,4 +185,19 @@ async fn a_region_that_appears_later_is_found_within_a_day() {
     world.esi.put(2, "New", Region::new(2, &[1]));
     world.pass(24.0 * 3600.0).await;
     assert!(world.is_in_step(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_regions_is_not_asked_for_before_it_expires_not_even_by_the_next_process() {
+    let mut world = World::new(&[(1, &[2]), (2, &[1])]);
+    world.config.regions = Wanted::All;
+    world.start();
+    world.pass(1.0).await;
+    world.restart().await;
+    world.pass(1.0).await;
+    assert_eq!(world.add("2").await, Ok(2));
+    assert_eq!(world.esi.lists(), 1);
+    world.until(LIST_HOLDS.as_secs_f64() + 1.0).await;
+    assert_eq!(world.add("Region 2").await, Ok(2));
+    assert_eq!(world.esi.lists(), 2);
 }

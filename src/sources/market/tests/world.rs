@@ -43,6 +43,11 @@ impl Gate {
         self.fates.lock().expect("no panic while held").push((region, page, fate));
     }
 
+    /// All are stored from now on.
+    pub(super) fn forget(&self) {
+        self.fates.lock().expect("no panic while held").clear();
+    }
+
     /// While it is shut, nothing is settled.
     pub(super) fn set_open(&self, is_open: bool) {
         self.is_open.send_replace(is_open);
