@@ -241,12 +241,11 @@ impl<'a> Sweep<'a> {
     async fn finish(mut self, answered: Instant, read: Duration) -> Result<Ended, Trouble> {
         let settled = std::mem::replace(&mut self.acks, Acks::new()).settled().await;
         if let Some(failure) = settled.failure {
-            let says = settled.failed.iter().filter_map(|number| self.read.get(number)?.says).max();
-            let wait = says.map(|until| self.shared().until(until) + self.poller.shared.rules.margin);
-            return Err(Trouble::Busy(wait.unwrap_or_default(), failure));
+            return Err(Trouble::Busy(self.held(|number| settled.failed.contains(number)), failure));
         }
         if settled.safe < self.sent {
-            return Err(Trouble::Failed("have every page stored: some were dropped".to_owned()));
+            let text = "have every page stored: some were dropped".to_owned();
+            return Err(Trouble::Busy(self.held(|_| true), text));
         }
         if let Some(trouble) = self.failures.first() {
             let more = self.failures.len() - 1;
@@ -268,6 +267,12 @@ impl<'a> Sweep<'a> {
             }
             None => Ok(ended),
         }
+    }
+
+    /// How long it is until none of these pages holds any more, as far as ESI says.
+    fn held(&self, is_one: impl Fn(&u32) -> bool) -> Duration {
+        let says = self.read.iter().filter(|(number, _)| is_one(number)).filter_map(|(_, read)| read.says).max();
+        says.map_or(Duration::ZERO, |until| self.shared().until(until) + self.poller.shared.rules.margin)
     }
 
     fn ending(&self) -> Ending {

@@ -47,8 +47,9 @@ async fn a_poller_that_goes_on_panicking_rests_and_is_then_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_middle_of_a_sweep_asks_for_no_page_before_it_has_expired() {
-    for later in [0, 40, 600] {
+    for (later, is_settled) in [(0, true), (40, true), (600, true), (0, false), (40, false), (600, false)] {
         let mut world = World::new(&[(1, &[3, 3, 3, 3])]);
+        world.gate.set_open(is_settled);
         world.esi.change(1, |region| {
             region.expires = Expires::In(Duration::from_secs(300));
             region.expires_of.insert(2, Expires::In(Duration::from_secs(300 + later)));
@@ -60,7 +61,8 @@ async fn a_panic_in_the_middle_of_a_sweep_asks_for_no_page_before_it_has_expired
         world.start();
         world.until(10.0).await;
         assert_eq!(world.standing(1).restarts, 1);
-        world.until(1000.0).await;
+        world.gate.set_open(true);
+        world.until(1300.0).await;
         assert!(world.is_in_step(1), "{later}: {:?}", world.standing(1));
     }
 }

@@ -38,10 +38,16 @@ async fn nothing_is_stuck_when_a_poller_crashes_or_is_removed_while_its_pages_ar
         world.gate.set_open(false);
         world.start();
         world.until(10.0).await;
-        assert_eq!(world.remove(2).await, Ok(2));
-        assert_eq!(world.add("2").await, Ok(2));
-        world.until(100.0).await;
-        world.gate.set_open(true);
+        let changes = async {
+            assert_eq!(world.remove(2).await, Ok(2));
+            assert_eq!(world.add("2").await, Ok(2));
+        };
+        // A source that is not asked for anything makes no changes either.
+        let opening = async {
+            world.until(100.0).await;
+            world.gate.set_open(true);
+        };
+        tokio::join!(changes, opening);
         world.until(1000.0).await;
         assert!((1..=3).all(|region| world.is_in_step(region)), "with {workers} workers");
         let report = world.stop().await;
