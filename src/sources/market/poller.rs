@@ -199,7 +199,7 @@ impl Poller {
             sleep_until(due).await;
             self.shared.regions.update(self.region, |standing| standing.tally = Default::default());
             self.show(State::Sweeping, None, None);
-            let came = Sweep::begin(&self, pages, may_postpone).run().await?;
+            let came = Sweep::begin(&self, &mut pages, may_postpone).run().await?;
             // Once: pages that always expire soon would never be read.
             may_postpone = !matches!(came, Came::Postponed(_));
             due = match came {

@@ -80,8 +80,8 @@ pub(super) struct Sweep<'a> {
     number: u64,
     begun: Instant,
     known: BTreeMap<u32, Tag>,
-    /// Pages that the region had at the last look.
-    pages: u32,
+    /// Pages that the region had at the last look, of this sweep or one before; 0: unknown.
+    pages: &'a mut u32,
     acks: Acks,
     sent: usize,
     read: BTreeMap<u32, Read>,
@@ -89,7 +89,7 @@ pub(super) struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn begin(poller: &'a Poller, pages: u32, may_postpone: bool) -> Self {
+    pub(super) fn begin(poller: &'a Poller, pages: &'a mut u32, may_postpone: bool) -> Self {
         let number = poller.shared.next_sweep();
         let shelf = poller.shared.books.of(poller.region);
         let known = {
@@ -121,7 +121,10 @@ impl<'a> Sweep<'a> {
         };
         let answered = Instant::now();
         self.shared().connected.set(1.0);
-        let pages = first.pages.unwrap_or_else(|| self.known_pages()).clamp(1, PAGES_MAX);
+        // A first page that is not asked for again says nothing, but may have done so to a sweep that failed.
+        let known = Some(*self.pages).filter(|pages| *pages > 0);
+        let pages = first.pages.or(known).unwrap_or_else(|| self.known_pages()).clamp(1, PAGES_MAX);
+        *self.pages = pages;
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
         if pages > 1 && first_how != How::Fresh {
@@ -151,7 +154,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn known_pages(&self) -> u32 {
-        self.pages.max(self.known.last_key_value().map_or(1, |(number, _)| *number))
+        (*self.pages).max(self.known.last_key_value().map_or(1, |(number, _)| *number))
     }
 
     /// All pages after the first, a few at a time; and those that were added meanwhile.
@@ -170,6 +173,7 @@ impl<'a> Sweep<'a> {
                     let read = self.take(number, answer).await;
                     hopeless += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
+                    *self.pages = last;
                     self.read.insert(number, read);
                 }
                 Err(trouble) => {

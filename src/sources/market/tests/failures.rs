@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use broadside::regions::State;
 
-use super::esi::{Expires, Fault, id};
+use super::esi::{Expires, Fault, id, order};
 use super::world::{Fate, World};
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +59,24 @@ async fn when_many_pages_fail_the_rest_is_not_asked_for() {
     assert!(asked <= 1 + 10 + 14, "{asked} calls");
     assert!(world.standing(1).reason.is_some_and(|reason| reason.contains("more pages")));
     world.until(600.0).await;
+    assert!(world.is_in_step(1), "{:?} {:?}", world.standing(1), world.calls(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_last_pages_of_a_region_fail_it_is_not_taken_to_be_smaller() {
+    let mut world = World::new(&[(1, &[3, 3])]);
+    world.start();
+    world.until(1.0).await;
+    world.esi.change(1, |region| {
+        region.pages.extend([vec![order(5000)], vec![order(5001)]]);
+        region.fault(3, [Fault::Failed]);
+        region.fault(4, [Fault::Failed]);
+    });
+    world.until(303.0).await;
+    assert_eq!(world.standing(1).state, State::Failing);
+    world.until(365.0).await;
     assert!(world.is_in_step(1));
+    assert_eq!(world.standing(1).pages, 4);
 }
 
 #[tokio::test(start_paused = true)]
