@@ -56,6 +56,8 @@ struct Inner {
     began: i64,
     is_frozen: bool,
     limit: Limit,
+    /// Pages that were answered, by status.
+    answers: BTreeMap<u16, u64>,
 }
 
 /// What is answered to whoever asks for a page.
@@ -71,7 +73,13 @@ impl Markets {
         let began = Timestamp::now().as_second();
         let books = market.regions.iter().zip(0..);
         let books = books.map(|((region, size), index)| (*region, Book::new(*region, index, *size, seed, began)));
-        let inner = Inner { books: books.collect(), began, is_frozen: false, limit: Limit::default() };
+        let inner = Inner {
+            books: books.collect(),
+            began,
+            is_frozen: false,
+            limit: Limit::default(),
+            answers: BTreeMap::new(),
+        };
         let window = i64::try_from(market.window.as_secs()).unwrap_or(i64::MAX / 4).max(1);
         Self { window, change: market.change.clamp(0.0, 1.0), inner: Mutex::new(inner) }
     }
@@ -129,8 +137,14 @@ impl Markets {
     }
 
     /// Counts a call, and answers the tokens that are left.
-    pub(super) fn spend(&self, tokens: u32) -> u32 {
-        self.lock().limit.spend(tokens, Instant::now())
+    pub(super) fn spend(&self, tokens: u32, status: u16) -> u32 {
+        let mut inner = self.lock();
+        *inner.answers.entry(status).or_default() += 1;
+        inner.limit.spend(tokens, Instant::now())
+    }
+
+    pub(super) fn answers(&self) -> BTreeMap<u16, u64> {
+        self.lock().answers.clone()
     }
 }
 

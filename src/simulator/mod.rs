@@ -14,6 +14,7 @@ mod routes;
 mod shelf;
 mod supply;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -187,6 +188,12 @@ impl Simulator {
     #[must_use]
     pub fn regions(&self) -> Vec<i64> {
         self.markets.regions()
+    }
+
+    /// How many pages of orders were answered, by status.
+    #[must_use]
+    pub fn market_answers(&self) -> BTreeMap<u16, u64> {
+        self.markets.answers()
     }
 
     /// From now on orders stay as they are, window after window; or change again.

@@ -53,7 +53,7 @@ async fn limited(State(markets): State<Arc<Markets>>, request: Request, next: Ne
         300.. => 1,
         _ => 2,
     };
-    let left = markets.spend(cost);
+    let left = markets.spend(cost, response.status().as_u16());
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-ratelimit-group"), HeaderValue::from_static("market-order"));
     let limit = HeaderValue::from_str(&format!("{}/15m", limit::TOKENS));

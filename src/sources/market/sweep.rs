@@ -244,12 +244,12 @@ impl<'a> Sweep<'a> {
     /// Waits until every page is safe; then sends the end, and waits for that.
     async fn finish(mut self, answered: Instant, read: Duration) -> Result<Ended, Trouble> {
         let settled = std::mem::replace(&mut self.acks, Acks::new()).settled().await;
-        if let Some(failure) = settled.failure {
-            return Err(Trouble::Busy(self.held(|number| settled.failed.contains(number)), failure));
-        }
         if settled.safe < self.sent {
-            let text = "have every page stored: some were dropped".to_owned();
-            return Err(Trouble::Busy(self.held(|_| true), text));
+            // Of those that were dropped, nobody says which they were.
+            let is_dropped = settled.safe + settled.failed.len() < self.sent;
+            let wait = self.held(|number| is_dropped || settled.failed.contains(number));
+            let text = settled.failure.unwrap_or_else(|| "have every page stored: some were dropped".to_owned());
+            return Err(Trouble::Busy(wait, text));
         }
         if let Some(trouble) = self.failures.first() {
             let more = self.failures.len() - 1;

@@ -1,15 +1,18 @@
 //! Who begins when, and what a second start costs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broadside::market::Quality;
 use broadside::regions::State;
 use broadside::store::Swept;
+use broadside_engine::Factory;
+use broadside_engine::testing::contract;
 use jiff::Timestamp;
 
-use super::Wanted;
 use super::esi::{LIST_HOLDS, Region, id};
 use super::world::World;
+use super::{Market, Wanted};
 
 const FORGE: i64 = 10_000_002;
 const DOMAIN: i64 = 10_000_043;
@@ -200,4 +203,13 @@ async fn the_list_of_regions_is_not_asked_for_before_it_expires_not_even_by_the_
     world.until(LIST_HOLDS.as_secs_f64() + 1.0).await;
     assert_eq!(world.add("Region 2").await, Ok(2));
     assert_eq!(world.esi.lists(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_the_contract_of_sources_as_far_as_that_fits_one_without_end() {
+    let world = World::new(&[(1, &[2])]);
+    let factory = Market(Arc::new(world.shared()));
+    contract::source_is_interruptible(&factory).await;
+    assert!(factory.build(1).await.is_err(), "there is one producer");
+    assert!(factory.build(0).await.is_ok());
 }
