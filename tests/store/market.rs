@@ -43,7 +43,7 @@ fn page(number: u32, etag: &str, orders: &[i64]) -> StoredPage {
     StoredPage { number, tag, orders: orders.to_vec() }
 }
 
-fn swept(id: i64, pages: u32) -> Swept {
+pub(crate) fn swept(id: i64, pages: u32) -> Swept {
     Swept {
         region: region(id),
         name: Some("The Forge".to_owned()),
@@ -131,8 +131,8 @@ pub(crate) async fn whatever_of_an_order_changes_is_written(store: &Shared, _: &
         Order { range: Range::Region, ..order(1) },
     ];
     for changed in changed {
-        assert_eq!(store_at(store, &[changed.clone()], at(1)).await, (0, 1), "{changed:?}");
-        assert_eq!(store_at(store, &[changed.clone()], at(2)).await, (0, 0), "{changed:?}");
+        assert_eq!(store_at(store, std::slice::from_ref(&changed), at(1)).await, (0, 1), "{changed:?}");
+        assert_eq!(store_at(store, std::slice::from_ref(&changed), at(2)).await, (0, 0), "{changed:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, Row as _};
 
 use super::statements::{self, Insert, Prepared, Row};
-use super::{Sqlite, id_list, prices, stamp};
+use super::{Sqlite, id_list, integers, prices, stamp};
 use crate::killmail::RegionId;
 use crate::market::{Order, Price, Tag};
 use crate::store::order_rows::{ORDER, addressed, latest, quality, types};
@@ -137,15 +137,15 @@ fn time(text: &str) -> Result<Timestamp, Error> {
     text.parse().map_err(|error| Error::Permanent(format!("read the time `{text}`: {error}")))
 }
 
-fn ids(list: &str) -> Result<Vec<i64>, Error> {
-    serde_json::from_str(list).map_err(|error| Error::Permanent(format!("read a page's orders: {error}")))
-}
-
 type PageRow = (u32, Option<String>, Option<String>, String, String);
 
 fn page((number, etag, last_modified, expires_at, orders): PageRow) -> Result<StoredPage, Error> {
     let last_modified = last_modified.as_deref().map(time).transpose()?;
-    Ok(StoredPage { number, tag: Tag { etag, last_modified, expires_at: time(&expires_at)? }, orders: ids(&orders)? })
+    Ok(StoredPage {
+        number,
+        tag: Tag { etag, last_modified, expires_at: time(&expires_at)? },
+        orders: integers(&orders)?,
+    })
 }
 
 fn swept(row: &sqlx::sqlite::SqliteRow) -> Result<Option<Swept>, Error> {
