@@ -178,7 +178,10 @@ async fn a_call_that_is_dropped_leaves_nothing_and_blocks_nothing() {
 async fn what_a_type_costs_in_a_region_is_found_by_an_index() {
     let open = open().await;
     for (sql, index) in [
-        ("SELECT * FROM market_orders WHERE region_id = 2 AND type_id = 34 AND closed_at IS NULL", "market_orders_open"),
+        (
+            "SELECT * FROM market_orders WHERE region_id = 2 AND type_id = 34 AND closed_at IS NULL",
+            "market_orders_open",
+        ),
         ("SELECT * FROM market_orders WHERE order_id = 34", "INTEGER PRIMARY KEY"),
         ("SELECT * FROM market_prices WHERE region_id = 2 AND type_id = 34", "PRIMARY KEY (region_id=? AND type_id=?)"),
     ] {
