@@ -1,14 +1,19 @@
-//! A store in memory that knows events, checkpoints and dead-letter counts: enough for what is served over HTTP.
+//! A store in memory that knows events, checkpoints, dead-letter counts and markets: enough for what is served over HTTP, and for pollers.
 
+#[path = "memory_orders.rs"]
+mod orders;
+
+#[allow(unused_imports, reason = "of use to some of those that share this file")]
+pub(crate) use orders::Row;
+
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use broadside::killmail::{Form, Kill, KillmailId, RegionId, SystemId};
-use broadside::market::{Order, Price};
+use broadside::killmail::{Form, Kill, KillmailId, SystemId};
 use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Gone, Health, Month, NewDeadLetter,
-    OrderChanges, Orders, Refresh, Store, StoredPage, Swept,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Store,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -20,6 +25,8 @@ pub(crate) struct MemoryStore {
     health: Health,
     letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
     ensured: Mutex<Vec<(Month, Month)>>,
+    checkpoints: Mutex<HashMap<String, String>>,
+    markets: Mutex<orders::Markets>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
@@ -140,12 +147,18 @@ impl Store for MemoryStore {
         self.answer(())
     }
 
-    async fn checkpoint(&self, _name: &str) -> Result<Option<String>, Error> {
-        self.answer(None)
+    async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {
+        self.answer(self.checkpoints.lock().expect("no panic while held").get(name).cloned())
     }
 
-    async fn set_checkpoint(&self, _name: &str, _value: Option<&str>) -> Result<(), Error> {
-        self.answer(())
+    async fn set_checkpoint(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        self.answer(())?;
+        let mut checkpoints = self.checkpoints.lock().expect("no panic while held");
+        match value {
+            Some(value) => checkpoints.insert(name.to_owned(), value.to_owned()),
+            None => checkpoints.remove(name),
+        };
+        Ok(())
     }
 
     async fn ensure_partitions(&self, first: Month, last: Month) -> Result<Vec<String>, Error> {
@@ -163,46 +176,4 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self) {}
-}
-
-/// It keeps none.
-#[async_trait]
-impl Orders for MemoryStore {
-    async fn market_pages(&self, _region: RegionId) -> Result<Vec<StoredPage>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn open_orders(&self, _region: RegionId) -> Result<Vec<i64>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn store_orders(
-        &self,
-        _region: RegionId,
-        _orders: &[&Order],
-        _pages: &[StoredPage],
-        _now: Timestamp,
-    ) -> Result<OrderChanges, Error> {
-        Ok(OrderChanges::default())
-    }
-
-    async fn end_sweep(&self, _swept: &Swept, _gone: &[Gone]) -> Result<Vec<i64>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn rest_region(&self, _region: RegionId, _not_before: Timestamp) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn market_regions(&self) -> Result<Vec<Swept>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn refresh_prices(&self, _region: RegionId, _types: Option<&[i64]>, _now: Timestamp) -> Result<u64, Error> {
-        Ok(0)
-    }
-
-    async fn market_prices(&self, _region: RegionId, _types: &[i64]) -> Result<Vec<Price>, Error> {
-        Ok(Vec::new())
-    }
 }

@@ -4,35 +4,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use broadside_engine::{Acknowledger, Message, ack};
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use crate::market::{Page, Part};
 
-/// What became of pages, as far as it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Settled {
-    pub(super) safe: usize,
-    /// Pages that failed (0: the end of a sweep).
-    pub(super) failed: Vec<u32>,
-    /// Why the first of them did.
-    pub(super) failure: Option<String>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    settled: Mutex<Settled>,
-    is_over: Notify,
-}
-
-/// Rides with each page. When the last copy is gone, every page was settled, or dropped unsettled. It never makes the pipeline wait: a poller listens only
-/// when it has handed over its last page, and that may take until others were settled.
+/// Rides with each page. When the last copy is gone, every page was settled, or dropped unsettled.
+///
+/// It never waits: the poller that it tells may itself be waiting for room in the pipeline.
 #[derive(Debug)]
-struct Teller(Arc<Shared>);
+struct Teller {
+    settled: Mutex<Settled>,
+    tell: Option<oneshot::Sender<Settled>>,
+}
 
 #[async_trait]
 impl Acknowledger<Page> for Teller {
     async fn acknowledge(&self, _reference: u64, messages: &mut [Message<Page>]) {
-        let mut settled = self.0.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         for message in messages {
             if ack::is_safe(message.outcome()) {
                 settled.safe += 1;
@@ -50,29 +38,46 @@ impl Acknowledger<Page> for Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        self.0.is_over.notify_one();
+        let settled = std::mem::take(self.settled.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Some(tell) = self.tell.take() {
+            // The poller may have given up.
+            let _ = tell.send(settled);
+        }
     }
+}
+
+/// What became of pages, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Settled {
+    pub(super) safe: usize,
+    /// Pages that failed; 0: the end of a sweep.
+    pub(super) failed: Vec<u32>,
+    /// Why the first of them did.
+    pub(super) failure: Option<String>,
 }
 
 /// Counts what becomes of pages.
 #[derive(Debug)]
-pub(super) struct Acks(Arc<Teller>);
+pub(super) struct Acks {
+    teller: Arc<Teller>,
+    told: oneshot::Receiver<Settled>,
+}
 
 impl Acks {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Teller(Arc::default())))
+        let (tell, told) = oneshot::channel();
+        Self { teller: Arc::new(Teller { settled: Mutex::default(), tell: Some(tell) }), told }
     }
 
     /// A message that this will hear of.
     pub(super) fn message(&self, page: Page) -> Message<Page> {
-        Message::new(page).with_acknowledger(self.0.clone())
+        Message::new(page).with_acknowledger(self.teller.clone())
     }
 
     /// Waits until all pages are settled, or dropped.
     pub(super) async fn settled(self) -> Settled {
-        let shared = self.0.0.clone();
-        drop(self);
-        shared.is_over.notified().await;
-        std::mem::take(&mut shared.settled.lock().unwrap_or_else(PoisonError::into_inner))
+        let Self { teller, told } = self;
+        drop(teller);
+        told.await.unwrap_or_default()
     }
 }

@@ -21,6 +21,8 @@ mod pace;
 mod poller;
 mod supervisor;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -49,7 +49,8 @@ impl Rules {
 
     /// Whether a sweep that takes about `needed` is better begun anew when the pages expire, in `left`: it would mix two snapshots, and then it would not.
     pub(super) fn better_later(&self, needed: Duration, left: Duration, holds: Duration) -> bool {
-        left < needed && needed + self.margin < holds
+        // What has expired already does not say when the next snapshot comes.
+        !left.is_zero() && left < needed && needed + self.margin < holds
     }
 }
 
@@ -161,6 +162,7 @@ mod tests {
         assert!(rules().better_later(seconds(80), seconds(60), seconds(300)));
         assert!(!rules().better_later(seconds(80), seconds(100), seconds(300)));
         assert!(!rules().better_later(seconds(299), seconds(60), seconds(300)), "it would mix two in any case");
+        assert!(!rules().better_later(seconds(80), seconds(0), seconds(300)), "nobody knows when they are renewed");
     }
 
     #[test]

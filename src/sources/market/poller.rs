@@ -44,9 +44,9 @@ pub(super) struct Shared {
     pub(super) connected: Gauge,
     sweeps: AtomicU64,
     plan: Mutex<Plan>,
-    /// Until when regions whose sweep is under way are not to be asked again: noted when the worker stops in the middle.
+    /// Until when regions whose sweep has not come to its end are not to be asked again: for a poller that begins anew, and noted when the worker stops.
     rests: Mutex<BTreeMap<RegionId, Timestamp>>,
-    clock: (Instant, Timestamp),
+    pub(super) clock: (Instant, Timestamp),
 }
 
 #[derive(Debug, Default)]
@@ -135,7 +135,6 @@ impl Shared {
     /// A region is polled no more.
     pub(super) fn forget(&self, region: RegionId) {
         lock(&self.plan).loads.remove(&region);
-        lock(&self.rests).remove(&region);
     }
 
     /// A page of this region is not to be asked for again before; `None`: that is stored.
@@ -150,6 +149,11 @@ impl Shared {
                 rests.remove(&region);
             }
         }
+    }
+
+    /// Until when a region whose sweep was left in the middle rests.
+    fn rest_of(&self, region: RegionId) -> Option<Timestamp> {
+        lock(&self.rests).get(&region).copied()
     }
 
     /// Notes what is known of sweeps that were left in the middle.
@@ -189,14 +193,16 @@ impl Poller {
         let mut due = Instant::now() + self.load().await?;
         // When what is known of the pages was overtaken.
         let mut expired = due;
-        let mut pages = 0;
+        let (mut pages, mut may_postpone) = (0, true);
         loop {
             self.show(State::Waiting, None, Some(due));
             sleep_until(due).await;
             self.shared.regions.update(self.region, |standing| standing.tally = Default::default());
             self.show(State::Sweeping, None, None);
-            let sweep = Sweep::begin(&self, pages);
-            due = match sweep.run().await? {
+            let came = Sweep::begin(&self, pages, may_postpone).run().await?;
+            // Once: pages that always expire soon would never be read.
+            may_postpone = !matches!(came, Came::Postponed(_));
+            due = match came {
                 Came::Ended(ended) => {
                     pages = ended.pages;
                     let due = self.ended(&ended, expired);
@@ -223,11 +229,12 @@ impl Poller {
         let orders = shelf.book().len() as u64;
         shared.regions.update(region, |standing| {
             standing.orders = orders;
-            if let Some(Swept { pages, .. }) = swept {
-                standing.pages = pages;
+            if let Some(Swept { pages, .. }) = &swept {
+                standing.pages = *pages;
             }
         });
-        let rest = swept.map(|swept| shared.until(swept.not_before)).filter(|rest| !rest.is_zero());
+        let rests = swept.map(|swept| swept.not_before).max(shared.rest_of(region));
+        let rest = rests.map(|until| shared.until(until)).filter(|rest| !rest.is_zero());
         Ok(rest.map_or(Duration::ZERO, |rest| rest + shared.rules.margin))
     }
 

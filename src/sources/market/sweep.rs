@@ -76,6 +76,7 @@ pub(super) enum Came {
 #[derive(Debug)]
 pub(super) struct Sweep<'a> {
     poller: &'a Poller,
+    may_postpone: bool,
     number: u64,
     begun: Instant,
     known: BTreeMap<u32, Tag>,
@@ -88,7 +89,7 @@ pub(super) struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn begin(poller: &'a Poller, pages: u32) -> Self {
+    pub(super) fn begin(poller: &'a Poller, pages: u32, may_postpone: bool) -> Self {
         let number = poller.shared.next_sweep();
         let shelf = poller.shared.books.of(poller.region);
         let known = {
@@ -97,7 +98,8 @@ impl<'a> Sweep<'a> {
             book.tags()
         };
         let (acks, begun) = (Acks::new(), Instant::now());
-        Self { poller, number, begun, known, pages, acks, sent: 0, read: BTreeMap::new(), failures: Vec::new() }
+        let (read, failures) = (BTreeMap::new(), Vec::new());
+        Self { poller, may_postpone, number, begun, known, pages, acks, sent: 0, read, failures }
     }
 
     fn shared(&self) -> &'a Shared {
@@ -127,7 +129,8 @@ impl<'a> Sweep<'a> {
             self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
-        if first_how != How::Fresh && self.is_better_later(pages, &first_tag, left) {
+        let may_postpone = self.may_postpone && first_how != How::Fresh;
+        if may_postpone && self.is_better_later(pages, &first_tag, left) {
             self.acks.settled().await;
             return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
         }
@@ -238,12 +241,11 @@ impl<'a> Sweep<'a> {
     async fn finish(mut self, answered: Instant, read: Duration) -> Result<Ended, Trouble> {
         let settled = std::mem::replace(&mut self.acks, Acks::new()).settled().await;
         if let Some(failure) = settled.failure {
-            let says = settled.failed.iter().filter_map(|number| self.read.get(number)?.says).max();
-            let wait = says.map(|until| self.shared().until(until) + self.poller.shared.rules.margin);
-            return Err(Trouble::Busy(wait.unwrap_or_default(), failure));
+            return Err(Trouble::Busy(self.held(|number| settled.failed.contains(number)), failure));
         }
         if settled.safe < self.sent {
-            return Err(Trouble::Failed("have every page stored: some were dropped".to_owned()));
+            let text = "have every page stored: some were dropped".to_owned();
+            return Err(Trouble::Busy(self.held(|_| true), text));
         }
         if let Some(trouble) = self.failures.first() {
             let more = self.failures.len() - 1;
@@ -265,6 +267,12 @@ impl<'a> Sweep<'a> {
             }
             None => Ok(ended),
         }
+    }
+
+    /// How long it is until none of these pages holds any more, as far as ESI says.
+    fn held(&self, is_one: impl Fn(&u32) -> bool) -> Duration {
+        let says = self.read.iter().filter(|(number, _)| is_one(number)).filter_map(|(_, read)| read.says).max();
+        says.map_or(Duration::ZERO, |until| self.shared().until(until) + self.poller.shared.rules.margin)
     }
 
     fn ending(&self) -> Ending {
