@@ -168,6 +168,22 @@ pub(crate) async fn closing_again_changes_nothing_and_names_the_types_again(stor
     assert_eq!(look.rows(TIMES).await, before);
 }
 
+pub(crate) async fn only_orders_that_were_closed_before_then_are_forgotten(store: &Shared, look: &dyn Look) {
+    store_at(store, &[order(1), order(2), order(3), order(4)], at(0)).await;
+    let end = async |second: i64, id: i64| {
+        let swept = Swept { swept_at: Some(at(second)), ..swept(1, 1) };
+        store.end_sweep(&swept, &[Gone { order_id: id, last_seen_at: None }]).await.unwrap();
+    };
+    end(10, 1).await;
+    end(20, 2).await;
+    end(30, 3).await;
+    assert_eq!(store.forget_closed(at(10), 5).await.unwrap(), 0, "closed then, not before");
+    assert_eq!(store.forget_closed(at(25), 1).await.unwrap(), 1, "no more than asked for");
+    assert_eq!(store.forget_closed(at(25), 5).await.unwrap(), 1);
+    assert_eq!(look.rows("SELECT order_id FROM market_orders ORDER BY order_id").await, ["3", "4"]);
+    assert_eq!(store_at(store, &[order(1)], at(40)).await, (1, 0), "one that comes back is new");
+}
+
 pub(crate) async fn an_order_that_moved_belongs_to_the_region_that_had_it_last(store: &Shared, look: &dyn Look) {
     store_at(store, &[order(1)], at(0)).await;
     let changes = store.store_orders(region(2), &[&order(1)], &[], at(1)).await.unwrap();

@@ -105,6 +105,11 @@ const CLOSE: &str =
 const FORGET: &str = "DELETE FROM etags WHERE url = ANY
     (ARRAY(SELECT url FROM etags WHERE region_id = $1 AND page > $2 ORDER BY url FOR UPDATE))";
 
+/// In the order of ids, as everybody locks orders; and only what is closed still when its turn comes.
+const FORGET_CLOSED: &str = "DELETE FROM market_orders WHERE order_id = ANY
+    (ARRAY(SELECT order_id FROM (SELECT order_id FROM market_orders WHERE closed_at < $1 LIMIT $2) old ORDER BY order_id))
+    AND closed_at < $1";
+
 const SWEPT: &str =
     "INSERT INTO market_regions AS old (region_id, name, not_before, swept_at, sweep_seconds, pages, orders, quality)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -327,6 +332,11 @@ impl Orders for Postgres {
 
     async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error> {
         self.bounded(async { prices::stored(&mut *self.readers.acquire().await?, region, Some(types)).await }).await
+    }
+
+    async fn forget_closed(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        let query = sqlx::query(FORGET_CLOSED).bind(stamp(before)).bind(i64::from(limit)).execute(&self.writers);
+        self.bounded(async { Ok(query.await?.rows_affected()) }).await
     }
 
     async fn orders_ceiling(

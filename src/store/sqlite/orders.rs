@@ -225,4 +225,10 @@ impl Orders for Sqlite {
     async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error> {
         self.bounded(async { prices::stored(&mut *self.readers.acquire().await?, region, Some(types)).await }).await
     }
+
+    async fn forget_closed(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        let sql = "DELETE FROM market_orders WHERE order_id IN (SELECT order_id FROM market_orders WHERE closed_at < ? LIMIT ?)";
+        let query = sqlx::query(sql).bind(stamp(before)).bind(limit).execute(&self.writer);
+        self.bounded(async { Ok(query.await?.rows_affected()) }).await
+    }
 }
