@@ -95,7 +95,7 @@ impl Orders {
 
     async fn pages(&self, region: RegionId, shelf: &Shelf, pages: &[&Page]) -> Result<(), Error> {
         let is_unread = |page: &&Page| matches!(page.part, Part::Orders { decoded: None, .. });
-        if pages.iter().any(|page| is_unread(&page)) {
+        if pages.iter().any(is_unread) {
             return Err(Error::Permanent("take a page that no stage has decoded".to_owned()));
         }
         let sheets: Vec<Sheet<'_>> = pages.iter().filter_map(|page| sheet(page)).collect();

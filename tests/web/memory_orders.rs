@@ -212,7 +212,7 @@ impl Orders for MemoryStore {
         let is_old = |row: &Row| row.closed_at.is_some_and(|at| at < before);
         let old: Vec<i64> =
             markets.rows.iter().filter(|(_, row)| is_old(row)).map(|(id, _)| *id).take(limit as usize).collect();
-        old.iter().for_each(|id| drop(markets.rows.remove(id)));
+        markets.rows.retain(|id, _| !old.contains(id));
         Ok(old.len() as u64)
     }
 
