@@ -30,6 +30,9 @@ CREATE TABLE market_orders (
 -- "What is a type bought and sold for in this region now."
 CREATE INDEX market_orders_open ON market_orders (region_id, type_id) WHERE closed_at IS NULL;
 
+-- "What was closed long ago", to be forgotten.
+CREATE INDEX market_orders_closed ON market_orders (closed_at) WHERE closed_at IS NOT NULL;
+
 -- One row for each page of orders, written together with its orders: what not to fetch again.
 CREATE TABLE etags (
     url           text        PRIMARY KEY,

@@ -7,16 +7,17 @@
 //! their region's poller asks for them again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use broadside_engine::{Batch, Failure, Message, Sink};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metrics::{counter, gauge};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::books::{Books, Shelf};
+use crate::duration::Span;
 use crate::killmail::RegionId;
 use crate::market::book::{Reckoning, Sheet};
 use crate::market::{Ending, Page, Part};
@@ -24,25 +25,36 @@ use crate::regions::{Outcome, Regions};
 use crate::resources::Resources;
 use crate::store::{Error, Gone, Store, StoredPage, Swept, retry};
 
-/// `sink.orders = {}`: nothing to set.
+/// `sink.orders = {}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How long after an order was closed its row is deleted; unless set, it is kept for ever.
+    pub keep_closed: Option<Span>,
+}
 
 impl Config {
     /// Builds the sink.
     #[must_use]
     pub fn build(&self, resources: &Resources) -> Arc<dyn Sink<Page>> {
         let Resources { store, books, regions, .. } = resources.clone();
-        Arc::new(Orders { store, books, regions })
+        Arc::new(Orders { store, books, regions, keep_closed: self.keep_closed, forget_at: Mutex::default() })
     }
 }
+
+/// Rows deleted at once: a fraction of a second's work.
+const FORGET_AT_ONCE: u32 = 10_000;
+const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(1);
+const FORGET_MORE: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Debug)]
 struct Orders {
     store: Arc<dyn Store>,
     books: Arc<Books>,
     regions: Arc<Regions>,
+    keep_closed: Option<Span>,
+    /// When old rows are looked for again.
+    forget_at: Mutex<Option<Timestamp>>,
 }
 
 #[async_trait]
@@ -83,7 +95,7 @@ impl Orders {
 
     async fn pages(&self, region: RegionId, shelf: &Shelf, pages: &[&Page]) -> Result<(), Error> {
         let is_unread = |page: &&Page| matches!(page.part, Part::Orders { decoded: None, .. });
-        if pages.iter().any(|page| is_unread(&page)) {
+        if pages.iter().any(is_unread) {
             return Err(Error::Permanent("take a page that no stage has decoded".to_owned()));
         }
         let sheets: Vec<Sheet<'_>> = pages.iter().filter_map(|page| sheet(page)).collect();
@@ -133,6 +145,22 @@ impl Orders {
         gauge!("broadside_market_orders", "region" => region.to_string()).set(reckoning.open as f64);
         let Reckoning { quality, reason, open, .. } = reckoning;
         self.regions.swept(region, Outcome { quality, reason, open: open as u64, closed: gone.len() as u64 });
+        self.forget_closed(ending.swept_at).await
+    }
+
+    /// Deletes what was closed too long ago: a piece at a time, every minute while there is more, else every hour.
+    async fn forget_closed(&self, now: Timestamp) -> Result<(), Error> {
+        let forget_at = || self.forget_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(keep) = self.keep_closed.and_then(|keep| SignedDuration::try_from(keep.0).ok()) else { return Ok(()) };
+        if forget_at().is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
+        let call = || self.store.forget_closed(before, FORGET_AT_ONCE);
+        let forgotten = retry::hold(self.store.health(), "forget market orders", call).await?;
+        count("forgotten", forgotten);
+        let wait = if forgotten < u64::from(FORGET_AT_ONCE) { FORGET_EVERY } else { FORGET_MORE };
+        *forget_at() = now.checked_add(wait).ok();
         Ok(())
     }
 }

@@ -83,6 +83,8 @@ pub trait Orders {
     async fn refresh_prices(&self, region: RegionId, types: Option<&[i64]>, now: Timestamp) -> Result<u64, Error>;
     /// The prices of these types in a region, ascending by type; types without one are left out.
     async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error>;
+    /// Deletes up to `limit` orders that were closed before then; answers how many.
+    async fn forget_closed(&self, before: Timestamp, limit: u32) -> Result<u64, Error>;
     /// **Empties the table of orders**, and answers how long the engine's bulk path alone takes to fill it with these in such batches: what `bench` compares with.
     /// `None` where there is no such path.
     async fn orders_ceiling(

@@ -102,6 +102,6 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_market_orders", Gauge, Count, &["region"], "Open orders of a region."),
     metric("broadside_market_pages_total", Counter, Count, &["status"], "Pages of sweeps: 200, 304, 404, fresh (not asked for), failed."),
     metric("broadside_market_sweeps_total", Counter, Count, &["quality"], "Sweeps of regions: whole, mixed (pages of several snapshots), incomplete, failed."),
-    metric("broadside_market_order_changes_total", Counter, Count, &["change"], "Rows of market orders written: new, changed (reopened ones too), closed."),
+    metric("broadside_market_order_changes_total", Counter, Count, &["change"], "Rows of market orders written: new, changed (reopened ones too), closed, forgotten."),
     metric("broadside_market_refused_orders_total", Counter, Count, &["pipeline"], "Entries of pages that are no orders."),
 ];

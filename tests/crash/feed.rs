@@ -20,7 +20,7 @@ async fn feed(rate: f64, seed: u64) -> Simulator {
 
 /// A worker that is ready, and the address on which it answers.
 async fn start(world: &World, feed: &Simulator, database: &str) -> (Running, String) {
-    let arguments = ["run", "--listen", "127.0.0.1:0", "--database", database];
+    let arguments = ["run", "kills", "--listen", "127.0.0.1:0", "--database", database];
     let feeds = [("WANDERER_URL", feed.url()), ("ZKILLBOARD_URL", feed.zkillboard_url()), ("ESI_URL", feed.esi_url())];
     let mut worker = world.start(&arguments, &feeds.each_ref().map(|(name, url)| (*name, url.as_str())));
     let line = worker.err("page=");

@@ -14,7 +14,7 @@ const RATE: f64 = 6.0;
 
 fn start(world: &World, feed: &Simulator, database: &str) -> Running {
     let urls = [("WANDERER_URL", feed.url()), ("ZKILLBOARD_URL", feed.zkillboard_url()), ("ESI_URL", feed.esi_url())];
-    let arguments = ["run", "--listen", "127.0.0.1:0", "--database", database];
+    let arguments = ["run", "kills", "--listen", "127.0.0.1:0", "--database", database];
     let mut worker = world.start(&arguments, &urls.each_ref().map(|(name, url)| (*name, url.as_str())));
     worker.err("page=");
     worker

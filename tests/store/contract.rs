@@ -29,7 +29,7 @@ macro_rules! suite {
         suite!($open: market: an_order_is_stored_whole, money_is_exact_at_its_extremes, only_what_differs_is_written,
             whatever_of_an_order_changes_is_written, of_an_order_given_twice_the_last_copy_holds,
             a_closed_order_is_opened_again_and_keeps_when_it_was_first_seen, closing_again_changes_nothing_and_names_the_types_again,
-            an_order_that_moved_belongs_to_the_region_that_had_it_last, large_calls_of_orders_are_stored_whole,
+            only_orders_that_were_closed_before_then_are_forgotten, an_order_that_moved_belongs_to_the_region_that_had_it_last, large_calls_of_orders_are_stored_whole,
             an_impossible_time_names_its_column_and_its_order, pages_come_back_as_stored_and_vanish_when_there_are_fewer,
             nothing_to_store_is_stored, a_region_rests_before_its_first_sweep_and_after, prices_are_those_of_the_open_orders,
             a_price_is_kept_column_by_column_and_goes_with_its_orders, workers_at_once_on_the_same_orders_lose_nothing);

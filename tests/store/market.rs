@@ -43,7 +43,7 @@ fn page(number: u32, etag: &str, orders: &[i64]) -> StoredPage {
     StoredPage { number, tag, orders: orders.to_vec() }
 }
 
-fn swept(id: i64, pages: u32) -> Swept {
+pub(crate) fn swept(id: i64, pages: u32) -> Swept {
     Swept {
         region: region(id),
         name: Some("The Forge".to_owned()),
@@ -131,8 +131,8 @@ pub(crate) async fn whatever_of_an_order_changes_is_written(store: &Shared, _: &
         Order { range: Range::Region, ..order(1) },
     ];
     for changed in changed {
-        assert_eq!(store_at(store, &[changed.clone()], at(1)).await, (0, 1), "{changed:?}");
-        assert_eq!(store_at(store, &[changed.clone()], at(2)).await, (0, 0), "{changed:?}");
+        assert_eq!(store_at(store, std::slice::from_ref(&changed), at(1)).await, (0, 1), "{changed:?}");
+        assert_eq!(store_at(store, std::slice::from_ref(&changed), at(2)).await, (0, 0), "{changed:?}");
     }
 }
 
@@ -166,6 +166,22 @@ pub(crate) async fn closing_again_changes_nothing_and_names_the_types_again(stor
     let gone = [Gone { order_id: 1, last_seen_at: Some(at(40)) }, Gone { order_id: 99, last_seen_at: None }];
     assert_eq!(store.end_sweep(&later, &gone).await.unwrap(), [35]);
     assert_eq!(look.rows(TIMES).await, before);
+}
+
+pub(crate) async fn only_orders_that_were_closed_before_then_are_forgotten(store: &Shared, look: &dyn Look) {
+    store_at(store, &[order(1), order(2), order(3), order(4)], at(0)).await;
+    let end = async |second: i64, id: i64| {
+        let swept = Swept { swept_at: Some(at(second)), ..swept(1, 1) };
+        store.end_sweep(&swept, &[Gone { order_id: id, last_seen_at: None }]).await.unwrap();
+    };
+    end(10, 1).await;
+    end(20, 2).await;
+    end(30, 3).await;
+    assert_eq!(store.forget_closed(at(10), 5).await.unwrap(), 0, "closed then, not before");
+    assert_eq!(store.forget_closed(at(25), 1).await.unwrap(), 1, "no more than asked for");
+    assert_eq!(store.forget_closed(at(25), 5).await.unwrap(), 1);
+    assert_eq!(look.rows("SELECT order_id FROM market_orders ORDER BY order_id").await, ["3", "4"]);
+    assert_eq!(store_at(store, &[order(1)], at(40)).await, (1, 0), "one that comes back is new");
 }
 
 pub(crate) async fn an_order_that_moved_belongs_to_the_region_that_had_it_last(store: &Shared, look: &dyn Look) {

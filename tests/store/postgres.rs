@@ -3,6 +3,7 @@
 
 mod databases;
 mod events;
+mod market;
 mod months;
 mod outages;
 mod queries;

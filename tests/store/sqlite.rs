@@ -173,3 +173,19 @@ async fn a_call_that_is_dropped_leaves_nothing_and_blocks_nothing() {
     assert_eq!(open.store.count_kills().await, Ok(0));
     assert_eq!(open.store.insert_kills(&kills, true).await.map(|changes| changes.len()), Ok(500));
 }
+
+#[tokio::test]
+async fn what_a_type_costs_in_a_region_is_found_by_an_index() {
+    let open = open().await;
+    for (sql, index) in [
+        (
+            "SELECT * FROM market_orders WHERE region_id = 2 AND type_id = 34 AND closed_at IS NULL",
+            "market_orders_open",
+        ),
+        ("SELECT * FROM market_orders WHERE order_id = 34", "INTEGER PRIMARY KEY"),
+        ("SELECT * FROM market_prices WHERE region_id = 2 AND type_id = 34", "PRIMARY KEY (region_id=? AND type_id=?)"),
+    ] {
+        let plan = open.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await.concat();
+        assert!(plan.contains("SEARCH") && plan.contains(index), "{sql}: {plan}");
+    }
+}

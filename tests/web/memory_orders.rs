@@ -207,6 +207,15 @@ impl Orders for MemoryStore {
         Ok(written)
     }
 
+    async fn forget_closed(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        let mut markets = self.markets();
+        let is_old = |row: &Row| row.closed_at.is_some_and(|at| at < before);
+        let old: Vec<i64> =
+            markets.rows.iter().filter(|(_, row)| is_old(row)).map(|(id, _)| *id).take(limit as usize).collect();
+        markets.rows.retain(|id, _| !old.contains(id));
+        Ok(old.len() as u64)
+    }
+
     async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error> {
         let markets = self.markets();
         self.answer(types.iter().filter_map(|type_id| markets.prices.get(&(region, *type_id)).copied()).collect())

@@ -34,23 +34,24 @@ pub(in crate::store) fn classify(error: &PgDatabaseError) -> Error {
         return Error::Permanent(message);
     }
     let known = |value: Option<&str>| value.map(str::to_owned);
+    let order = error.detail().filter(|_| error.table() == Some("market_orders")).and_then(first_column);
     Error::Data {
-        message,
+        message: order.map_or(message.clone(), |id| format!("{message}, the order {id}")),
         sqlstate: Some(code.to_owned()),
         column: known(error.column()),
         constraint: known(error.constraint()),
         killmail_ids: error
             .detail()
             .filter(|_| table_of_kills(error).is_some())
-            .and_then(failing_kill)
+            .and_then(first_column)
             .into_iter()
             .collect(),
     }
 }
 
-/// The first column of the row that is refused, which is a kill's id in the tables of kills. A violated check or a missing value is explained
+/// The first column of the row that is refused, which is the id in the tables of kills and of orders. A violated check or a missing value is explained
 /// with "Failing row contains (96953365, …).", in the server's language.
-fn failing_kill(detail: &str) -> Option<i64> {
+fn first_column(detail: &str) -> Option<i64> {
     let (_, row) = detail.split_once('(')?;
     row.split([',', ')']).next()?.parse().ok()
 }
@@ -120,10 +121,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failing_row_names_its_kill_in_any_language() {
-        assert_eq!(failing_kill("Failing row contains (96953365, 2021-11-27 00:00:00+00, f)."), Some(96_953_365));
-        assert_eq!(failing_kill("Fehlgeschlagene Zeile enthält (7, null)."), Some(7));
-        assert_eq!(failing_kill("Key (killmail_id)=(7) already exists."), None);
-        assert_eq!(failing_kill("the moon is full"), None);
+    fn a_failing_row_names_its_id_in_any_language() {
+        assert_eq!(first_column("Failing row contains (96953365, 2021-11-27 00:00:00+00, f)."), Some(96_953_365));
+        assert_eq!(first_column("Fehlgeschlagene Zeile enthält (7, null)."), Some(7));
+        assert_eq!(first_column("Key (killmail_id)=(7) already exists."), None);
+        assert_eq!(first_column("the moon is full"), None);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Everybody writes orders first, ascending by id, then pages by their address, then the region's row: so nobody waits in a circle.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -69,9 +70,9 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
     let set: Vec<_> = ORDER[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
     format!(
         "INSERT INTO market_orders AS old (region_id, first_seen_at, last_seen_at, {columns})
-        SELECT $1, $2, $2, given.* FROM {given} WHERE NOT EXISTS (SELECT FROM
-            (SELECT * FROM market_orders stored WHERE stored.order_id = given.order_id OFFSET 0) AS same
-            WHERE same.closed_at IS NULL AND (same.region_id, {same}) = ($1, {told}))
+        SELECT $1, $2, $2, given.* FROM {given} WHERE NOT EXISTS (
+            SELECT FROM (SELECT * FROM market_orders same WHERE same.order_id = given.order_id OFFSET 0) AS same
+            WHERE closed_at IS NULL AND (same.region_id, {same}) = ($1, {told}))
         ON CONFLICT (order_id) DO UPDATE SET region_id = excluded.region_id, last_seen_at = excluded.last_seen_at, closed_at = NULL, {set}
         WHERE old.closed_at IS NOT NULL OR (old.region_id, {old}) <> (excluded.region_id, {excluded})",
         columns = ORDER.join(", "),
@@ -93,14 +94,21 @@ const PAGES: &str =
     ON CONFLICT (url) DO UPDATE SET region_id = excluded.region_id, etag = excluded.etag, page = excluded.page,
         last_modified = excluded.last_modified, expires_at = excluded.expires_at, order_ids = excluded.order_ids";
 
-const CLOSE: &str = "WITH gone AS MATERIALIZED (
-        SELECT order_id, seen FROM market_orders JOIN unnest($1::bigint[], $2::timestamptz[]) AS given (id, seen) ON order_id = id
-        WHERE region_id = $3 AND closed_at IS NULL ORDER BY order_id FOR UPDATE OF market_orders)
-    UPDATE market_orders old SET closed_at = $4, last_seen_at = coalesce(seen, last_seen_at)
-    FROM gone WHERE old.order_id = gone.order_id AND old.closed_at IS NULL AND old.region_id = $3";
+/// In one order for all. Only these are closed then: an order that comes in between would be locked out of turn.
+const LOCK: &str =
+    "SELECT order_id FROM market_orders WHERE order_id = ANY ($1) AND region_id = $2 AND closed_at IS NULL
+    ORDER BY order_id FOR UPDATE";
+
+const CLOSE: &str =
+    "UPDATE market_orders SET closed_at = $2, last_seen_at = coalesce($3, last_seen_at) WHERE order_id = ANY ($1)";
 
 const FORGET: &str = "DELETE FROM etags WHERE url = ANY
     (ARRAY(SELECT url FROM etags WHERE region_id = $1 AND page > $2 ORDER BY url FOR UPDATE))";
+
+/// In the order of ids, as everybody locks orders; and only what is closed still when its turn comes.
+const FORGET_CLOSED: &str = "DELETE FROM market_orders WHERE order_id = ANY
+    (ARRAY(SELECT order_id FROM (SELECT order_id FROM market_orders WHERE closed_at < $1 LIMIT $2) old ORDER BY order_id))
+    AND closed_at < $1";
 
 const SWEPT: &str =
     "INSERT INTO market_regions AS old (region_id, name, not_before, swept_at, sweep_seconds, pages, orders, quality)
@@ -200,20 +208,26 @@ async fn store_pages(connection: &mut PgConnection, region: RegionId, pages: &[S
     query.execute(connection).await.map(drop)
 }
 
+/// Closes what is gone; answers its types.
+async fn close(connection: &mut PgConnection, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, sqlx::Error> {
+    let (region, all) = (swept.region.get(), gone.iter().map(|gone| gone.order_id).collect::<Vec<_>>());
+    let open: Vec<i64> = sqlx::query_scalar(LOCK).bind(&all).bind(region).fetch_all(&mut *connection).await?;
+    // They were seen last at the ends of a few sweeps.
+    let mut by_time: BTreeMap<Option<Timestamp>, Vec<i64>> = BTreeMap::new();
+    for gone in gone.iter().filter(|gone| open.binary_search(&gone.order_id).is_ok()) {
+        by_time.entry(gone.last_seen_at).or_default().push(gone.order_id);
+    }
+    for (seen, ids) in by_time {
+        let query = sqlx::query(CLOSE).bind(ids).bind(swept.swept_at.map(stamp)).bind(seen.map(stamp));
+        query.execute(&mut *connection).await?;
+    }
+    let sql = "SELECT DISTINCT type_id FROM market_orders WHERE order_id = ANY ($1) ORDER BY type_id";
+    sqlx::query_scalar(sql).bind(all).fetch_all(connection).await
+}
+
 async fn end(connection: &mut PgConnection, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, Error> {
     let region = swept.region.get();
-    let ids: Vec<i64> = gone.iter().map(|gone| gone.order_id).collect();
-    let mut types = Vec::new();
-    if !gone.is_empty() {
-        let close = sqlx::query(CLOSE)
-            .bind(&ids)
-            .bind(gone.iter().map(|gone| gone.last_seen_at.map(stamp)).collect::<Vec<_>>())
-            .bind(region)
-            .bind(swept.swept_at.map(stamp));
-        close.execute(&mut *connection).await?;
-        let sql = "SELECT DISTINCT type_id FROM market_orders WHERE order_id = ANY ($1) ORDER BY type_id";
-        types = sqlx::query_scalar(sql).bind(&ids).fetch_all(&mut *connection).await?;
-    }
+    let types = if gone.is_empty() { Vec::new() } else { close(connection, swept, gone).await? };
     sqlx::query(FORGET).bind(region).bind(i64::from(swept.pages)).execute(&mut *connection).await?;
     let row = sqlx::query(SWEPT)
         .bind(region)
@@ -318,6 +332,11 @@ impl Orders for Postgres {
 
     async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error> {
         self.bounded(async { prices::stored(&mut *self.readers.acquire().await?, region, Some(types)).await }).await
+    }
+
+    async fn forget_closed(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        let query = sqlx::query(FORGET_CLOSED).bind(stamp(before)).bind(i64::from(limit)).execute(&self.writers);
+        self.bounded(async { Ok(query.await?.rows_affected()) }).await
     }
 
     async fn orders_ceiling(

@@ -149,6 +149,11 @@ fn id_list(ids: impl Iterator<Item = i64>) -> String {
     list
 }
 
+/// A JSON array of integers, as it was written here.
+fn integers(list: &str) -> Result<Vec<i64>, Error> {
+    serde_json::from_str(list).map_err(|error| Error::Permanent(format!("read a list of numbers: {error}")))
+}
+
 /// A time of ours as text: always three decimals, so that texts sort as times do.
 fn stamp(time: Timestamp) -> String {
     format!("{time:.3}")

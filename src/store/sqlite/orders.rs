@@ -1,4 +1,5 @@
-//! Market orders: one transaction a call, prepared before the writer is taken.
+//! Market orders: one transaction a call. Its rows are prepared before the writer is taken, on the assumption that all of them are new; only when some
+//! are not, they are prepared again to be compared with what is there.
 
 use std::sync::LazyLock;
 
@@ -9,14 +10,16 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, Row as _};
 
 use super::statements::{self, Insert, Prepared, Row};
-use super::{Sqlite, id_list, prices, stamp};
+use super::{Sqlite, id_list, integers, prices, stamp};
 use crate::killmail::RegionId;
 use crate::market::{Order, Price, Tag};
 use crate::store::order_rows::{ORDER, addressed, latest, quality, types};
 use crate::store::{Error, Gone, OrderChanges, Orders, StoredPage, Swept};
 
-static STORE: LazyLock<Insert> = LazyLock::new(|| {
-    let columns: Vec<_> = ORDER.into_iter().chain(["region_id", "first_seen_at", "last_seen_at"]).collect();
+static INSERT: LazyLock<Insert> = LazyLock::new(|| insert("ON CONFLICT DO NOTHING"));
+
+/// Of those that are there, writes what differs.
+static UPDATE: LazyLock<Insert> = LazyLock::new(|| {
     let told: Vec<_> = ORDER[1..].iter().copied().chain(["region_id"]).collect();
     let set: Vec<_> = told.iter().map(|column| format!("{column} = excluded.{column}")).collect();
     let differs: Vec<_> = told.iter().map(|column| format!("old.{column} <> excluded.{column}")).collect();
@@ -26,8 +29,13 @@ static STORE: LazyLock<Insert> = LazyLock::new(|| {
         set.join(", "),
         differs.join(" OR ")
     );
-    Insert::new("market_orders AS old", &columns, &tail)
+    insert(&tail)
 });
+
+fn insert(tail: &str) -> Insert {
+    let columns: Vec<_> = ORDER.into_iter().chain(["region_id", "first_seen_at", "last_seen_at"]).collect();
+    Insert::new("market_orders AS old", &columns, tail)
+}
 
 const PAGE: &str =
     "INSERT INTO etags (region_id, url, etag, page, last_modified, expires_at, order_ids) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -77,16 +85,16 @@ impl Row for Seen<'_> {
 async fn store(
     store: &Sqlite,
     region: RegionId,
-    orders: &[&Order],
+    rows: &[Seen<'_>],
     prepared: Vec<Prepared>,
     pages: &[StoredPage],
 ) -> Result<(u64, u64), Error> {
     let mut transaction = store.writer.begin_with("BEGIN IMMEDIATE").await?;
-    let known = "SELECT count(*) FROM market_orders WHERE order_id IN (SELECT value FROM json_each(?))";
-    let ids = id_list(orders.iter().map(|order| order.order_id));
-    let known: i64 = sqlx::query_scalar(known).bind(ids).fetch_one(&mut *transaction).await?;
-    let new = orders.len() as u64 - known.unsigned_abs();
-    let written = statements::execute(&mut transaction, prepared).await?;
+    let new = statements::execute(&mut transaction, prepared).await?;
+    let mut changed = 0;
+    if new < rows.len() as u64 {
+        changed = statements::execute(&mut transaction, UPDATE.prepare(rows)?).await?;
+    }
     for (url, page) in addressed(region, pages) {
         let query = sqlx::query(PAGE)
             .bind(region.get())
@@ -99,7 +107,7 @@ async fn store(
         query.execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
-    Ok((new, written - new))
+    Ok((new, changed))
 }
 
 async fn end(store: &Sqlite, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, Error> {
@@ -137,15 +145,15 @@ fn time(text: &str) -> Result<Timestamp, Error> {
     text.parse().map_err(|error| Error::Permanent(format!("read the time `{text}`: {error}")))
 }
 
-fn ids(list: &str) -> Result<Vec<i64>, Error> {
-    serde_json::from_str(list).map_err(|error| Error::Permanent(format!("read a page's orders: {error}")))
-}
-
 type PageRow = (u32, Option<String>, Option<String>, String, String);
 
 fn page((number, etag, last_modified, expires_at, orders): PageRow) -> Result<StoredPage, Error> {
     let last_modified = last_modified.as_deref().map(time).transpose()?;
-    Ok(StoredPage { number, tag: Tag { etag, last_modified, expires_at: time(&expires_at)? }, orders: ids(&orders)? })
+    Ok(StoredPage {
+        number,
+        tag: Tag { etag, last_modified, expires_at: time(&expires_at)? },
+        orders: integers(&orders)?,
+    })
 }
 
 fn swept(row: &sqlx::sqlite::SqliteRow) -> Result<Option<Swept>, Error> {
@@ -188,8 +196,8 @@ impl Orders for Sqlite {
         let orders = latest(orders)?;
         let now = stamp(now);
         let rows: Vec<_> = orders.iter().map(|order| Seen { order, region, at: &now }).collect();
-        let prepared = STORE.prepare(&rows)?;
-        let (new, changed) = self.bounded(store(self, region, &orders, prepared, pages)).await?;
+        let prepared = INSERT.prepare(&rows)?;
+        let (new, changed) = self.bounded(store(self, region, &rows, prepared, pages)).await?;
         Ok(OrderChanges { new, changed, types: types(&orders) })
     }
 
@@ -216,5 +224,11 @@ impl Orders for Sqlite {
 
     async fn market_prices(&self, region: RegionId, types: &[i64]) -> Result<Vec<Price>, Error> {
         self.bounded(async { prices::stored(&mut *self.readers.acquire().await?, region, Some(types)).await }).await
+    }
+
+    async fn forget_closed(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        let sql = "DELETE FROM market_orders WHERE order_id IN (SELECT order_id FROM market_orders WHERE closed_at < ? LIMIT ?)";
+        let query = sqlx::query(sql).bind(stamp(before)).bind(limit).execute(&self.writer);
+        self.bounded(async { Ok(query.await?.rows_affected()) }).await
     }
 }

@@ -9,19 +9,20 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 
 use super::statements::{self, Insert, Row};
-use super::{Sqlite, id_list, stamp};
+use super::{Sqlite, id_list, integers, stamp};
 use crate::killmail::RegionId;
 use crate::market::Price;
 use crate::store::Error;
 use crate::store::order_rows::{PRICE, PriceRow, Pricing, differing, price, price_row};
 
+/// A row a type, its orders as three JSON arrays in one order: a row of sqlx's costs ten times what SQLite needs for an order.
 /// Two statements, as no index is used for `?2 IS NULL OR …`.
-const OFFERS: [&str; 2] = [
-    "SELECT type_id, is_buy_order, price, volume_remain FROM market_orders
-     WHERE region_id = ?1 AND closed_at IS NULL ORDER BY type_id",
-    "SELECT type_id, is_buy_order, price, volume_remain FROM market_orders
-     WHERE region_id = ?1 AND closed_at IS NULL AND type_id IN (SELECT value FROM json_each(?2)) ORDER BY type_id",
-];
+static OFFERS: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let all = "SELECT type_id, json_group_array(is_buy_order), json_group_array(price), json_group_array(volume_remain)
+        FROM market_orders WHERE region_id = ?1 AND closed_at IS NULL";
+    let some = format!("{all} AND type_id IN (SELECT value FROM json_each(?2))");
+    [all.to_owned(), some].map(|sql| format!("{sql} GROUP BY type_id ORDER BY type_id"))
+});
 
 static STORED: LazyLock<[String; 2]> = LazyLock::new(|| {
     let all = format!("SELECT {} FROM market_prices WHERE region_id = ?1", PRICE.join(", "));
@@ -94,14 +95,16 @@ async fn computed(
     connection: &mut SqliteConnection,
     region: RegionId,
     types: Option<&[i64]>,
-) -> Result<Vec<Price>, sqlx::Error> {
-    let mut pricing = Pricing::default();
+) -> Result<Vec<Price>, Error> {
     let types = types.map(|types| id_list(types.iter().copied()));
-    let query = sqlx::query_as(OFFERS[usize::from(types.is_some())]).bind(region.get());
+    let query = sqlx::query_as(OFFERS[usize::from(types.is_some())].as_str()).bind(region.get());
     let query = if types.is_some() { query.bind(types) } else { query };
-    let mut offers = query.fetch(connection);
-    while let Some((type_id, is_buy_order, cents, volume)) = offers.try_next().await? {
-        pricing.add(type_id, is_buy_order, cents, volume);
+    let mut pricing = Pricing::default();
+    let mut rows = query.fetch(connection);
+    while let Some((type_id, buys, cents, volumes)) = rows.try_next().await? {
+        let [buys, cents, volumes]: [String; 3] = [buys, cents, volumes];
+        let offers = integers(&buys)?.into_iter().zip(integers(&cents)?).zip(integers(&volumes)?);
+        offers.for_each(|((buys, cents), volume)| pricing.add(type_id, buys != 0, cents, volume));
     }
     Ok(pricing.finish())
 }

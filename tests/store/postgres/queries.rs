@@ -42,7 +42,7 @@ fn at(id: i64, time: Timestamp) -> Kill {
 }
 
 /// The nodes of the plan as it ran: type, partition, rows that came out of it.
-async fn plan(open: &Open, sql: &str) -> Vec<(String, String, f64)> {
+pub(super) async fn plan(open: &Open, sql: &str) -> Vec<(String, String, f64)> {
     let sql = format!("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) {sql}");
     let plan: Value = serde_json::from_str(&open.rows(&sql).await.concat()).unwrap();
     let mut nodes = Vec::new();
