@@ -128,7 +128,9 @@ impl<'a> Sweep<'a> {
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
         if pages > 1 && first_how != How::Fresh {
-            let (store, region, until) = (&self.shared().store, self.region(), first_tag.expires_at);
+            // Of pages that are as they were, nothing else is stored before the sweep ends.
+            let until = self.known.values().map(|tag| tag.expires_at).fold(first_tag.expires_at, Timestamp::max);
+            let (store, region) = (&self.shared().store, self.region());
             self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
@@ -210,6 +212,7 @@ impl<'a> Sweep<'a> {
         counter!("broadside_market_pages_total", "status" => status).increment(1);
         match asked {
             Asked::Fresh(tag) => {
+                self.shared().rests_until(self.region(), Some(tag.expires_at));
                 self.send(Part::Unchanged { number, tag: tag.clone() }).await;
                 Read { how, tag, pages: None, says: None }
             }
