@@ -40,11 +40,11 @@ impl Wanted {
         wanted.iter().filter_map(find).collect()
     }
 
-    /// Everything, as ESI has it.
+    /// Everything, as ESI has it; and of what it does not know, why not.
     ///
     /// # Errors
-    /// ESI does not answer, or knows no region of that name.
-    pub(super) async fn resolve(&self, shared: &Shared) -> Result<List, String> {
+    /// ESI does not answer.
+    pub(super) async fn resolve(&self, shared: &Shared) -> Result<(List, Vec<String>), String> {
         let ids_only: Option<Vec<RegionId>> = match self {
             Self::All => None,
             Self::Some(wanted) => wanted.iter().map(|which| which.id()).collect(),
@@ -54,10 +54,17 @@ impl Wanted {
             None => all(shared).await?,
         };
         let names = shared.outside.names(&regions).await?;
-        match self {
-            Self::All => Ok(regions.into_iter().map(|id| (id, names.get(&id).cloned())).collect()),
-            Self::Some(wanted) => wanted.iter().map(|which| find(which, &names)).collect(),
+        let Self::Some(wanted) = self else {
+            return Ok((regions.into_iter().map(|id| (id, names.get(&id).cloned())).collect(), Vec::new()));
+        };
+        let (mut list, mut unknown) = (List::new(), Vec::new());
+        for which in wanted {
+            match find(which, &names) {
+                Ok((id, name)) => drop(list.insert(id, name)),
+                Err(error) => unknown.push(error),
+            }
         }
+        Ok((list, unknown))
     }
 }
 

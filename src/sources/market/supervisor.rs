@@ -1,6 +1,6 @@
 //! The source: runs the pollers, each in a task behind a fence of its own, and hands on what they read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ type End = (RegionId, Option<Failure>);
 #[derive(Debug)]
 enum Done {
     Polled(End),
-    Listed(Result<List, String>),
+    Listed(Result<(List, Vec<String>), String>),
     /// A wish with its region looked up, if it is one to add.
     LookedUp(Wish, Option<Result<(RegionId, Option<String>), String>>),
 }
@@ -45,6 +45,8 @@ pub(super) struct Supervisor {
     pages: mpsc::Receiver<Message<Page>>,
     crew: Crew<Done>,
     polled: BTreeMap<RegionId, Polled>,
+    /// Taken out while running: another look at the list does not bring them back.
+    removed: BTreeSet<RegionId>,
     is_begun: bool,
     is_listing: bool,
     list_due: Pin<Box<Sleep>>,
@@ -70,6 +72,7 @@ impl Supervisor {
             pages,
             crew: Crew::new(),
             polled: BTreeMap::new(),
+            removed: BTreeSet::new(),
             is_begun: false,
             is_listing: false,
             list_due: Box::pin(sleep(Duration::ZERO)),
@@ -93,6 +96,7 @@ impl Supervisor {
     /// Starts pollers for those that have none, the largest first; of those that have, the names are noted.
     fn add_all(&mut self, list: List, pages: impl Fn(&RegionId) -> u32) {
         let mut list: Vec<_> = list.into_iter().collect();
+        list.retain(|(region, _)| !self.removed.contains(region));
         list.sort_by_key(|(region, _)| (std::cmp::Reverse(pages(region)), hub_rank(*region), *region));
         for (region, name) in list {
             self.add(region, name);
@@ -124,6 +128,7 @@ impl Supervisor {
     fn remove(&mut self, region: RegionId) -> Result<RegionId, String> {
         let polled = self.polled.remove(&region).ok_or_else(|| format!("region {region} is not polled"))?;
         polled.stop.cancel();
+        self.removed.insert(region);
         self.shared.regions.remove(region);
         self.shared.books.forget(region);
         self.shared.forget(region);
@@ -166,14 +171,18 @@ impl Supervisor {
         self.crew.spawn(async move { Done::Listed(shared.wanted.resolve(&shared).await) });
     }
 
-    fn listed(&mut self, list: Result<List, String>) {
+    fn listed(&mut self, list: Result<(List, Vec<String>), String>) {
         self.is_listing = false;
         let wait = match list {
-            Ok(list) => {
-                self.shared.regions.set_trouble(&self.shared.pipeline, None);
-                let is_nameless = list.values().any(Option::is_none);
+            Ok((list, unknown)) => {
+                let trouble = (!unknown.is_empty()).then(|| unknown.join("; "));
+                if let Some(trouble) = &trouble {
+                    tracing::warn!(trouble, "not every region can be polled");
+                }
+                let is_open = trouble.is_some() || list.values().any(Option::is_none);
+                self.shared.regions.set_trouble(&self.shared.pipeline, trouble);
                 self.add_all(list, |_| 0);
-                if is_nameless { LIST_WAIT.1 } else { LIST_AGAIN }
+                if is_open { LIST_WAIT.1 } else { LIST_AGAIN }
             }
             Err(error) => {
                 let wait = self.list_wait;
@@ -206,6 +215,7 @@ impl Supervisor {
         let answer = match (&wish.change, found) {
             (Change::Add(_), Some(Ok((region, name)))) => {
                 tracing::info!(%region, name, "region added");
+                self.removed.remove(&region);
                 self.add(region, name);
                 Ok(region)
             }
