@@ -190,7 +190,8 @@ impl Poller {
     /// The store refuses, for good, what a region cannot do without.
     pub(super) async fn run(self, delay: Duration) -> Result<Infallible, Failure> {
         sleep(delay).await;
-        let mut due = Instant::now() + self.load().await?;
+        let rest = self.load().await?;
+        let mut due = Instant::now() + rest;
         // When what is known of the pages was overtaken.
         let mut expired = due;
         let (mut pages, mut may_postpone) = (0, true);
