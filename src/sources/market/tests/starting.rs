@@ -165,16 +165,17 @@ async fn a_first_start_waits_for_esi_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_asked_for_by_name_that_is_unknown_keeps_the_list_from_being_made_and_those_by_id_run() {
-    let mut world = World::new(&[(1, &[2]), (2, &[1])]);
+async fn a_name_that_is_unknown_is_said_and_looked_for_again_while_the_others_are_polled() {
+    let mut world = World::new(&[(1, &[2]), (2, &[1]), (3, &[1])]);
+    world.esi.put(3, "Domain", Region::new(3, &[1]));
     let named = |name: &str| broadside::regions::Which::parse(name).expect("a name");
-    world.config.regions = Wanted::Some(vec![named("1"), named("The Forrge")]);
+    world.config.regions = Wanted::Some(vec![named("1"), named("The Forrge"), named("Domain")]);
     world.start();
     world.pass(1.0).await;
-    assert!(world.is_in_step(1));
+    assert!(world.is_in_step(1) && world.is_in_step(3));
     assert!(world.trouble().expect("a trouble").contains("ESI names no region \"The Forrge\""));
     world.esi.put(2, "The Forrge", Region::new(2, &[1]));
-    world.pass(5.0).await;
+    world.pass(600.0).await;
     assert!(world.is_in_step(2));
     assert_eq!(world.trouble(), None);
 }
