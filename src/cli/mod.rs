@@ -24,6 +24,7 @@ pub mod market;
 pub mod migrate;
 mod opening;
 pub mod partitions;
+mod pauses;
 mod progress;
 pub mod run;
 pub mod schema;

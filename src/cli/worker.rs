@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::completion::complete_kills;
 use super::ending::{self, Ended};
+use super::pauses;
 use super::signals::Signals;
 use super::upkeep::keep_partitions;
 use crate::clients::esi::Esi;
@@ -64,6 +65,7 @@ impl Worker {
         for definition in definitions {
             components.push(definition.build(resources)?);
         }
+        pauses::take_up(&*resources.store, &resources.esi).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();
@@ -81,6 +83,9 @@ impl Worker {
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
+        for (base, esi) in resources.esi.all() {
+            upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
+        }
         if let Some(esi) = esi(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(complete_kills(store.clone(), esi))));
         }

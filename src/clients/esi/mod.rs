@@ -15,6 +15,7 @@ mod killmail;
 pub mod limits;
 mod market;
 mod names;
+mod pauses;
 mod search;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use limits::Urgency;
 use limits::{Limits, Place, Reading, Verdict};
 pub use market::{Paged, Tokens};
 pub use names::{Employment, Name, Resolved, System};
+pub use pauses::Pauses;
 
 /// The interface as it was on this day is what this client understands.
 pub const COMPATIBILITY_DATE: &str = "2025-12-16";
@@ -82,6 +84,13 @@ impl Addresses {
         known.insert(base.to_owned(), esi.clone());
         Ok(esi)
     }
+
+    /// All clients, with their addresses.
+    #[must_use]
+    pub fn all(&self) -> Vec<(String, Esi)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(base, esi)| (base.clone(), esi.clone())).collect()
+    }
 }
 
 /// For whom a call is, and until when it is of use.
@@ -115,6 +124,8 @@ struct Inner {
     limits: Mutex<Limits>,
     /// Told of every answer.
     answered: Notify,
+    /// Told when a pause begins.
+    paused: Notify,
     seats: Semaphore,
     tasks: Mutex<JoinSet<()>>,
     task_seats: Arc<Semaphore>,
@@ -186,6 +197,7 @@ impl Esi {
             service: Service::new(base, contact, &MANNERS)?,
             limits: Mutex::default(),
             answered: Notify::new(),
+            paused: Notify::new(),
             seats: Semaphore::new(CONCURRENCY),
             tasks: Mutex::default(),
             task_seats: Arc::new(Semaphore::new(TASKS_MAX)),
@@ -367,6 +379,9 @@ impl Turn<'_> {
         if let Some((group, tokens)) = settled.tokens {
             let labels = [("service", self.esi.0.service.name().to_owned()), ("group", group.to_string())];
             metrics::gauge!("broadside_rate_limit_tokens_remaining", &labels).set(tokens);
+        }
+        if settled.all_closed.or(settled.group_closed).is_some() {
+            self.esi.0.paused.notify_one();
         }
         if let Some(wait) = settled.all_closed {
             self.esi.0.service.decided("closed_all_routes");

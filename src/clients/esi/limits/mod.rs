@@ -214,6 +214,28 @@ impl Limits {
         self.groups.get(group).is_none_or(|group| matches!(group.kind, Kind::Unknown))
     }
 
+    /// Until when every route rests, and until when single ones do.
+    #[must_use]
+    pub fn pauses(&self, now: Instant) -> (Option<Instant>, Vec<(String, Instant)>) {
+        let closed = |name: &Arc<str>| self.groups.get(name)?.closed_until.filter(|until| *until > now);
+        let routes = self.routes.iter().filter_map(|(route, name)| Some((route.clone(), closed(name)?)));
+        // A route whose group is not known yet is a group by itself.
+        let alone = self.groups.keys().filter_map(|name| Some((name.to_string(), closed(name)?)));
+        let alone = alone.filter(|(name, _)| name.starts_with('/') && !self.routes.contains_key(name));
+        (self.errors.closed(now), routes.chain(alone).collect())
+    }
+
+    /// Keeps pauses of before.
+    pub fn keep_pauses<'r>(&mut self, all: Option<Instant>, routes: impl Iterator<Item = (&'r str, Instant)>) {
+        if let Some(until) = all {
+            self.errors.leave_alone(until);
+        }
+        for (route, until) in routes {
+            let group = self.groups.entry(route.into()).or_default();
+            group.closed_until = group.closed_until.max(Some(until));
+        }
+    }
+
     /// The tokens of a route's group: how many in which time, and how many are left; `None` while they are not known.
     #[must_use]
     pub fn tokens(&self, path: &str, now: Instant) -> Option<(u32, Duration, u32)> {
