@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,8 +27,10 @@ pub(super) async fn list(Extract(state): Extract<State>) -> Json<Value> {
     Json(json!({"regions": regions.all(), "tokens": regions.tokens(), "trouble": regions.trouble()}))
 }
 
-pub(super) async fn one(Extract(state): Extract<State>, Path(id): Path<String>) -> Result<Json<Standing>, ApiError> {
-    known(&state, &id).map(Json)
+type Id = Result<Path<String>, PathRejection>;
+
+pub(super) async fn one(Extract(state): Extract<State>, id: Id) -> Result<Json<Standing>, ApiError> {
+    known(&state, id).map(Json)
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,15 +46,17 @@ pub(super) async fn add(Extract(state): Extract<State>, Body(wanted): Body<Wante
     Ok((StatusCode::CREATED, Json(json!({"region_id": region, "name": name, "note": NOTE}))).into_response())
 }
 
-pub(super) async fn remove(Extract(state): Extract<State>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let standing = known(&state, &id)?;
+pub(super) async fn remove(Extract(state): Extract<State>, id: Id) -> Result<Json<Value>, ApiError> {
+    let standing = known(&state, id)?;
     let region = change(&state, Change::Remove(standing.region_id)).await?;
     tracing::info!(%region, "a region was removed");
     Ok(Json(json!({"region_id": region, "name": standing.name, "note": NOTE})))
 }
 
-fn known(state: &State, id: &str) -> Result<Standing, ApiError> {
-    let region = id.parse().ok().and_then(RegionId::new).and_then(|id| state.regions.get(id));
+fn known(state: &State, id: Id) -> Result<Standing, ApiError> {
+    // Bytes that are no text are no id either.
+    let region =
+        id.ok().and_then(|Path(id)| id.parse().ok()).and_then(RegionId::new).and_then(|id| state.regions.get(id));
     region.ok_or_else(|| ApiError::not_found("no such region is polled: a region is named by its id here"))
 }
 

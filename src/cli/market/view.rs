@@ -39,6 +39,7 @@ struct Region {
     name: Option<String>,
     state: Option<String>,
     reason: Option<String>,
+    failures: u64,
     pages: u32,
     orders: u64,
     last_sweep: Option<Sweep>,
@@ -68,7 +69,8 @@ struct Tokens {
 
 impl Region {
     fn is_failing(&self) -> bool {
-        matches!(self.state.as_deref(), Some("failing" | "restarting"))
+        // One that is being tried again has failed so far.
+        self.failures > 0 || matches!(self.state.as_deref(), Some("failing" | "restarting"))
     }
 
     fn name(&self) -> String {

@@ -36,7 +36,7 @@ async function pollMarket() {
   setTimeout(pollMarket, MARKET_POLL_MS);
 }
 
-const isFailing = (region) => region.state === "failing" || region.state === "restarting";
+const isFailing = (region) => region.failures > 0 || region.state === "failing" || region.state === "restarting";
 
 /** Failing ones first, then by orders. */
 function byNeed(a, b) {
