@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::outside::{Outside, Trouble};
 use super::pace::{Load, Rules, Stretch};
-use super::sweep::{Came, Ended, Sweep};
+use super::sweep::{Came, Ended, Memory, Sweep};
 use super::{Config, Wanted};
 use crate::books::Books;
 use crate::killmail::RegionId;
@@ -194,18 +194,17 @@ impl Poller {
         let mut due = Instant::now() + rest;
         // When what is known of the pages was overtaken.
         let mut expired = due;
-        let (mut pages, mut may_postpone) = (0, true);
+        let mut memory = Memory::default();
         loop {
             self.show(State::Waiting, None, Some(due));
             sleep_until(due).await;
             self.shared.regions.update(self.region, |standing| standing.tally = Default::default());
             self.show(State::Sweeping, None, None);
-            let came = Sweep::begin(&self, &mut pages, may_postpone).run().await?;
-            // Once: pages that always expire soon would never be read.
-            may_postpone = !matches!(came, Came::Postponed(_));
+            let came = Sweep::begin(&self, &mut memory).run().await?;
+            memory.may_postpone = !matches!(came, Came::Postponed(_));
             due = match came {
                 Came::Ended(ended) => {
-                    pages = ended.pages;
+                    memory.pages = ended.pages;
                     let due = self.ended(&ended, expired);
                     expired = ended.answered + ended.last_holds;
                     due

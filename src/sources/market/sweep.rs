@@ -72,16 +72,31 @@ pub(super) enum Came {
     Failed(Trouble),
 }
 
+/// What a poller remembers from sweep to sweep.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// Pages that the region had at the last look; 0: unknown.
+    pub(super) pages: u32,
+    /// A sweep is put off once: pages that always expire soon would never be read.
+    pub(super) may_postpone: bool,
+    /// Until when a page holds, as ESI said: also of one that is not kept, because it could not be read, or was no more for a while.
+    pub(super) said: BTreeMap<u32, Timestamp>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { pages: 0, may_postpone: true, said: BTreeMap::new() }
+    }
+}
+
 /// One sweep under way.
 #[derive(Debug)]
 pub(super) struct Sweep<'a> {
     poller: &'a Poller,
-    may_postpone: bool,
     number: u64,
     begun: Instant,
     known: BTreeMap<u32, Tag>,
-    /// Pages that the region had at the last look, of this sweep or one before; 0: unknown.
-    pages: &'a mut u32,
+    memory: &'a mut Memory,
     acks: Acks,
     sent: usize,
     read: BTreeMap<u32, Read>,
@@ -89,7 +104,9 @@ pub(super) struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn begin(poller: &'a Poller, pages: &'a mut u32, may_postpone: bool) -> Self {
+    pub(super) fn begin(poller: &'a Poller, memory: &'a mut Memory) -> Self {
+        let now = poller.shared.now();
+        memory.said.retain(|_, until| *until > now);
         let number = poller.shared.next_sweep();
         let shelf = poller.shared.books.of(poller.region);
         let known = {
@@ -99,7 +116,7 @@ impl<'a> Sweep<'a> {
         };
         let (acks, begun) = (Acks::new(), Instant::now());
         let (read, failures) = (BTreeMap::new(), Vec::new());
-        Self { poller, may_postpone, number, begun, known, pages, acks, sent: 0, read, failures }
+        Self { poller, number, begun, known, memory, acks, sent: 0, read, failures }
     }
 
     fn shared(&self) -> &'a Shared {
@@ -122,9 +139,9 @@ impl<'a> Sweep<'a> {
         let answered = Instant::now();
         self.shared().connected.set(1.0);
         // A first page that is not asked for again says nothing, but may have done so to a sweep that failed.
-        let known = Some(*self.pages).filter(|pages| *pages > 0);
+        let known = Some(self.memory.pages).filter(|pages| *pages > 0);
         let pages = first.pages.or(known).unwrap_or_else(|| self.known_pages()).clamp(1, PAGES_MAX);
-        *self.pages = pages;
+        self.memory.pages = pages;
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
         if pages > 1 && first_how != How::Fresh {
@@ -134,7 +151,7 @@ impl<'a> Sweep<'a> {
             self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
-        let may_postpone = self.may_postpone && first_how != How::Fresh;
+        let may_postpone = self.memory.may_postpone && first_how != How::Fresh;
         if may_postpone && self.is_better_later(pages, &first_tag, left) {
             self.acks.settled().await;
             return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
@@ -156,7 +173,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn known_pages(&self) -> u32 {
-        (*self.pages).max(self.known.last_key_value().map_or(1, |(number, _)| *number))
+        self.memory.pages.max(self.known.last_key_value().map_or(1, |(number, _)| *number))
     }
 
     /// All pages after the first, a few at a time; and those that were added meanwhile.
@@ -166,7 +183,7 @@ impl<'a> Sweep<'a> {
         let mut asked = FuturesUnordered::new();
         loop {
             while next <= last && asked.len() < self.shared().calls_each && hopeless < FAILURES_MAX {
-                asked.push(ask(self.poller, next, self.known.get(&next).cloned()));
+                asked.push(self.ask(next));
                 next += 1;
             }
             let Some((number, answer)) = asked.next().await else { break };
@@ -175,7 +192,7 @@ impl<'a> Sweep<'a> {
                     let read = self.take(number, answer).await;
                     hopeless += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
-                    *self.pages = last;
+                    self.memory.pages = last;
                     self.read.insert(number, read);
                 }
                 Err(trouble) => {
@@ -189,8 +206,12 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    fn ask(&self, number: u32) -> impl Future<Output = (u32, Result<Asked, Trouble>)> + use<'a> {
+        ask(self.poller, number, self.known.get(&number).cloned(), self.memory.said.get(&number).copied())
+    }
+
     async fn page(&mut self, number: u32) -> Result<Read, Trouble> {
-        let (_, answer) = ask(self.poller, number, self.known.get(&number).cloned()).await;
+        let (_, answer) = self.ask(number).await;
         match answer {
             Ok(Asked::Missing(text)) if number == 1 => Err(Trouble::Failed(text)),
             Ok(answer) => Ok(self.take(number, answer).await),
@@ -223,6 +244,9 @@ impl<'a> Sweep<'a> {
             Asked::Answered { paged, expires_at } => {
                 let Paged { body, etag, last_modified, pages, expires_in } = paged;
                 self.shared().rests_until(self.region(), Some(expires_at));
+                if expires_in.is_some() {
+                    self.memory.said.insert(number, expires_at);
+                }
                 let known = self.known.get(&number);
                 // A 304 may leave out what it has said before.
                 let etag = etag.or_else(|| known.filter(|_| body.is_none()).and_then(|known| known.etag.clone()));
@@ -346,10 +370,19 @@ enum Asked {
 }
 
 /// Asks for a page, unless it has not expired; waits for one of the calls that all regions share.
-async fn ask(poller: &Poller, number: u32, known: Option<Tag>) -> (u32, Result<Asked, Trouble>) {
+async fn ask(
+    poller: &Poller,
+    number: u32,
+    known: Option<Tag>,
+    said: Option<Timestamp>,
+) -> (u32, Result<Asked, Trouble>) {
     let shared = &*poller.shared;
     if let Some(tag) = known.as_ref().filter(|tag| tag.expires_at > shared.now()) {
         return (number, Ok(Asked::Fresh(tag.clone())));
+    }
+    if let Some(until) = said.filter(|until| *until > shared.now()) {
+        let text = format!("have page {number}: it was not kept, and is not to be asked for again before {until:.0}");
+        return (number, Err(Trouble::Failed(text)));
     }
     // Nobody closes it.
     let _seat = shared.calls.acquire().await;
