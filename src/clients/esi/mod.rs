@@ -9,6 +9,7 @@
 //! A call that was begun is finished even if who asked for it has gone: its tokens are spent, and ESI must not be asked for the same again before
 //! it expires. Such calls are tasks of the client's own, few and bounded in time.
 
+mod addresses;
 mod error;
 mod fresh;
 mod killmail;
@@ -18,7 +19,6 @@ mod names;
 mod pauses;
 mod search;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use super::cache::{self, Cache};
 use super::retry::Plan;
 use super::service::{self, Manners, Service};
 use crate::killmail::KillmailId;
+pub use addresses::Addresses;
 pub use error::Error;
 pub use fresh::Fresh;
 pub use killmail::Detail;
@@ -64,34 +65,6 @@ const RETRIES: Plan =
 const TASKS_MAX: usize = 256;
 /// An error's text is quoted up to here.
 const TEXT_MAX: usize = 120;
-
-/// The client of each address in this process.
-#[derive(Debug, Default)]
-pub struct Addresses(Mutex<BTreeMap<String, Esi>>);
-
-impl Addresses {
-    /// The client of an address; made when it is first asked for.
-    ///
-    /// # Errors
-    /// As [`Esi::new`].
-    pub fn at(&self, base: &str, contact: Option<&str>) -> Result<Esi, address::Error> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let base = base.trim().trim_end_matches('/');
-        if let Some(esi) = known.get(base) {
-            return Ok(esi.clone());
-        }
-        let esi = Esi::new(base, contact)?;
-        known.insert(base.to_owned(), esi.clone());
-        Ok(esi)
-    }
-
-    /// All clients, with their addresses.
-    #[must_use]
-    pub fn all(&self) -> Vec<(String, Esi)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|(base, esi)| (base.clone(), esi.clone())).collect()
-    }
-}
 
 /// For whom a call is, and until when it is of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

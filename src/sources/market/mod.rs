@@ -15,6 +15,7 @@
 //! A poller that crashes is started again, within a budget; the others do not notice. Nothing here ends the pipeline: while ESI is away, the source waits.
 
 mod acks;
+mod ask;
 mod list;
 mod outside;
 mod pace;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use broadside_engine::Failure;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use metrics::counter;
 use tokio::time::Instant;
 
 use super::acks::Acks;
+use super::ask::{Asked, ask};
 use super::outside::Trouble;
 use super::poller::{Poller, Shared};
 use crate::clients::esi::Paged;
@@ -360,41 +361,4 @@ impl<'a> Sweep<'a> {
 
 fn after(start: Timestamp, end: Timestamp) -> Duration {
     Duration::try_from(end.duration_since(start)).unwrap_or_default()
-}
-
-/// What came of asking for a page.
-enum Asked {
-    Fresh(Tag),
-    Missing(String),
-    Answered { paged: Paged, expires_at: Timestamp },
-}
-
-/// Asks for a page, unless it has not expired; waits for one of the calls that all regions share.
-async fn ask(
-    poller: &Poller,
-    number: u32,
-    known: Option<Tag>,
-    said: Option<Timestamp>,
-) -> (u32, Result<Asked, Trouble>) {
-    let shared = &*poller.shared;
-    if let Some(tag) = known.as_ref().filter(|tag| tag.expires_at > shared.now()) {
-        return (number, Ok(Asked::Fresh(tag.clone())));
-    }
-    if let Some(until) = said.filter(|until| *until > shared.now()) {
-        let text = format!("have page {number}: it was not kept, and is not to be asked for again before {until:.0}");
-        return (number, Err(Trouble::Failed(text)));
-    }
-    // Nobody closes it.
-    let _seat = shared.calls.acquire().await;
-    let etag = known.as_ref().and_then(|tag| tag.etag.as_deref());
-    let answer = match shared.outside.page(poller.region, number, etag).await {
-        Ok(paged) => {
-            let holds = SignedDuration::try_from(shared.rules.holds(paged.expires_in)).unwrap_or_default();
-            let expires_at = shared.now().checked_add(holds).unwrap_or(Timestamp::MAX);
-            Ok(Asked::Answered { paged, expires_at })
-        }
-        Err(Trouble::Beyond(text)) => Ok(Asked::Missing(text)),
-        Err(trouble) => Err(trouble),
-    };
-    (number, answer)
 }
