@@ -10,8 +10,7 @@ use crate::market::book::Book;
 #[derive(Debug, Default)]
 pub struct Shelf {
     book: Mutex<Book>,
-    /// Held by a sink for as long as it changes what is stored of the region, so that its pages are stored one after the other. Pollers never wait for it: a sink may
-    /// have to wait for their source to be pulled.
+    /// Held by a sink for as long as it changes what is stored of the region, so that its pages are stored one after the other.
     pub writing: tokio::sync::Mutex<()>,
 }
 
