@@ -13,7 +13,7 @@ use crate::market::Quality;
 
 /// Changes that may wait for the source.
 const CHANGES_MAX: usize = 64;
-/// No region's name is that long.
+/// Characters; no region's name is that long.
 const NAME_MAX: usize = 100;
 
 /// What a region's poller is at.
@@ -171,7 +171,7 @@ impl Which {
         let text = text.trim();
         match text.parse::<i64>() {
             Ok(id) => RegionId::new(id).map(Self::Id),
-            Err(_) if text.is_empty() || text.len() > NAME_MAX => None,
+            Err(_) if text.is_empty() || text.chars().count() > NAME_MAX || text.chars().any(char::is_control) => None,
             Err(_) => Some(Self::Name(text.to_owned())),
         }
     }

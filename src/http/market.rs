@@ -18,8 +18,6 @@ use crate::regions::{Change, Refusal, Standing, Which};
 
 /// How long a change may wait for the source: it may have to ask ESI for a name.
 pub(super) const CHANGE_MAX: Duration = Duration::from_secs(5);
-/// Characters of a region's name.
-const NAME_MAX: usize = 100;
 const NOTE: &str = "this lasts until the worker is started again: for longer, change the regions of the pipeline file";
 
 pub(super) async fn list(Extract(state): Extract<State>) -> Json<Value> {
@@ -65,14 +63,7 @@ fn which(region: &Value) -> Result<Which, ApiError> {
     let bad = || ApiError::bad_request("region must be an id such as 10000002, or a name");
     match region {
         Value::Number(id) => id.as_i64().and_then(RegionId::new).map(Which::Id).ok_or_else(bad),
-        Value::String(text) => {
-            let text = text.trim();
-            if let Ok(id) = text.parse() {
-                return RegionId::new(id).map(Which::Id).ok_or_else(bad);
-            }
-            let is_name = !text.is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
-            if is_name { Ok(Which::Name(text.to_owned())) } else { Err(bad()) }
-        }
+        Value::String(text) => Which::parse(text).ok_or_else(bad),
         _ => Err(bad()),
     }
 }

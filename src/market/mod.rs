@@ -10,5 +10,5 @@ pub mod price;
 pub mod wire;
 
 pub use order::{Cents, Order, Range};
-pub use page::{Ending, Page, Part, Quality, Tag};
+pub use page::{Ending, Page, Part, Quality, Tag, route};
 pub use price::Price;

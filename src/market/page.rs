@@ -56,6 +56,12 @@ pub struct Tag {
     pub expires_at: Timestamp,
 }
 
+/// The address of a page below ESI's own: where it is asked for, and its name in the table of tags.
+#[must_use]
+pub fn route(region: RegionId, number: u32) -> String {
+    format!("/markets/{region}/orders?order_type=all&page={number}")
+}
+
 /// How a sweep went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {

@@ -1,4 +1,4 @@
-//! A page's bytes as orders.
+//! A page's bytes as orders, and back.
 //!
 //! The whole page is read at once. Only when that fails each entry is read by itself, so that one that is no order does not take the others with it.
 
@@ -58,6 +58,27 @@ pub fn decode(body: &[u8]) -> Result<Decoded, Error> {
         }
     }
     each(body)
+}
+
+/// An order as ESI writes it: a price is a number with two decimals.
+#[must_use]
+pub fn encode(order: &Order) -> String {
+    format!(
+        "{{\"duration\":{},\"is_buy_order\":{},\"issued\":\"{}\",\"location_id\":{},\"min_volume\":{},\"order_id\":{},\"price\":{},\
+         \"range\":\"{}\",\"system_id\":{},\"type_id\":{},\"volume_remain\":{},\"volume_total\":{}}}",
+        order.duration,
+        order.is_buy_order,
+        order.issued,
+        order.location_id,
+        order.min_volume,
+        order.order_id,
+        order.price,
+        order.range,
+        order.system_id,
+        order.type_id,
+        order.volume_remain,
+        order.volume_total
+    )
 }
 
 fn each(body: &[u8]) -> Result<Decoded, Error> {
@@ -130,6 +151,13 @@ mod tests {
         assert_eq!(prices, [(7, Cents(485)), (8, Cents(120_000_000_000_001))]);
         assert_eq!((decoded.refused, decoded.orders[0].range, decoded.orders[0].duration), (0, Range::Station, 90));
         assert_eq!(decode(b" [ ] "), Ok(Decoded::default()));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let page = format!("[{}]", entry(7, "92233720368547.05"));
+        let decoded = decode(page.as_bytes()).expect("a page");
+        assert_eq!(format!("[{}]", encode(&decoded.orders[0])), page);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Error, StoredPage};
 use crate::killmail::RegionId;
 use crate::market::price::{Offer, Side};
-use crate::market::{Cents, Order, Price, Quality};
+use crate::market::{self, Cents, Order, Price, Quality};
 
 /// Columns of `market_orders` that an order brings; the region, the times and `closed_at` are the store's own.
 pub(super) const ORDER: [&str; 12] = [
@@ -73,8 +73,7 @@ pub(super) fn types(orders: &[&Order]) -> Vec<i64> {
 
 /// Of each page the last copy with its address, in one order for all as well.
 pub(super) fn addressed(region: RegionId, pages: &[StoredPage]) -> Vec<(String, &StoredPage)> {
-    let url = |page: &StoredPage| format!("/markets/{region}/orders?order_type=all&page={}", page.number);
-    let by_url: BTreeMap<String, &StoredPage> = pages.iter().map(|page| (url(page), page)).collect();
+    let by_url: BTreeMap<_, _> = pages.iter().map(|page| (market::route(region, page.number), page)).collect();
     by_url.into_iter().collect()
 }
 

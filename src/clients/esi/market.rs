@@ -15,6 +15,7 @@ use super::{Ask, Error, Esi, Request};
 use crate::clients::answer::Answer;
 use crate::clients::retry::Plan;
 use crate::killmail::RegionId;
+use crate::market;
 
 /// A page that fails is asked for again by its region's poller, so a call gives up early.
 const RETRIES: Plan =
@@ -58,7 +59,7 @@ impl Esi {
         etag: Option<&str>,
         ask: Ask,
     ) -> Result<Paged, Error> {
-        let (esi, path, etag) = (self.clone(), market_path(region, number), etag.map(str::to_owned));
+        let (esi, path, etag) = (self.clone(), market::route(region, number), etag.map(str::to_owned));
         let work = async move {
             let request = Request::Page { path: &path, etag: etag.as_deref() };
             let answer = esi.retried_by(&RETRIES, ask, || esi.attempt(request, ask)).await?;
@@ -99,11 +100,6 @@ impl Esi {
         let name = |region: &RegionId| Some((*region, resolved.found.get(&region.get())?.name.clone()));
         Ok(regions.iter().filter_map(name).collect())
     }
-}
-
-/// The page's route; the same text names it in the table of tags.
-fn market_path(region: RegionId, number: u32) -> String {
-    format!("/markets/{region}/orders?order_type=all&page={number}")
 }
 
 fn paged(answer: Answer, was_tagged: bool) -> Result<Paged, Error> {

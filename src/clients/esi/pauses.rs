@@ -19,14 +19,6 @@ pub struct Pauses {
     pub routes: BTreeMap<String, Timestamp>,
 }
 
-impl Pauses {
-    /// Whether ESI may be asked for anything.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.all.is_none() && self.routes.is_empty()
-    }
-}
-
 impl Esi {
     /// The pauses as they are now.
     #[must_use]

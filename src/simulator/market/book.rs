@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::draw::{Draw, tick};
-use crate::market::{Cents, Order};
+use crate::market::{Cents, Order, wire};
 
 /// Orders on a page.
 const PAGE: usize = 1_000;
@@ -113,31 +113,11 @@ impl Book {
 }
 
 fn sheet(orders: &[Order]) -> Sheet {
-    let lines: Vec<String> = orders.iter().map(json).collect();
+    let lines: Vec<String> = orders.iter().map(wire::encode).collect();
     let body = format!("[{}]", lines.join(","));
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);
     Sheet { etag: format!("\"{:016x}\"", hasher.finish()), body: body.into() }
-}
-
-/// As ESI writes it: a price is a number with two decimals.
-fn json(order: &Order) -> String {
-    format!(
-        "{{\"duration\":{},\"is_buy_order\":{},\"issued\":\"{}\",\"location_id\":{},\"min_volume\":{},\"order_id\":{},\"price\":{},\
-         \"range\":\"{}\",\"system_id\":{},\"type_id\":{},\"volume_remain\":{},\"volume_total\":{}}}",
-        order.duration,
-        order.is_buy_order,
-        order.issued,
-        order.location_id,
-        order.min_volume,
-        order.order_id,
-        order.price,
-        order.range,
-        order.system_id,
-        order.type_id,
-        order.volume_remain,
-        order.volume_total
-    )
 }
 
 #[cfg(test)]
@@ -192,7 +172,7 @@ mod tests {
     fn an_order_is_written_with_two_decimals_and_ids_of_regions_are_apart() {
         let book = Book::new(10_000_002, 1, 1, 7, NOW);
         let order = Order { price: Cents(450), ..book.orders()[0].clone() };
-        assert!(json(&order).contains("\"price\":4.50,"), "{}", json(&order));
+        assert!(wire::encode(&order).contains("\"price\":4.50,"), "{}", wire::encode(&order));
         assert!((6_040_000_000..6_080_000_000).contains(&order.order_id));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use broadside::clients::esi::{Paged, Tokens};
 use broadside::killmail::RegionId;
-use broadside::market::{Cents, Order, Range};
+use broadside::market::{Cents, Order, Range, wire};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
@@ -225,7 +225,7 @@ impl Esi {
         let orders = page.checked_sub(1).and_then(|place| known.pages.get(place as usize)).ok_or_else(beyond)?;
         let body = match fault {
             Some(Fault::Body(body)) => (*body).to_owned(),
-            _ => format!("[{}]", orders.iter().map(json).collect::<Vec<_>>().join(",")),
+            _ => format!("[{}]", orders.iter().map(wire::encode).collect::<Vec<_>>().join(",")),
         };
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
@@ -326,22 +326,4 @@ pub(super) fn order(order_id: i64) -> Order {
         issued: Timestamp::UNIX_EPOCH,
         range: Range::Region,
     }
-}
-
-fn json(order: &Order) -> String {
-    format!(
-        r#"{{"duration":{},"is_buy_order":{},"issued":"{}","location_id":{},"min_volume":{},"order_id":{},"price":{},"range":"{}","system_id":{},"type_id":{},"volume_remain":{},"volume_total":{}}}"#,
-        order.duration,
-        order.is_buy_order,
-        order.issued,
-        order.location_id,
-        order.min_volume,
-        order.order_id,
-        order.price,
-        order.range,
-        order.system_id,
-        order.type_id,
-        order.volume_remain,
-        order.volume_total
-    )
 }
