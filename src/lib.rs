@@ -15,6 +15,8 @@
 //! |---|---|---|
 //! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
 //! | [`market`] | orders, pages, books and prices as plain values: the rules of a sweep | |
+//! | [`statics`] | static data as plain values: types, groups, systems; reading them | |
+//! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
 //! | [`record`] | what messages carry: kills, or pages of orders | |
 //! | [`archive`] | files of killmails, split into records | |
 //! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
@@ -53,6 +55,7 @@ pub mod http;
 pub mod hub;
 pub mod killmail;
 pub mod market;
+pub mod price;
 pub mod recent;
 pub mod record;
 pub mod regions;
@@ -62,6 +65,7 @@ pub mod simulator;
 pub mod sinks;
 pub mod sources;
 pub mod stages;
+pub mod statics;
 pub mod store;
 pub mod telemetry;
 

@@ -22,6 +22,10 @@ pub struct Resources {
     pub books: Arc<crate::books::Books>,
     /// ESI, once for each address: its limits are an address's.
     pub esi: Arc<crate::clients::esi::Addresses>,
+    /// Janice, once for each address: its pauses are an address's.
+    pub janice: Arc<crate::clients::janice::Addresses>,
+    /// The static data in use.
+    pub statics: Arc<crate::statics::Shelf>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -42,6 +46,8 @@ impl Resources {
             regions: Arc::default(),
             books: Arc::default(),
             esi: Arc::default(),
+            janice: Arc::default(),
+            statics: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -9,6 +9,7 @@ pub mod download;
 pub mod esi;
 pub mod frames;
 pub mod history;
+pub mod janice;
 pub mod pulse;
 pub mod redisq;
 pub mod retry;

@@ -54,6 +54,14 @@ id! {
     TypeId,
     /// A region: a market.
     RegionId,
+    /// A constellation: systems of a region.
+    ConstellationId,
+    /// A group of item types: frigates, shield extenders.
+    GroupId,
+    /// A category of groups: ships, modules, charges.
+    CategoryId,
+    /// What kind of make a type is: tech II, faction, deadspace.
+    MetaGroupId,
 }
 
 /// The 20 bytes that, with its id, open a killmail at ESI.

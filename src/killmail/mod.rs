@@ -1,5 +1,6 @@
 //! Killmails as plain values: what the kills pipeline carries.
 
+pub mod findings;
 pub mod ids;
 pub mod model;
 pub mod sample;
@@ -9,8 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use findings::{Measures, Tagged, Worth};
 pub use ids::{
-    AllianceId, CharacterId, CorporationId, FactionId, KillmailHash, KillmailId, RegionId, SystemId, TypeId,
+    AllianceId, CategoryId, CharacterId, ConstellationId, CorporationId, FactionId, GroupId, KillmailHash, KillmailId,
+    MetaGroupId, RegionId, SystemId, TypeId,
 };
 pub use model::{Attacker, Form, Item, Killmail, Participant, Position, Victim, Zkb};
 
@@ -29,6 +32,10 @@ pub struct Kill {
     pub mail: Option<Arc<Killmail>>,
     /// The kill as a package, when a stage has put it together from several sources: stored in the place of `raw`.
     pub whole: Option<Bytes>,
+    /// What `tag` found.
+    pub tagged: Option<Arc<Tagged>>,
+    /// What `price` found.
+    pub worth: Option<Arc<Worth>>,
     /// The source says that this copy takes the place of an earlier one of the same form: a correction.
     pub revises: bool,
     /// A stage could not complete it now: the store notes that it is to be completed later.
@@ -48,6 +55,8 @@ impl Kill {
             redelivers,
             mail: None,
             whole: None,
+            tagged: None,
+            worth: None,
             revises: false,
             refresh: false,
             event_id: None,

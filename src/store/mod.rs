@@ -4,15 +4,18 @@
 //! errors, and waiting for a store that is away ([`retry`]).
 
 mod error;
+mod jobs;
 mod migrations;
 mod month;
 mod order_rows;
 mod orders;
 mod plan;
 pub mod postgres;
+mod quotes;
 pub mod retry;
 mod rows;
 pub mod sqlite;
+mod statics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +25,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 pub use error::Error;
+pub use jobs::Jobs;
 pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
+pub use quotes::Quotes;
 pub use retry::Health;
+pub use statics::StaticData;
 
 use crate::killmail::{Form, Kill, KillmailId, SystemId};
 
@@ -215,7 +221,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>
 
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
-pub trait Store: Orders + Send + Sync + std::fmt::Debug {
+pub trait Store: Orders + StaticData + Quotes + Jobs + Send + Sync + std::fmt::Debug {
     /// Brings the tables up to this build, one step after the other; answers the steps that it took.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
     /// The steps that [`migrate`](Self::migrate) would take.

@@ -1,7 +1,13 @@
 //! A store in memory that knows events, checkpoints, dead-letter counts and markets: enough for what is served over HTTP, and for pollers.
 
+#[path = "memory_jobs.rs"]
+mod jobs;
 #[path = "memory_orders.rs"]
 mod orders;
+#[path = "memory_quotes.rs"]
+mod quotes;
+#[path = "memory_statics.rs"]
+mod statics;
 
 #[allow(unused_imports, reason = "of use to some of those that share this file")]
 pub(crate) use orders::Row;

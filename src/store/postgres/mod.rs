@@ -16,14 +16,17 @@ mod ceiling;
 mod copy;
 mod error;
 mod events;
+mod jobs;
 mod kills;
 mod lease;
 mod letters;
 mod orders;
 mod partitions;
 mod prices;
+mod quotes;
 mod refreshes;
 mod statements;
+mod statics;
 
 use std::time::Duration;
 

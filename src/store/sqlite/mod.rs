@@ -10,12 +10,15 @@
 //! each commit is synced, at a few milliseconds each.
 
 mod error;
+mod jobs;
 mod kills;
 mod letters;
 mod orders;
 mod prices;
+mod quotes;
 mod refreshes;
 mod statements;
+mod statics;
 
 use std::path::Path;
 use std::time::Duration;
