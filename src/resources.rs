@@ -26,6 +26,8 @@ pub struct Resources {
     pub janice: Arc<crate::clients::janice::Addresses>,
     /// The static data in use.
     pub statics: Arc<crate::statics::Shelf>,
+    /// Learns from ESI what the static data lack.
+    pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -38,7 +40,9 @@ impl Resources {
     /// On this store, without a contact; events are written.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
+        let statics: Arc<crate::statics::Shelf> = Arc::default();
         Self {
+            unknowns: Arc::new(crate::unknowns::Unknowns::new(store.clone(), statics.clone())),
             store,
             hub: Arc::default(),
             recent: Arc::default(),
@@ -47,7 +51,7 @@ impl Resources {
             books: Arc::default(),
             esi: Arc::default(),
             janice: Arc::default(),
-            statics: Arc::default(),
+            statics,
             stored: Arc::default(),
             contact: None,
             events: true,

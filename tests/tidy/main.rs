@@ -24,7 +24,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
-    ("resources", &["books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store"]),
+    ("unknowns", &["clients", "killmail", "statics", "store"]),
+    (
+        "resources",
+        &["books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
+    ),
     (
         "sources",
         &[
@@ -57,6 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "statics",
             "store",
             "telemetry",
+            "unknowns",
         ],
     ),
     (
