@@ -16,6 +16,7 @@
 //! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
 //! | [`market`] | orders, pages, books and prices as plain values: the rules of a sweep | |
 //! | [`statics`] | static data as plain values: types, groups, systems; reading them | |
+//! | [`tags`] | what a kill is: tags, classes, zKillboard's flags and labels, the measures; rules as tables | |
 //! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
 //! | [`record`] | what messages carry: kills, or pages of orders | |
 //! | [`archive`] | files of killmails, split into records | |
@@ -68,6 +69,7 @@ pub mod sources;
 pub mod stages;
 pub mod statics;
 pub mod store;
+pub mod tags;
 pub mod telemetry;
 pub mod unknowns;
 

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
+pub mod tag;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -98,6 +99,8 @@ stages! {
     Deduplicate(deduplicate) = "deduplicate", needs ["decode"];
     /// Fetches what the feed leaves out.
     Detail(detail) = "detail", needs ["decode"];
+    /// Finds out what a kill is.
+    Tag(tag) = "tag", needs ["decode"];
     /// Reads the orders of a page.
     DecodeOrders(decode_orders) = "decode_orders", needs [];
 }
@@ -121,6 +124,7 @@ impl Config {
             Self::Detail(config) => {
                 Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
+            Self::Tag(config) => Arc::new(config.build(pipeline, resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
         })
     }
@@ -133,6 +137,7 @@ impl Config {
         match self {
             Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
+            Self::Tag(config) => config.check(contact),
         }
     }
 }
