@@ -26,6 +26,8 @@ pub struct Resources {
     pub janice: Arc<crate::clients::janice::Addresses>,
     /// The static data in use.
     pub statics: Arc<crate::statics::Shelf>,
+    /// The newest price of each type, by who says so: whoever fetches one puts it there.
+    pub quotes: Arc<crate::appraisal::Board>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -48,6 +50,7 @@ impl Resources {
             esi: Arc::default(),
             janice: Arc::default(),
             statics: Arc::default(),
+            quotes: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -21,10 +21,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hub", &["killmail"]),
     ("clients", &["duration", "killmail", "market", "price", "statics", "telemetry"]),
     ("store", &["killmail", "market", "price", "statics", "telemetry"]),
+    ("appraisal", &["clients", "duration", "killmail", "market", "price", "statics", "store", "telemetry"]),
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
-    ("resources", &["books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store"]),
+    (
+        "resources",
+        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store"],
+    ),
     (
         "sources",
         &[
@@ -46,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "stages",
         &[
+            "appraisal",
             "market",
             "price",
             "record",

@@ -33,6 +33,7 @@ pub(crate) struct MemoryStore {
     ensured: Mutex<Vec<(Month, Month)>>,
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
+    prices: Mutex<quotes::Prices>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
