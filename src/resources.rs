@@ -28,6 +28,8 @@ pub struct Resources {
     pub statics: Arc<crate::statics::Shelf>,
     /// The newest price of each type, by who says so: whoever fetches one puts it there.
     pub quotes: Arc<crate::appraisal::Board>,
+    /// Who finds out what types cost, once for each choice of whom to ask.
+    pub appraisers: Arc<crate::appraisal::Appraisers>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -51,6 +53,7 @@ impl Resources {
             janice: Arc::default(),
             statics: Arc::default(),
             quotes: Arc::default(),
+            appraisers: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
+pub mod price;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -98,6 +99,8 @@ stages! {
     Deduplicate(deduplicate) = "deduplicate", needs ["decode"];
     /// Fetches what the feed leaves out.
     Detail(detail) = "detail", needs ["decode"];
+    /// Says what a kill is worth.
+    Price(price) = "price", needs ["decode"];
     /// Reads the orders of a page.
     DecodeOrders(decode_orders) = "decode_orders", needs [];
 }
@@ -121,6 +124,7 @@ impl Config {
             Self::Detail(config) => {
                 Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
+            Self::Price(config) => Arc::new(config.build(pipeline, resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
         })
     }
@@ -133,6 +137,16 @@ impl Config {
         match self {
             Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
+            Self::Price(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
+        }
+    }
+
+    /// What it does without because it is not set: a sentence for the operator.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Price(config) => config.lacks(),
+            _ => None,
         }
     }
 }
@@ -234,11 +248,11 @@ mod tests {
         for (text, reason) in [
             (
                 r#""decod""#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `price`, `decode_orders`",
             ),
             (
                 r#"{"decod": {}}"#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `price`, `decode_orders`",
             ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),
