@@ -76,6 +76,10 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         "WANDERER_URL" => Some(url.clone()),
         "ZKILLBOARD_URL" => Some(simulator.zkillboard_url()),
         "ESI_URL" => Some(simulator.esi_url()),
+        "JANICE_URL" => Some(simulator.janice_url()),
+        "JANICE_API_KEY" => Some("any".to_owned()),
+        // Nothing is asked of the outside: its own modules have no listings.
+        "MUTAMARKET_URL" => Some(format!("{url}/mutamarket")),
         _ => environment::process(name),
     };
     let selection = select(&[], args.pipelines.as_deref(), &lookup)?.enabled()?;

@@ -99,7 +99,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("http", &["regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"]),
-    ("simulator", &["market", "killmail", "duration", "sources"]),
+    ("simulator", &["market", "killmail", "duration", "sources", "statics"]),
 ];
 
 /// Crate → the rooms that may import it.
