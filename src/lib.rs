@@ -16,6 +16,7 @@
 //! | [`killmail`] | killmails as plain values: ids, model, reading every shape of them, samples | |
 //! | [`market`] | orders, pages, books and prices as plain values: the rules of a sweep | |
 //! | [`statics`] | static data as plain values: types, groups, systems; reading them | |
+//! | [`tags`] | what a kill is: tags, classes, zKillboard's flags and labels, the measures; rules as tables | |
 //! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
 //! | [`appraisal`] | what types cost now or cost on a day, asked of all who say so | |
 //! | [`record`] | what messages carry: kills, or pages of orders | |
@@ -31,6 +32,7 @@
 //! | [`feeds`] | which feed serves each pipeline, for the page | |
 //! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
+//! | [`unknowns`] | types and systems that the static data lack, learned from ESI | |
 //! | [`resources`] | what components share | a field |
 //! | [`definition`] | pipeline files → topology and components | |
 //! | [`http`] | what the worker serves | a file per route |
@@ -69,7 +71,9 @@ pub mod sources;
 pub mod stages;
 pub mod statics;
 pub mod store;
+pub mod tags;
 pub mod telemetry;
+pub mod unknowns;
 
 #[cfg(test)]
 extern crate self as broadside;

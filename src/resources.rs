@@ -30,6 +30,8 @@ pub struct Resources {
     pub quotes: Arc<crate::appraisal::Board>,
     /// Who finds out what types cost, once for each choice of whom to ask.
     pub appraisers: Arc<crate::appraisal::Appraisers>,
+    /// Learns from ESI what the static data lack.
+    pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -42,7 +44,9 @@ impl Resources {
     /// On this store, without a contact; events are written.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
+        let statics: Arc<crate::statics::Shelf> = Arc::default();
         Self {
+            unknowns: Arc::new(crate::unknowns::Unknowns::new(store.clone(), statics.clone())),
             store,
             hub: Arc::default(),
             recent: Arc::default(),
@@ -51,9 +55,9 @@ impl Resources {
             books: Arc::default(),
             esi: Arc::default(),
             janice: Arc::default(),
-            statics: Arc::default(),
             quotes: Arc::default(),
             appraisers: Arc::default(),
+            statics,
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -25,9 +25,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
+    ("unknowns", &["clients", "killmail", "statics", "store"]),
     (
         "resources",
-        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store"],
+        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
     ),
     (
         "sources",
@@ -62,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "statics",
             "store",
             "telemetry",
+            "unknowns",
         ],
     ),
     (

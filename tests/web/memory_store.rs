@@ -34,6 +34,7 @@ pub(crate) struct MemoryStore {
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
     prices: Mutex<quotes::Prices>,
+    statics: Mutex<statics::Kept>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]

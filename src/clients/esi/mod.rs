@@ -19,6 +19,7 @@ mod names;
 mod pauses;
 mod prices;
 mod search;
+mod universe;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
