@@ -153,7 +153,10 @@ impl Unknowns {
 
     /// What the store does not take is still of use here, until the process ends.
     async fn keep(&self, found: Statics) {
-        if found.types.is_empty() && found.systems.is_empty() {
+        let known = self.shelf.current();
+        let has_type = |id| known.types.contains_key(id);
+        // Somebody else who asked for the same may have been first.
+        if found.types.keys().all(has_type) && found.systems.keys().all(|id| known.systems.contains_key(id)) {
             return;
         }
         let version = match self.store.add_statics(&found, Timestamp::now()).await {

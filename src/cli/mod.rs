@@ -28,8 +28,10 @@ mod pauses;
 mod progress;
 pub mod run;
 pub mod schema;
+pub mod sde;
 mod signals;
 pub mod simulate;
+mod statics;
 mod text;
 mod upkeep;
 mod worker;
@@ -68,6 +70,7 @@ enum Command {
     Market(market::Args),
     Migrate(migrate::Args),
     Partitions(partitions::Args),
+    Sde(sde::Args),
 }
 
 /// `--database`, for commands that need one.
@@ -127,6 +130,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Market(args) => market::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
+        Command::Sde(args) => sde::run(args, settings).await,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod frames;
 pub mod history;
 pub mod janice;
 pub mod mutamarket;
+pub mod published;
 pub mod pulse;
 pub mod redisq;
 pub mod retry;
