@@ -18,6 +18,7 @@
 //! | [`statics`] | static data as plain values: types, groups, systems; reading them | |
 //! | [`tags`] | what a kill is: tags, classes, zKillboard's flags and labels, the measures; rules as tables | |
 //! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
+//! | [`appraisal`] | what types cost now or cost on a day, asked of all who say so | |
 //! | [`record`] | what messages carry: kills, or pages of orders | |
 //! | [`archive`] | files of killmails, split into records | |
 //! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
@@ -44,6 +45,7 @@
 //! The engine never retries. No component spawns tasks: the engine does (a client may own a few, bounded in number and time). No queue is without a bound. No SQL stands outside `store`, no outgoing HTTP
 //! outside `clients`. Nothing but the engine's `fence` catches panics. Nothing is acknowledged before it is safe. `tests/tidy` holds what of this can be read off the source.
 
+pub mod appraisal;
 pub mod archive;
 pub mod books;
 pub mod cli;

@@ -26,6 +26,10 @@ pub struct Resources {
     pub janice: Arc<crate::clients::janice::Addresses>,
     /// The static data in use.
     pub statics: Arc<crate::statics::Shelf>,
+    /// The newest price of each type, by who says so: whoever fetches one puts it there.
+    pub quotes: Arc<crate::appraisal::Board>,
+    /// Who finds out what types cost, once for each choice of whom to ask.
+    pub appraisers: Arc<crate::appraisal::Appraisers>,
     /// Learns from ESI what the static data lack.
     pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// New kills that this process has stored.
@@ -51,6 +55,8 @@ impl Resources {
             books: Arc::default(),
             esi: Arc::default(),
             janice: Arc::default(),
+            quotes: Arc::default(),
+            appraisers: Arc::default(),
             statics,
             stored: Arc::default(),
             contact: None,

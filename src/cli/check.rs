@@ -58,6 +58,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
             let sentence = format!("Not ready to run yet: {}.", problem.message);
             text.push_str(&format!("{}\n", drawing::paragraph(&sentence)));
         }
+        for lacking in definition.stages.iter().filter_map(crate::stages::Config::lacks) {
+            text.push_str(&format!("{}\n", drawing::paragraph(&lacking)));
+        }
         for setting in definition.without_effect() {
             text.push_str(&format!("  {setting} is checked, and not acted on yet.\n"));
         }

@@ -11,6 +11,7 @@ pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
 pub mod tag;
+pub mod price;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -101,6 +102,8 @@ stages! {
     Detail(detail) = "detail", needs ["decode"];
     /// Finds out what a kill is.
     Tag(tag) = "tag", needs ["decode"];
+    /// Says what a kill is worth.
+    Price(price) = "price", needs ["decode"];
     /// Reads the orders of a page.
     DecodeOrders(decode_orders) = "decode_orders", needs [];
 }
@@ -125,6 +128,7 @@ impl Config {
                 Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
             Self::Tag(config) => Arc::new(config.build(pipeline, resources)),
+            Self::Price(config) => Arc::new(config.build(pipeline, resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
         })
     }
@@ -138,6 +142,16 @@ impl Config {
             Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
             Self::Tag(config) => config.check(contact),
+            Self::Price(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
+        }
+    }
+
+    /// What it does without because it is not set: a sentence for the operator.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Price(config) => config.lacks(),
+            _ => None,
         }
     }
 }
@@ -239,11 +253,11 @@ mod tests {
         for (text, reason) in [
             (
                 r#""decod""#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `price`, `decode_orders`",
             ),
             (
                 r#"{"decod": {}}"#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `price`, `decode_orders`",
             ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),

@@ -38,6 +38,8 @@ macro_rules! suite {
         suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
             what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
             imports_at_once_come_one_after_the_other);
+        suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
+            workers_that_store_the_same_quotes_at_once_lose_nothing);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ mod kills;
 mod market;
 mod pipeline;
 mod postgres;
+mod quotes;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sqlite;

@@ -21,13 +21,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hub", &["killmail"]),
     ("clients", &["duration", "killmail", "market", "price", "statics", "telemetry"]),
     ("store", &["killmail", "market", "price", "statics", "telemetry"]),
+    ("appraisal", &["clients", "duration", "killmail", "market", "price", "statics", "store", "telemetry"]),
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
     ("unknowns", &["clients", "killmail", "statics", "store"]),
     (
         "resources",
-        &["books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
+        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
     ),
     (
         "sources",
@@ -50,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "stages",
         &[
+            "appraisal",
             "market",
             "price",
             "record",
@@ -239,8 +241,8 @@ fn the_engine_knows_nothing_of_the_program_and_only_its_fence_catches_panics() {
 
 #[test]
 fn nothing_but_the_engine_and_the_servers_spawns_tasks_and_no_queue_is_without_a_bound() {
-    // a client ends what it has begun even when nobody waits for it any more: it owns those tasks, and they are few
-    let may_spawn = ["cli", "clients", "http", "main", "simulator", "telemetry"];
+    // a client ends what it has begun even when nobody waits for it any more, and so does the appraiser: they own those tasks, and they are few
+    let may_spawn = ["appraisal", "cli", "clients", "http", "main", "simulator", "telemetry"];
     let mut wrong = Vec::new();
     for (room, path, text) in program() {
         for line in code_lines(production(&text)) {

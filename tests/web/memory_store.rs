@@ -33,6 +33,7 @@ pub(crate) struct MemoryStore {
     ensured: Mutex<Vec<(Month, Month)>>,
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
+    prices: Mutex<quotes::Prices>,
     statics: Mutex<statics::Kept>,
 }
 
