@@ -25,15 +25,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
+    ("price_job", &["price", "store"]),
     (
         "resources",
-        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store"],
+        &[
+            "appraisal",
+            "books",
+            "regions",
+            "clients",
+            "feeds",
+            "hub",
+            "killmail",
+            "price_job",
+            "recent",
+            "statics",
+            "store",
+        ],
     ),
     (
         "sources",
         &[
             "books",
             "market",
+            "price",
+            "price_job",
             "record",
             "regions",
             "archive",
@@ -43,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "history",
             "killmail",
             "resources",
+            "statics",
             "store",
             "telemetry",
         ],
@@ -53,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "appraisal",
             "market",
             "price",
+            "price_job",
             "record",
             "clients",
             "recent",
@@ -67,8 +84,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "sinks",
         &[
+            "appraisal",
             "books",
             "market",
+            "price",
             "record",
             "regions",
             "recent",
@@ -87,6 +106,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "definition",
         &[
             "market",
+            "price",
+            "price_job",
             "record",
             "dead_letter",
             "duration",
@@ -98,7 +119,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("http", &["regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"]),
+    (
+        "http",
+        &["price", "price_job", "regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"],
+    ),
     ("simulator", &["market", "killmail", "duration", "sources"]),
 ];
 

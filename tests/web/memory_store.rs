@@ -34,6 +34,8 @@ pub(crate) struct MemoryStore {
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
     prices: Mutex<quotes::Prices>,
+    job: Mutex<broadside::price::job::Job>,
+    turnstile: jobs::Turnstile,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
