@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 pub use board::{PriceJob, Width};
 
 use crate::price::job::{Action, Illegal, Job, Move, Outlook, State, Status};
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, To};
 
 /// Others may be faster a few times; not for ever.
 const ATTEMPTS: usize = 5;
@@ -54,13 +54,13 @@ pub async fn look(store: &dyn Store) -> Result<Job, Error> {
     if !job.state.is_running() {
         return Ok(job);
     }
-    let Some(claim) = store.claim_price_job().await? else { return Ok(job) };
+    let Some(claim) = store.claim_price_job(To::Look).await? else { return Ok(job) };
     let job = pause_abandoned(store).await;
     claim.release().await;
     job
 }
 
-/// The same for whoever has the claim: then nobody else is at it.
+/// The same for whoever has a claim: then nobody else is at it.
 ///
 /// # Errors
 /// The store's.

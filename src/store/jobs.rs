@@ -15,11 +15,20 @@ pub trait Jobs {
     async fn move_price_job(&self, change: &Move) -> Result<bool, Error>;
     /// Keeps how far an epoch is, and answers the job's state; `None`: the epoch is over, and nothing was written.
     async fn save_price_progress(&self, epoch: i64, markets: &[Market]) -> Result<Option<State>, Error>;
-    /// Claims the job for this process, before it is worked on; `None`: another has it. Whoever has it gives it back, or ends: a claim never outlives its process.
-    async fn claim_price_job(&self) -> Result<Option<Box<dyn Claim>>, Error>;
+    /// Claims the job; `None`: somebody has a claim beside which there can be none of this kind. A claim never outlives its process.
+    async fn claim_price_job(&self, to: To) -> Result<Option<Box<dyn Claim>>, Error>;
 }
 
-/// The right to work on the job.
+/// What a claim is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Nobody else has any.
+    Work,
+    /// Nobody works: others may look too.
+    Look,
+}
+
+/// A claim on the job: the right to work on it, or the knowledge that nobody does.
 #[async_trait]
 pub trait Claim: Send + Sync + std::fmt::Debug {
     /// Whether it still holds; one that was lost stays so.

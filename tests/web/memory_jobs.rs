@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside::price::job::{Job, Market, Move, State};
-use broadside::store::{Claim, Error, Jobs};
+use broadside::store::{Claim, Error, Jobs, To};
 
 use super::MemoryStore;
 
@@ -71,7 +71,7 @@ impl Jobs for MemoryStore {
         Ok(Some(job.state))
     }
 
-    async fn claim_price_job(&self) -> Result<Option<Box<dyn Claim>>, Error> {
+    async fn claim_price_job(&self, _to: To) -> Result<Option<Box<dyn Claim>>, Error> {
         self.answer(())?;
         let is_free = !self.turnstile.0.swap(true, Ordering::SeqCst);
         Ok(is_free.then(|| Box::new(Held(self.turnstile.0.clone())) as Box<dyn Claim>))

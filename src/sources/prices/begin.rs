@@ -11,7 +11,7 @@ use super::{Config, Shared};
 use crate::killmail::TypeId;
 use crate::price::job::{Action, Course, Illegal, Job, Market, Move, State};
 use crate::price_job::{Refusal, pause_abandoned};
-use crate::store::{Claim, Store};
+use crate::store::{Claim, Store, To};
 
 /// Somebody may have the claim for a moment only, to look whether anybody is at the job.
 const CLAIM_ATTEMPTS: u32 = 8;
@@ -47,7 +47,7 @@ impl Shared {
             if attempt > 0 {
                 tokio::time::sleep(CLAIM_AGAIN).await;
             }
-            if let Some(claim) = self.store.claim_price_job().await? {
+            if let Some(claim) = self.store.claim_price_job(To::Work).await? {
                 return Ok(claim);
             }
             let state = self.store.price_job().await?.state;

@@ -14,7 +14,7 @@ use super::run::Run;
 use crate::price::Product;
 use crate::price::job::{Action, Job, Market, Move, Outlook, State, Status};
 use crate::price_job::{Refusal, look};
-use crate::store::{Claim, Error};
+use crate::store::{Claim, Error, To};
 
 /// Between two looks at the store while there is a run.
 const TICK: Duration = Duration::from_millis(200);
@@ -25,6 +25,8 @@ const SAVE_ANYWAY: Duration = Duration::from_millis(500);
 const CLAIM_CHECK: Duration = Duration::from_millis(500);
 /// Between looks whether the next run is due.
 const DUE_CHECK: Duration = Duration::from_secs(30);
+/// Said of a run whose epoch is over.
+const OVER: &str = "stopped, or taken over by another process";
 /// Said of a job whose worker was stopped.
 const STOPPED: &str = "the worker that was at it was stopped";
 
@@ -110,7 +112,12 @@ impl Prices {
     /// Does what is due: progress, claim, state.
     async fn step(&mut self) {
         let now = Instant::now();
-        let Some(id) = self.shared.with_run(|run| run.id) else { return self.start_if_due(now).await };
+        let Some(id) = self.shared.with_run(|run| run.id) else {
+            if self.claim.is_some() {
+                self.end(OVER).await;
+            }
+            return self.start_if_due(now).await;
+        };
         if let Some(why) = self.shared.board.take_broken(id) {
             tracing::error!(error = why, "the price job cannot go on");
             self.shared.save_and_move(Action::Broken, Some(why)).await;
@@ -123,7 +130,7 @@ impl Prices {
         let Some((state, is_done, is_drained)) =
             self.shared.with_run(|run| (run.job.state, run.is_done(), run.is_drained()))
         else {
-            return self.end("the job was taken over or stopped").await;
+            return self.end(OVER).await;
         };
         match state {
             State::Processing if is_done && self.claim.is_some() => {
@@ -156,7 +163,7 @@ impl Prices {
             self.want();
         }
         // While the store is away, this is tried again.
-        let Ok(Some(claim)) = self.shared.store.claim_price_job().await else { return };
+        let Ok(Some(claim)) = self.shared.store.claim_price_job(To::Work).await else { return };
         match self.shared.go_on().await {
             Ok(true) => {
                 tracing::info!("the claim on the price job is back");

@@ -8,7 +8,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use super::address::connect;
 use super::{Postgres, stamp};
 use crate::price::job::{Job, Market, Move, State};
-use crate::store::jobs::{Claim, Jobs, Row, parse, text};
+use crate::store::jobs::{Claim, Jobs, Row, To, parse, text};
 use crate::store::{Error, within};
 
 /// Locks of one database do not meet those of another.
@@ -46,10 +46,14 @@ impl Claim for Held {
     }
 }
 
-async fn claim(store: &Postgres) -> Result<Option<Held>, Error> {
+async fn claim(store: &Postgres, to: To) -> Result<Option<Held>, Error> {
     let mut connection = connect(&store.options).await?;
     connection.execute(SESSION).await?;
-    let taken = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK);
+    let sql = match to {
+        To::Work => "SELECT pg_try_advisory_lock($1)",
+        To::Look => "SELECT pg_try_advisory_lock_shared($1)",
+    };
+    let taken = sqlx::query_scalar(sql).bind(LOCK);
     if taken.fetch_one(&mut connection).await? {
         return Ok(Some(Held(Some(connection))));
     }
@@ -93,8 +97,8 @@ impl Jobs for Postgres {
         state.as_deref().map(parse).transpose()
     }
 
-    async fn claim_price_job(&self) -> Result<Option<Box<dyn Claim>>, Error> {
-        let held = within(self.call_timeout, claim(self)).await?;
+    async fn claim_price_job(&self, to: To) -> Result<Option<Box<dyn Claim>>, Error> {
+        let held = within(self.call_timeout, claim(self, to)).await?;
         Ok(held.map(|held| Box::new(held) as Box<dyn Claim>))
     }
 }

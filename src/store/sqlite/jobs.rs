@@ -2,15 +2,14 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{Sqlite, stamp, time};
 use crate::price::job::{Job, Market, Move, State};
 use crate::store::Error;
-use crate::store::jobs::{Claim, Jobs, Row, parse, text};
+use crate::store::jobs::{Claim, Jobs, Row, To, parse, text};
 
 /// What stands for the claim.
 #[derive(Debug)]
@@ -18,7 +17,28 @@ pub(super) enum Turnstile {
     /// A file that is locked; it stays there, because another process may just be opening it.
     File(PathBuf),
     /// Of a database in memory, which nobody shares.
-    Memory(Arc<AtomicBool>),
+    Memory(Arc<Inside>),
+}
+
+/// Who has a claim: one that works, or so many that look.
+#[derive(Debug, Default)]
+pub(super) struct Inside(Mutex<(bool, usize)>);
+
+impl Inside {
+    fn enter(&self, to: To) -> bool {
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (to, &mut *inside) {
+            (_, (true, _)) | (To::Work, (_, 1..)) => return false,
+            (To::Work, (works, _)) => *works = true,
+            (To::Look, (_, look)) => *look += 1,
+        }
+        true
+    }
+
+    fn leave(&self) {
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *inside = (false, inside.1.saturating_sub(1));
+    }
 }
 
 impl Turnstile {
@@ -32,19 +52,20 @@ impl Turnstile {
         Self::Memory(Arc::default())
     }
 
-    fn enter(&self) -> Result<Option<Held>, Error> {
+    fn enter(&self, to: To) -> Result<Option<Held>, Error> {
         match self {
             Self::File(path) => {
                 let failed = |error: std::io::Error| Error::Permanent(format!("lock {}: {error}", path.display()));
-                let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-                match file.try_lock() {
+                let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
+                let file = file.map_err(failed)?;
+                let locked = if to == To::Work { file.try_lock() } else { file.try_lock_shared() };
+                match locked {
                     Ok(()) => Ok(Some(Held::File(file))),
                     Err(TryLockError::WouldBlock) => Ok(None),
                     Err(TryLockError::Error(error)) => Err(failed(error)),
                 }
             }
-            Self::Memory(taken) if taken.swap(true, Ordering::SeqCst) => Ok(None),
-            Self::Memory(taken) => Ok(Some(Held::Memory(taken.clone()))),
+            Self::Memory(inside) => Ok(inside.enter(to).then(|| Held::Memory(inside.clone()))),
         }
     }
 }
@@ -52,7 +73,7 @@ impl Turnstile {
 #[derive(Debug)]
 enum Held {
     File(File),
-    Memory(Arc<AtomicBool>),
+    Memory(Arc<Inside>),
 }
 
 impl Drop for Held {
@@ -60,7 +81,7 @@ impl Drop for Held {
         match self {
             // Closing it would do, unless the process has just forked.
             Self::File(file) => drop(file.unlock()),
-            Self::Memory(taken) => taken.store(false, Ordering::SeqCst),
+            Self::Memory(inside) => inside.leave(),
         }
     }
 }
@@ -109,7 +130,7 @@ impl Jobs for Sqlite {
         state.as_deref().map(parse).transpose()
     }
 
-    async fn claim_price_job(&self) -> Result<Option<Box<dyn Claim>>, Error> {
-        Ok(self.turnstile.enter()?.map(|held| Box::new(held) as Box<dyn Claim>))
+    async fn claim_price_job(&self, to: To) -> Result<Option<Box<dyn Claim>>, Error> {
+        Ok(self.turnstile.enter(to)?.map(|held| Box::new(held) as Box<dyn Claim>))
     }
 }
