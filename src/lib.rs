@@ -32,6 +32,7 @@
 //! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
 //! | [`price_job`] | the price cache job: what its worker is at, what operators ask of it | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
+//! | [`unknowns`] | types and systems that the static data lack, learned from ESI | |
 //! | [`resources`] | what components share | a field |
 //! | [`definition`] | pipeline files → topology and components | |
 //! | [`http`] | what the worker serves | a file per route |
@@ -72,6 +73,7 @@ pub mod stages;
 pub mod statics;
 pub mod store;
 pub mod telemetry;
+pub mod unknowns;
 
 #[cfg(test)]
 extern crate self as broadside;

@@ -30,6 +30,8 @@ pub struct Resources {
     pub statics: Arc<crate::statics::Shelf>,
     /// The newest price of each type, by who says so: whoever fetches one puts it there.
     pub quotes: Arc<crate::appraisal::Board>,
+    /// Learns from ESI what the static data lack.
+    pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -42,7 +44,9 @@ impl Resources {
     /// On this store, without a contact; events are written.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
+        let statics: Arc<crate::statics::Shelf> = Arc::default();
         Self {
+            unknowns: Arc::new(crate::unknowns::Unknowns::new(store.clone(), statics.clone())),
             store,
             hub: Arc::default(),
             recent: Arc::default(),
@@ -52,8 +56,8 @@ impl Resources {
             esi: Arc::default(),
             janice: Arc::default(),
             price_job: Arc::default(),
-            statics: Arc::default(),
             quotes: Arc::default(),
+            statics,
             stored: Arc::default(),
             contact: None,
             events: true,

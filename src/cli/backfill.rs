@@ -80,6 +80,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let store = store?;
     let resources = resources(store.clone(), &settings, args.publish);
+    super::statics::take_up(&resources).await;
     let (source, reading) = source(&args, days.as_ref(), &definition.name, &resources)?;
     let topology = topology(&definition, if days.is_some() { "history" } else { "file" });
     let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, source));

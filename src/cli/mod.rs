@@ -29,8 +29,10 @@ pub mod prices;
 mod progress;
 pub mod run;
 pub mod schema;
+pub mod sde;
 mod signals;
 pub mod simulate;
+mod statics;
 mod text;
 mod upkeep;
 mod worker;
@@ -70,6 +72,7 @@ enum Command {
     Prices(prices::Args),
     Migrate(migrate::Args),
     Partitions(partitions::Args),
+    Sde(sde::Args),
 }
 
 /// `--database`, for commands that need one.
@@ -130,6 +133,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Prices(args) => prices::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
+        Command::Sde(args) => sde::run(args, settings).await,
     }
 }
 

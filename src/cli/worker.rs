@@ -16,6 +16,7 @@ use super::completion::complete_kills;
 use super::ending::{self, Ended};
 use super::pauses;
 use super::signals::Signals;
+use super::statics;
 use super::upkeep::keep_partitions;
 use crate::clients::esi::Esi;
 use crate::definition::{Definition, Problems};
@@ -65,6 +66,7 @@ impl Worker {
         for definition in definitions {
             components.push(definition.build(resources)?);
         }
+        statics::take_up(resources).await;
         pauses::take_up(&*resources.store, &resources.esi).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
@@ -84,6 +86,7 @@ impl Worker {
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
+        upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
         for (base, esi) in resources.esi.all() {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
         }

@@ -60,10 +60,26 @@ pub const UNKNOWN_IDS: Plan = plan("unknown_ids", HOUR, Duration::ZERO, 100_000,
 pub const SYSTEM: Plan = plan("system", DAY, DAY, 10_000, Weight::Entries);
 /// Whole answers with their tags; how long each is fresh, it says itself.
 pub const ANSWERS: Plan = plan("answers", DAY, Duration::ZERO, 128 * MB, Weight::Bytes);
+/// What ESI told of types and systems that the static data lack, until it is on the shelf.
+pub const LEARNED: Plan = plan("learned", MINUTE, Duration::ZERO, 10_000, Weight::Entries);
+/// Types and systems that ESI knows nothing of.
+pub const UNLEARNABLE: Plan = plan("unlearnable", DAY, Duration::ZERO, 100_000, Weight::Entries);
+/// Types and systems that could not be learned of late: meanwhile nobody waits for them.
+pub const UNLEARNED: Plan = plan("unlearned", MINUTE, Duration::ZERO, 100_000, Weight::Entries);
 
 /// Every cache of this process.
-pub const CACHES: &[Plan] =
-    &[CHARACTER_CORPORATION, CORPORATION_HISTORY, ENRICHMENT, NAMES, UNKNOWN_IDS, SYSTEM, ANSWERS];
+pub const CACHES: &[Plan] = &[
+    CHARACTER_CORPORATION,
+    CORPORATION_HISTORY,
+    ENRICHMENT,
+    NAMES,
+    UNKNOWN_IDS,
+    SYSTEM,
+    ANSWERS,
+    LEARNED,
+    UNLEARNABLE,
+    UNLEARNED,
+];
 
 /// What an entry of a cache counted in bytes must tell.
 pub trait Weighed {
@@ -82,6 +98,13 @@ macro_rules! small {
 }
 
 small!((), i64);
+
+/// Never counted in bytes.
+impl Weighed for crate::statics::Statics {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
 
 impl Weighed for bytes::Bytes {
     fn bytes(&self) -> usize {

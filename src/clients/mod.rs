@@ -10,6 +10,7 @@ pub mod esi;
 pub mod frames;
 pub mod history;
 pub mod janice;
+pub mod published;
 pub mod pulse;
 pub mod redisq;
 pub mod retry;

@@ -97,3 +97,83 @@ impl Statics {
         self.groups.get(&self.types.get(&type_id)?.group_id)
     }
 }
+
+/// What there is of, in the order of [`Statics::counts`].
+pub const KINDS: [&str; 7] = ["types", "groups", "categories", "meta_groups", "systems", "constellations", "regions"];
+
+impl Statics {
+    /// How many there are of each of [`KINDS`].
+    #[must_use]
+    pub fn counts(&self) -> [usize; 7] {
+        [
+            self.types.len(),
+            self.groups.len(),
+            self.categories.len(),
+            self.meta_groups.len(),
+            self.systems.len(),
+            self.constellations.len(),
+            self.regions.len(),
+        ]
+    }
+
+    /// Takes in what these have and it lacks.
+    pub fn add(&mut self, more: &Self) {
+        fn fill<K: Copy + Eq + std::hash::Hash, V: Clone>(into: &mut HashMap<K, V>, more: &HashMap<K, V>) {
+            for (id, value) in more {
+                into.entry(*id).or_insert_with(|| value.clone());
+            }
+        }
+        fill(&mut self.types, &more.types);
+        fill(&mut self.groups, &more.groups);
+        fill(&mut self.categories, &more.categories);
+        fill(&mut self.meta_groups, &more.meta_groups);
+        fill(&mut self.systems, &more.systems);
+        fill(&mut self.constellations, &more.constellations);
+        fill(&mut self.regions, &more.regions);
+    }
+}
+
+impl Type {
+    /// Takes in a dogma attribute, if it is one of those that are kept; a meta group only where none is known.
+    pub fn take_attribute(&mut self, attribute_id: i64, value: f64) {
+        // A whole number in all but the way that it is written down.
+        let whole = value as i64;
+        match attribute_id {
+            attribute::TECH_LEVEL => self.tech_level = Some(whole),
+            attribute::META_LEVEL => self.meta_level = Some(whole),
+            attribute::RIG_SIZE => self.rig_size = Some(whole),
+            attribute::HEAT_DAMAGE => self.has_heat_damage = Some(true),
+            attribute::META_GROUP => self.meta_group_id = self.meta_group_id.or_else(|| MetaGroupId::new(whole)),
+            _ => {}
+        }
+    }
+}
+
+/// Ids of the dogma attributes that are kept.
+pub mod attribute {
+    pub const TECH_LEVEL: i64 = 422;
+    pub const META_LEVEL: i64 = 633;
+    pub const HEAT_DAMAGE: i64 = 1211;
+    pub const RIG_SIZE: i64 = 1547;
+    pub const META_GROUP: i64 = 1692;
+}
+
+/// A name fit to be kept and shown: without control characters, which no database likes, and without blanks around it.
+#[must_use]
+pub fn name(text: &str) -> Box<str> {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
+        text.chars().map(clean).collect::<String>().trim().into()
+    } else {
+        text.into()
+    }
+}
+
+/// A price in ISK as cents, to the nearest; `None`: it is 0, or none that can be written down.
+#[must_use]
+pub fn cents(isk: f64) -> Option<i64> {
+    let cents = (isk * 100.0).round();
+    // Beyond 2^53 cents are not told apart.
+    (cents >= 1.0 && cents <= 9_007_199_254_740_992.0).then_some(cents as i64)
+}

@@ -15,6 +15,7 @@ mod quotes;
 pub mod retry;
 mod rows;
 pub mod sqlite;
+mod static_rows;
 mod statics;
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use quotes::Quotes;
 pub use retry::Health;
-pub use statics::StaticData;
+pub use statics::{Import, StaticData};
 
 use crate::killmail::{Form, Kill, KillmailId, SystemId};
 

@@ -97,6 +97,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
     metric("broadside_memory_bytes", Gauge, Bytes, &[], "Resident memory of the process."),
+    metric("broadside_static_data", Gauge, Count, &["kind"], "Entries of static data in use: types, groups, categories, meta_groups, systems, constellations, regions."),
+    metric("broadside_unknowns_total", Counter, Count, &["result"], "Types and systems that the static data lack, by what ESI told of them: found, later, never."),
     metric("broadside_market_sweep_seconds", Gauge, Seconds, &["region"], "How long the last sweep of a region's market orders took, until it was stored."),
     metric("broadside_market_lag_seconds", Gauge, Seconds, &["region"], "How long after its pages had expired the last sweep of a region was stored."),
     metric("broadside_market_orders", Gauge, Count, &["region"], "Open orders of a region."),

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
+    ("unknowns", &["clients", "killmail", "statics", "store"]),
     ("price_job", &["price", "store"]),
     (
         "resources",
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "recent",
             "statics",
             "store",
+            "unknowns",
         ],
     ),
     (
@@ -79,6 +81,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "statics",
             "store",
             "telemetry",
+            "unknowns",
         ],
     ),
     (

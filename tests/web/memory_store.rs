@@ -36,6 +36,7 @@ pub(crate) struct MemoryStore {
     prices: Mutex<quotes::Prices>,
     job: Mutex<broadside::price::job::Job>,
     turnstile: jobs::Turnstile,
+    statics: Mutex<statics::Kept>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]

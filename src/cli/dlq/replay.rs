@@ -12,6 +12,7 @@ use super::{Replay, Replayable, SharedStore, choose};
 use crate::cli::ending::{self, Ended};
 use crate::cli::print;
 use crate::cli::signals::Signals;
+use crate::cli::statics;
 use crate::cli::worker::resources;
 use crate::dead_letter::{Source, Tally};
 use crate::definition::{Definition, environment, select};
@@ -60,6 +61,7 @@ async fn through(
     signals: &mut Signals,
 ) -> anyhow::Result<Ended> {
     let resources = resources(store.clone(), settings, true);
+    statics::take_up(&resources).await;
     let mut topology = definition.topology.clone();
     topology.source.name = "dead_letters".to_owned();
     topology.source.concurrency = 1;

@@ -8,6 +8,7 @@ use super::view::{self, Watched};
 use super::{Run, refused};
 use crate::cli::opening::open_store;
 use crate::cli::signals::Signals;
+use crate::cli::statics;
 use crate::cli::worker::resources;
 use crate::definition::{Definition, environment, select};
 use crate::price::job::Action;
@@ -27,6 +28,7 @@ pub(super) async fn work(
     definition.check_source(settings.contact.as_deref())?;
     let store = open_store(database, true).await?;
     let resources = resources(store.clone(), settings, false);
+    statics::take_up(&resources).await;
     let worked = drive(action, &definition, &resources, signals).await;
     store.close().await;
     worked

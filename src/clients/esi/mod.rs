@@ -18,6 +18,7 @@ mod market;
 mod names;
 mod pauses;
 mod search;
+mod universe;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,0 +1,55 @@
+//! What is wrong with a file, and where.
+
+use std::fmt;
+
+/// Why static data cannot be read. Its text fits after "failed to".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, or the archive and what in it.
+    pub file: String,
+    /// From 1.
+    pub line: Option<u64>,
+    /// Of a CSV the column's name; of JSON the number of the character, and the field.
+    pub column: Option<String>,
+    pub why: String,
+}
+
+impl Problem {
+    /// With the file as a whole.
+    pub(super) fn of(file: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, column: None, why: why.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "read {}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}", self.why)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// A value as a problem quotes it.
+pub(super) fn quoted(value: &str) -> String {
+    const LONGEST: usize = 40;
+    let mut short: String = value.chars().take(LONGEST).collect();
+    if value.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+/// An error of reading, in words.
+pub(super) fn broken(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "it breaks off in the middle".to_owned(),
+        _ => error.to_string(),
+    }
+}
