@@ -26,15 +26,31 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("recent", &["killmail"]),
     ("feeds", &[]),
     ("unknowns", &["clients", "killmail", "statics", "store"]),
+    ("price_job", &["price", "store"]),
     (
         "resources",
-        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
+        &[
+            "appraisal",
+            "books",
+            "regions",
+            "clients",
+            "feeds",
+            "hub",
+            "killmail",
+            "price_job",
+            "recent",
+            "statics",
+            "store",
+            "unknowns",
+        ],
     ),
     (
         "sources",
         &[
             "books",
             "market",
+            "price",
+            "price_job",
             "record",
             "regions",
             "archive",
@@ -44,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "history",
             "killmail",
             "resources",
+            "statics",
             "store",
             "telemetry",
         ],
@@ -54,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "appraisal",
             "market",
             "price",
+            "price_job",
             "record",
             "clients",
             "recent",
@@ -69,8 +87,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "sinks",
         &[
+            "appraisal",
             "books",
             "market",
+            "price",
             "record",
             "regions",
             "recent",
@@ -89,6 +109,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "definition",
         &[
             "market",
+            "price",
+            "price_job",
             "record",
             "dead_letter",
             "duration",
@@ -100,7 +122,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("http", &["regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"]),
+    (
+        "http",
+        &["price", "price_job", "regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"],
+    ),
     ("simulator", &["market", "killmail", "duration", "sources", "statics"]),
 ];
 
