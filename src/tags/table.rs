@@ -25,11 +25,7 @@ pub(super) struct Row<'a> {
 }
 
 /// The rows of a table that has these columns.
-pub(super) fn rows<'a>(
-    file: &'a str,
-    text: &str,
-    columns: &'static [&'static str],
-) -> Result<Vec<Row<'a>>, Error> {
+pub(super) fn rows<'a>(file: &'a str, text: &str, columns: &'static [&'static str]) -> Result<Vec<Row<'a>>, Error> {
     let broken = |line: u64, why: String| Error { file: file.to_owned(), line, column: None, why };
     let mut reader = ReaderBuilder::new().comment(Some(b'#')).trim(Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| broken(1, error.to_string()))?;

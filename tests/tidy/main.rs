@@ -28,7 +28,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("unknowns", &["clients", "killmail", "statics", "store"]),
     (
         "resources",
-        &["appraisal", "books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
+        &[
+            "appraisal",
+            "books",
+            "regions",
+            "clients",
+            "feeds",
+            "hub",
+            "killmail",
+            "recent",
+            "statics",
+            "store",
+            "unknowns",
+        ],
     ),
     (
         "sources",
