@@ -11,6 +11,7 @@ pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
 pub mod price;
+pub mod tag;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -99,6 +100,8 @@ stages! {
     Deduplicate(deduplicate) = "deduplicate", needs ["decode"];
     /// Fetches what the feed leaves out.
     Detail(detail) = "detail", needs ["decode"];
+    /// Finds out what a kill is.
+    Tag(tag) = "tag", needs ["decode"];
     /// Says what a kill is worth.
     Price(price) = "price", needs ["decode"];
     /// Reads the orders of a page.
@@ -124,6 +127,7 @@ impl Config {
             Self::Detail(config) => {
                 Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
+            Self::Tag(config) => Arc::new(config.build(pipeline, resources)),
             Self::Price(config) => Arc::new(config.build(pipeline, resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
         })
@@ -137,6 +141,7 @@ impl Config {
         match self {
             Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
+            Self::Tag(config) => config.check(contact),
             Self::Price(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
         }
     }
@@ -248,11 +253,11 @@ mod tests {
         for (text, reason) in [
             (
                 r#""decod""#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `price`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `decode_orders`",
             ),
             (
                 r#"{"decod": {}}"#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `price`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `decode_orders`",
             ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),

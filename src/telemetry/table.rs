@@ -92,6 +92,7 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_http_client_breaker_open", Gauge, Flag, &["service"], "Whether the service is left alone because calls keep failing: 1 or 0."),
     metric("broadside_rate_limit_tokens_remaining", Gauge, Count, &["service", "group"], "Tokens left for a group of routes, as the service counts them."),
     metric("broadside_detail_total", Counter, Count, &["pipeline", "result"], "Kills that came without items, by how their detail was had: fetched, cached, partial, refused."),
+    metric("broadside_tag_differences_total", Counter, Count, &["pipeline", "field"], "Kills of which zKillboard says otherwise than its own rules: npc, solo, awox, points, labels."),
     metric("broadside_refreshes_total", Counter, Count, &["result"], "Attempts to complete kills that were stored in part: completed, postponed, given_up."),
     metric("broadside_prices_total", Counter, Count, &["pipeline", "source"], "Types of kills priced, by whose price it is: a service, rule (0.01 ISK), none."),
     metric("broadside_price_late_total", Counter, Count, &["pipeline"], "Kills priced while a service was down or too slow, to be priced again."),
