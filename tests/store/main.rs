@@ -12,3 +12,4 @@ mod quotes;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sqlite;
+mod statics;
