@@ -16,7 +16,7 @@ use crate::market::Cents;
 use crate::price::{Quote, Source};
 
 /// How long a call may take.
-const CALL: Duration = Duration::from_secs(30);
+const CALL: Duration = Duration::from_secs(10);
 /// After a failure it is left alone.
 const REST: Duration = Duration::from_secs(20);
 /// A list that cannot be renewed serves on for so long.
@@ -39,7 +39,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     list: Option<(List, Instant)>,
-    round: Option<Arc<Round>>,
+    /// Since when a call is under way.
+    round: Option<(Arc<Round>, Instant)>,
     again_at: Option<Instant>,
 }
 
@@ -68,9 +69,9 @@ impl Averages {
     pub(super) fn ask(&self) -> Option<Arc<Round>> {
         let now = Instant::now();
         let (round, is_new) = self.state(|state| match &state.round {
-            Some(round) => Some((round.clone(), false)),
+            Some((round, _)) => Some((round.clone(), false)),
             None if state.again_at.is_some_and(|again_at| now < again_at) => None,
-            None => Some((state.round.insert(Round::new()).clone(), true)),
+            None => Some((state.round.insert((Round::new(), now)).0.clone(), true)),
         })?;
         if is_new {
             let (averages, task_round) = (self.clone(), round.clone());
@@ -83,6 +84,12 @@ impl Averages {
             }
         }
         Some(round)
+    }
+
+    /// Whether a call has been under way for nearly as long as anybody waits.
+    pub(super) fn is_stuck(&self, patience: Duration) -> bool {
+        let since = self.state(|state| state.round.as_ref().map(|(_, since)| *since));
+        since.is_some_and(|since| since.elapsed() > patience * 3 / 4)
     }
 
     async fn renew(&self) -> End {

@@ -105,10 +105,10 @@ impl Bulk {
         self.0.janice.rests_for().is_some() || self.state().rest.is_some_and(|rest| now < rest.until)
     }
 
-    /// Whether a call has been under way for longer than anybody waits.
+    /// Whether a call has been under way for nearly as long as anybody waits.
     pub(super) fn is_stuck(&self) -> bool {
         let now = Instant::now();
-        self.state().flying.iter().any(|since| now.saturating_duration_since(*since) > self.0.patience)
+        self.state().flying.iter().any(|since| now.saturating_duration_since(*since) > self.0.patience * 3 / 4)
     }
 
     /// Rounds that these types are in, begun where there are none. A type that is refused, for too many are waiting, is in none.

@@ -289,6 +289,9 @@ impl<'a> Question<'a> {
     fn ask_esi(&mut self, of: &[usize], rounds: &mut Rounds) {
         let Some(averages) = self.inner.averages.as_ref().filter(|_| !of.is_empty()) else { return };
         match averages.ask() {
+            Some(_) if averages.is_stuck(self.inner.settings.patience.0) => {
+                self.skip(of, Step::Esi, Some(Delay::Slow));
+            }
             Some(round) => rounds.push((Step::Esi, round)),
             None => self.skip(of, Step::Esi, Some(Delay::Down)),
         }
