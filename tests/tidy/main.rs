@@ -60,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "resources",
             "statics",
             "store",
+            "tags",
             "telemetry",
             "unknowns",
         ],
