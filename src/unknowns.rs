@@ -74,7 +74,8 @@ impl Unknowns {
             return Learned { never: lacking, ..learned };
         }
         let mut found = Statics::default();
-        let look_up = |unknown| async move { (unknown, self.look_up(esi, unknown, deadline).await) };
+        // Calls of ESI are large futures: boxed, as many of them side by side would fill a stack.
+        let look_up = |unknown| async move { (unknown, Box::pin(self.look_up(esi, unknown, deadline)).await) };
         let mut verdicts = stream::iter(lacking).map(look_up).buffer_unordered(AT_ONCE);
         while let Some((unknown, verdict)) = verdicts.next().await {
             let result = match verdict {
@@ -106,7 +107,7 @@ impl Unknowns {
         }
         let ask = Ask::live(deadline.saturating_duration_since(Instant::now()));
         // Somebody else's look-up may last longer than this one has time.
-        let fetched = timeout_at(deadline, self.found.fetch(unknown, self.ask(esi, unknown, ask))).await;
+        let fetched = timeout_at(deadline, self.found.fetch(unknown, Box::pin(self.ask(esi, unknown, ask)))).await;
         match fetched.unwrap_or_else(|_| Err(Arc::new(Error::Late))) {
             Ok(found) => Verdict::Found(found),
             Err(error) if matches!(*error, Error::Status { status: 404, .. }) => {
@@ -126,20 +127,20 @@ impl Unknowns {
         let (mut found, known) = (Statics::default(), self.shelf.current());
         match unknown {
             Unknown::Type(id) => {
-                let made = esi.item_type(id, ask).await?;
+                let made = Box::pin(esi.item_type(id, ask)).await?;
                 if !known.groups.contains_key(&made.group_id) {
-                    let group = esi.item_group(made.group_id, ask).await.map_err(of_another)?;
+                    let group = Box::pin(esi.item_group(made.group_id, ask)).await.map_err(of_another)?;
                     found.groups.insert(group.group_id, group);
                 }
                 found.types.insert(id, made);
             }
             Unknown::System(system_id) => {
-                let made = esi.system(system_id.get(), ask).await?;
+                let made = Box::pin(esi.system(system_id.get(), ask)).await?;
                 let unusable = || Error::Unusable(format!("system {system_id} is in no constellation"));
                 let constellation_id = ConstellationId::new(made.constellation_id).ok_or_else(unusable)?;
                 let constellation = match known.constellations.get(&constellation_id) {
                     Some(constellation) => constellation.clone(),
-                    None => esi.constellation(constellation_id, ask).await.map_err(of_another)?,
+                    None => Box::pin(esi.constellation(constellation_id, ask)).await.map_err(of_another)?,
                 };
                 let (region_id, name) = (constellation.region_id, name(&made.name));
                 let security_status = made.security_status.clamp(-1.0, 1.0);

@@ -35,6 +35,9 @@ macro_rules! suite {
             an_impossible_time_names_its_column_and_its_order, pages_come_back_as_stored_and_vanish_when_there_are_fewer,
             nothing_to_store_is_stored, a_region_rests_before_its_first_sweep_and_after, prices_are_those_of_the_open_orders,
             a_price_is_kept_column_by_column_and_goes_with_its_orders, workers_at_once_on_the_same_orders_lose_nothing);
+        suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
+            what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
+            imports_at_once_come_one_after_the_other);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,3 +11,4 @@ mod postgres;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sqlite;
+mod statics;

@@ -105,7 +105,7 @@ impl Esi {
     }
 
     async fn thing<T: DeserializeOwned>(&self, what: &str, id: i64, ask: Ask) -> Result<T, Error> {
-        let fresh = self.get(&format!("/universe/{what}/{id}"), ask).await?;
+        let fresh = Box::pin(self.get(&format!("/universe/{what}/{id}"), ask)).await?;
         serde_json::from_slice(&fresh.body).map_err(|error| Error::Unusable(error.to_string()))
     }
 }
