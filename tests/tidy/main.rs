@@ -80,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "resources",
             "statics",
             "store",
+            "tags",
             "telemetry",
             "unknowns",
         ],
