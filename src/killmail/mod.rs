@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use findings::{Measures, Tagged, Worth};
+pub use findings::{Measures, Tagged, VALUE_LABELS, Worth, value_label};
 pub use ids::{
     AllianceId, CategoryId, CharacterId, ConstellationId, CorporationId, FactionId, GroupId, KillmailHash, KillmailId,
     MetaGroupId, RegionId, SystemId, TypeId,

@@ -2,26 +2,33 @@
 //!
 //! The rows are plain values in the order of the columns; an engine adds the SQL.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Error;
-use crate::killmail::{Attacker, Form, Kill, Killmail, Victim, Zkb};
+use crate::killmail::{Attacker, Form, Kill, Killmail, Measures, Tagged, VALUE_LABELS, Victim, Zkb, value_label};
 
 /// Columns of `killmails_raw`, in the order of [`Raw`]'s fields.
 pub(super) const RAW: [&str; 8] =
     ["killmail_id", "killmail_hash", "killmail_time", "solar_system_id", "source", "received_at", "form", "payload"];
 
 /// Columns of `killmails_enriched`, in the order of [`Enriched`]'s fields.
-pub(super) const ENRICHED: [&str; 21] = [
+pub(super) const ENRICHED: [&str; 27] = [
     "killmail_id",
     "killmail_time",
     "solar_system_id",
+    "constellation_id",
     "region_id",
+    "security_status",
+    "system_class",
     "victim_character_id",
     "victim_corporation_id",
     "victim_alliance_id",
     "victim_faction_id",
     "victim_ship_type_id",
+    "ship_class",
     "attacker_count",
     "total_value",
     "destroyed_value",
@@ -32,12 +39,14 @@ pub(super) const ENRICHED: [&str; 21] = [
     "npc",
     "solo",
     "awox",
+    "points",
+    "labels",
     "enrichment_status",
     "enriched_at",
 ];
 
 /// Columns of `killmail_participants`, in the order of [`Participant`]'s fields.
-pub(super) const PARTICIPANT: [&str; 13] = [
+pub(super) const PARTICIPANT: [&str; 15] = [
     "killmail_id",
     "killmail_time",
     "position",
@@ -51,6 +60,8 @@ pub(super) const PARTICIPANT: [&str; 13] = [
     "damage_done",
     "final_blow",
     "security_status",
+    "mass_balance",
+    "usefulness",
 ];
 
 /// The first day on which a ship could be lost: the game opened on it.
@@ -74,26 +85,32 @@ pub(super) struct Raw<'a> {
 
 /// A row of `killmails_enriched`. Money in cents.
 #[derive(Debug)]
-pub(super) struct Enriched {
+pub(super) struct Enriched<'a> {
     pub(super) killmail_id: i64,
     pub(super) killmail_time: Timestamp,
     pub(super) solar_system_id: i64,
+    pub(super) constellation_id: Option<i64>,
     pub(super) region_id: Option<i64>,
+    pub(super) security_status: Option<f64>,
+    pub(super) system_class: Option<&'static str>,
     pub(super) victim_character_id: Option<i64>,
     pub(super) victim_corporation_id: Option<i64>,
     pub(super) victim_alliance_id: Option<i64>,
     pub(super) victim_faction_id: Option<i64>,
     pub(super) victim_ship_type_id: Option<i64>,
+    pub(super) ship_class: Option<&'a str>,
     pub(super) attacker_count: i64,
     pub(super) total_value: Option<i64>,
     pub(super) destroyed_value: Option<i64>,
     pub(super) dropped_value: Option<i64>,
     pub(super) fitted_value: Option<i64>,
-    pub(super) price_source: Option<&'static str>,
-    pub(super) module_tags: &'static [&'static str],
+    pub(super) price_source: Option<&'a str>,
+    pub(super) module_tags: &'a [Arc<str>],
     pub(super) npc: Option<bool>,
     pub(super) solo: Option<bool>,
     pub(super) awox: Option<bool>,
+    pub(super) points: Option<i64>,
+    pub(super) labels: Option<Vec<Cow<'a, str>>>,
     pub(super) enrichment_status: &'static str,
     pub(super) enriched_at: Timestamp,
 }
@@ -114,6 +131,8 @@ pub(super) struct Participant {
     pub(super) damage_done: Option<i64>,
     pub(super) final_blow: bool,
     pub(super) security_status: Option<f64>,
+    pub(super) mass_balance: Option<f64>,
+    pub(super) usefulness: Option<f64>,
 }
 
 /// How rich a copy is, as a number to keep and compare.
@@ -175,43 +194,103 @@ pub(super) fn raw<'a>(kill: &'a Kill, mail: &Killmail) -> Result<Raw<'a>, Error>
     })
 }
 
-/// What is known of the kill so far: all of it (`complete`), or what the feed's form tells, which has no items (`partial`).
-pub(super) fn enriched(mail: &Killmail, now: Timestamp) -> Enriched {
+/// What is known of the kill so far. What the stages found holds; what they did not look for, or could not know, is as zKillboard says.
+pub(super) fn enriched<'a>(kill: &'a Kill, mail: &'a Killmail, now: Timestamp) -> Enriched<'a> {
     let victim = &mail.victim;
-    let none = Zkb::default();
-    let zkb = mail.zkb.as_ref().unwrap_or(&none);
+    let (no_zkb, untagged) = (Zkb::default(), UNTAGGED);
+    let zkb = mail.zkb.as_ref().unwrap_or(&no_zkb);
+    let tagged = kill.tagged.as_deref().unwrap_or(untagged);
+    let (total_value, destroyed_value, dropped_value, fitted_value, price_source) = match kill.worth.as_deref() {
+        Some(worth) => (worth.total, worth.destroyed, worth.dropped, worth.fitted, Some(worth.source.as_str())),
+        None => {
+            let source = zkb.total_value.map(|_| "zkb");
+            (zkb.total_value, zkb.destroyed_value, zkb.dropped_value, zkb.fitted_value, source)
+        }
+    };
     Enriched {
         killmail_id: mail.killmail_id.get(),
         killmail_time: mail.killmail_time,
         solar_system_id: mail.solar_system_id.get(),
-        region_id: None,
+        constellation_id: tagged.constellation_id,
+        region_id: tagged.region_id,
+        security_status: tagged.security_status,
+        system_class: tagged.system_class,
         victim_character_id: victim.character_id.map(|id| id.get()),
         victim_corporation_id: victim.corporation_id.map(|id| id.get()),
         victim_alliance_id: victim.alliance_id.map(|id| id.get()),
         victim_faction_id: victim.faction_id.map(|id| id.get()),
         victim_ship_type_id: victim.ship_type_id.map(|id| id.get()),
+        ship_class: tagged.ship_class.as_deref(),
         attacker_count: mail.attackers.len() as i64,
-        total_value: zkb.total_value,
-        destroyed_value: zkb.destroyed_value,
-        dropped_value: zkb.dropped_value,
-        fitted_value: zkb.fitted_value,
-        price_source: zkb.total_value.map(|_| "zkb"),
-        module_tags: &[],
-        npc: zkb.npc,
-        solo: zkb.solo,
-        awox: zkb.awox,
-        enrichment_status: if mail.form == Form::Feed { "partial" } else { "complete" },
+        total_value,
+        destroyed_value,
+        dropped_value,
+        fitted_value,
+        price_source,
+        module_tags: &tagged.module_tags,
+        npc: kill.tagged.as_ref().map(|tagged| tagged.npc).or(zkb.npc),
+        solo: tagged.solo.or(zkb.solo),
+        awox: tagged.awox.or(zkb.awox),
+        points: tagged.points.or(zkb.points),
+        labels: labels(kill, mail, total_value),
+        enrichment_status: enrichment_status(kill, mail),
         enriched_at: now,
     }
 }
 
-/// The victim, then the attackers.
-pub(super) fn participants(mail: &Killmail) -> impl Iterator<Item = Participant> {
-    let attackers = mail.attackers.iter().zip(1..).map(|(attacker, position)| shooter(mail, attacker, position));
-    std::iter::once(loser(mail, &mail.victim)).chain(attackers)
+/// What was found by nobody.
+const UNTAGGED: &Tagged = &Tagged {
+    module_tags: Vec::new(),
+    ship_class: None,
+    system_class: None,
+    constellation_id: None,
+    region_id: None,
+    security_status: None,
+    npc: false,
+    solo: None,
+    awox: None,
+    points: None,
+    labels: Vec::new(),
+    measures: Vec::new(),
+    is_whole: false,
+};
+
+/// `partial` while something that could be known is missing: the items, which the feed's form leaves out, or what a stage could not learn in time.
+fn enrichment_status(kill: &Kill, mail: &Killmail) -> &'static str {
+    let is_poor =
+        mail.form == Form::Feed || kill.refresh || kill.tagged.as_ref().is_some_and(|tagged| !tagged.is_whole);
+    if is_poor { "partial" } else { "complete" }
 }
 
-fn loser(mail: &Killmail, victim: &Victim) -> Participant {
+/// The labels that `tag` found, or zKillboard's, with that of the value as it is stored, sorted. `None`: nobody gave any.
+fn labels<'a>(kill: &'a Kill, mail: &'a Killmail, total: Option<i64>) -> Option<Vec<Cow<'a, str>>> {
+    let mut labels: Vec<Cow<'a, str>> = match (&kill.tagged, &mail.zkb) {
+        (Some(tagged), _) => tagged.labels.iter().map(|label| Cow::Borrowed(&**label)).collect(),
+        (None, Some(zkb)) if !zkb.labels.is_empty() => {
+            zkb.labels.iter().map(|label| Cow::Borrowed(label.as_str())).collect()
+        }
+        (None, _) => return None,
+    };
+    if let Some(total) = total {
+        labels.retain(|label| !label.starts_with(VALUE_LABELS));
+        labels.extend(value_label(total).map(Cow::Borrowed));
+    }
+    labels.sort_unstable();
+    labels.dedup();
+    Some(labels)
+}
+
+/// The victim, then the attackers.
+pub(super) fn participants(kill: &Kill, mail: &Killmail) -> impl Iterator<Item = Participant> {
+    let measures = kill.tagged.as_ref().map_or(&[][..], |tagged| &tagged.measures);
+    let measured = |position: usize| measures.get(position).copied().unwrap_or_default();
+    let loser = loser(mail, &mail.victim, measured(0));
+    let attackers = mail.attackers.iter().zip(1..);
+    let shooters = attackers.map(move |(attacker, position)| shooter(mail, attacker, position, measured(position)));
+    std::iter::once(loser).chain(shooters)
+}
+
+fn loser(mail: &Killmail, victim: &Victim, measures: Measures) -> Participant {
     Participant {
         killmail_id: mail.killmail_id.get(),
         killmail_time: mail.killmail_time,
@@ -226,14 +305,16 @@ fn loser(mail: &Killmail, victim: &Victim) -> Participant {
         damage_done: None,
         final_blow: false,
         security_status: None,
+        mass_balance: measures.mass_balance,
+        usefulness: measures.usefulness,
     }
 }
 
-fn shooter(mail: &Killmail, attacker: &Attacker, position: i64) -> Participant {
+fn shooter(mail: &Killmail, attacker: &Attacker, position: usize, measures: Measures) -> Participant {
     Participant {
         killmail_id: mail.killmail_id.get(),
         killmail_time: mail.killmail_time,
-        position,
+        position: position as i64,
         is_victim: false,
         character_id: attacker.character_id.map(|id| id.get()),
         corporation_id: attacker.corporation_id.map(|id| id.get()),
@@ -244,6 +325,8 @@ fn shooter(mail: &Killmail, attacker: &Attacker, position: i64) -> Participant {
         damage_done: Some(attacker.damage_done),
         final_blow: attacker.final_blow,
         security_status: attacker.security_status,
+        mass_balance: measures.mass_balance,
+        usefulness: measures.usefulness,
     }
 }
 

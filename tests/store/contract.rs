@@ -1,5 +1,5 @@
 //! What every store promises. Each promise is a function on a store with empty tables; [`suite`] names them all for an engine,
-//! with those of [`crate::pipeline`] and [`crate::market`].
+//! with those of [`crate::findings`], [`crate::pipeline`] and [`crate::market`].
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ macro_rules! suite {
             letters_move_only_from_the_states_that_are_named, a_letter_that_fails_again_keeps_its_first_failure, checkpoints_are_kept_and_forgotten,
             a_correction_takes_the_place_of_its_like, what_a_day_lacks_is_told, unfinished_kills_wait_until_they_are_completed,
             any_order_of_copies_ends_in_the_richest);
+        suite!($open: findings: what_was_found_is_stored_and_takes_the_place_of_what_came_with_the_kill, what_nobody_found_is_null,
+            what_could_not_be_known_is_as_the_feed_says_and_partial, a_kill_that_is_to_be_completed_later_is_partial);
         suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
             a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
         suite!($open: market: an_order_is_stored_whole, money_is_exact_at_its_extremes, only_what_differs_is_written,
@@ -36,6 +38,8 @@ macro_rules! suite {
         suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
             what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
             imports_at_once_come_one_after_the_other);
+        suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
+            workers_that_store_the_same_quotes_at_once_lose_nothing);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

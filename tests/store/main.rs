@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod contract;
+mod findings;
 mod kills;
 mod market;
 mod pipeline;
 mod postgres;
+mod quotes;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sqlite;

@@ -108,16 +108,17 @@ async fn copy(connection: &mut PgConnection, table: &str, columns: &[&str], rows
     copy.finish().await.map(drop)
 }
 
-fn put_enriched(rows: &mut Encoded, row: &Enriched) {
+fn put_enriched(rows: &mut Encoded, row: &Enriched<'_>) {
     rows.row(rows::ENRICHED.len());
-    rows.put(row.killmail_id).put(row.killmail_time).put(row.solar_system_id).put(row.region_id);
+    rows.put(row.killmail_id).put(row.killmail_time).put(row.solar_system_id).put(row.constellation_id);
+    rows.put(row.region_id).put(row.security_status).put(row.system_class);
     rows.put(row.victim_character_id).put(row.victim_corporation_id).put(row.victim_alliance_id);
-    rows.put(row.victim_faction_id).put(row.victim_ship_type_id).put(row.attacker_count as i32);
+    rows.put(row.victim_faction_id).put(row.victim_ship_type_id).put(row.ship_class).put(row.attacker_count as i32);
     for money in [row.total_value, row.destroyed_value, row.dropped_value, row.fitted_value] {
         rows.put(money.map(Cents));
     }
     rows.put(row.price_source).put(row.module_tags).put(row.npc).put(row.solo).put(row.awox);
-    rows.put(row.enrichment_status).put(row.enriched_at);
+    rows.put(row.points).put(row.labels.as_deref()).put(row.enrichment_status).put(row.enriched_at);
 }
 
 fn put_participant(rows: &mut Encoded, row: &Participant) {
@@ -125,7 +126,7 @@ fn put_participant(rows: &mut Encoded, row: &Participant) {
     rows.put(row.killmail_id).put(row.killmail_time).put(row.position as i32).put(row.is_victim);
     rows.put(row.character_id).put(row.corporation_id).put(row.alliance_id).put(row.faction_id);
     rows.put(row.ship_type_id).put(row.weapon_type_id).put(row.damage_done).put(row.final_blow);
-    rows.put(row.security_status);
+    rows.put(row.security_status).put(row.mass_balance).put(row.usefulness);
 }
 
 fn put_raw(rows: &mut Encoded, row: &Raw<'_>) {

@@ -84,12 +84,12 @@ impl Field for Timestamp {
 }
 
 /// `text[]`.
-impl Field for &[&str] {
+impl<S: AsRef<str>> Field for &[S] {
     fn put(self, out: &mut Vec<u8>) {
-        let mut array = Vec::with_capacity(20 + self.iter().map(|text| text.len() + 4).sum::<usize>());
+        let mut array = Vec::with_capacity(20 + self.iter().map(|text| text.as_ref().len() + 4).sum::<usize>());
         let head: &[i32] = if self.is_empty() { &[0, 0, TEXT] } else { &[1, 0, TEXT, self.len() as i32, 1] };
         head.iter().for_each(|number| array.extend_from_slice(&number.to_be_bytes()));
-        self.iter().for_each(|text| text.put(&mut array));
+        self.iter().for_each(|text| text.as_ref().put(&mut array));
         sized(out, &array);
     }
 }

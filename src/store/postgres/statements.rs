@@ -21,16 +21,20 @@ pub(super) type Span = (jiff_sqlx::Timestamp, jiff_sqlx::Timestamp);
 const RAW: [&str; 8] = ["bigint", "text", "timestamptz", "bigint", "text", "timestamptz", "bigint", "text"];
 
 /// Of [`rows::ENRICHED`]. Money comes in cents, tags as an array's text (an array of arrays would need all of one length).
-const ENRICHED: [&str; 21] = [
+const ENRICHED: [&str; 27] = [
     "bigint",
     "timestamptz",
     "bigint",
     "bigint",
     "bigint",
+    "double precision",
+    "text",
     "bigint",
     "bigint",
     "bigint",
     "bigint",
+    "bigint",
+    "text",
     "bigint",
     "bigint",
     "bigint",
@@ -41,12 +45,14 @@ const ENRICHED: [&str; 21] = [
     "boolean",
     "boolean",
     "boolean",
+    "bigint",
+    "text",
     "text",
     "timestamptz",
 ];
 
 /// Of [`rows::PARTICIPANT`].
-const PARTICIPANT: [&str; 13] = [
+const PARTICIPANT: [&str; 15] = [
     "bigint",
     "timestamptz",
     "bigint",
@@ -59,6 +65,8 @@ const PARTICIPANT: [&str; 13] = [
     "bigint",
     "bigint",
     "boolean",
+    "double precision",
+    "double precision",
     "double precision",
 ];
 
@@ -124,7 +132,7 @@ fn select(table: &str, first: usize) -> String {
     let value = |column: &&str| match *column {
         // Of two decimals, as the product of an integer and a number of two decimals is.
         "total_value" | "destroyed_value" | "dropped_value" | "fitted_value" => format!("{column} * 0.01 AS {column}"),
-        "module_tags" => format!("{column}::text[] AS {column}"),
+        "module_tags" | "labels" => format!("{column}::text[] AS {column}"),
         column => column.to_owned(),
     };
     let values: Vec<_> = columns.iter().map(value).collect();
@@ -140,7 +148,7 @@ fn insert(table: &str, first: usize) -> String {
 pub(super) struct Rows<'a> {
     /// In the order of their ids.
     pub(super) raw: Vec<Raw<'a>>,
-    pub(super) enriched: Vec<Enriched>,
+    pub(super) enriched: Vec<Enriched<'a>>,
     pub(super) participants: Vec<Participant>,
 }
 
@@ -149,14 +157,14 @@ impl<'a> Rows<'a> {
     /// A payload is no text.
     pub(super) fn new(
         kills: &[&'a Kill],
-        mails: &[&Killmail],
+        mails: &[&'a Killmail],
         wanted: &[usize],
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut raw = wanted.iter().map(|&at| rows::raw(kills[at], mails[at])).collect::<Result<Vec<_>, _>>()?;
         raw.sort_unstable_by_key(|raw| raw.killmail_id);
-        let enriched = wanted.iter().map(|&at| rows::enriched(mails[at], now)).collect();
-        let participants = wanted.iter().flat_map(|&at| rows::participants(mails[at])).collect();
+        let enriched = wanted.iter().map(|&at| rows::enriched(kills[at], mails[at], now)).collect();
+        let participants = wanted.iter().flat_map(|&at| rows::participants(kills[at], mails[at])).collect();
         Ok(Self { raw, enriched, participants })
     }
 
@@ -240,12 +248,16 @@ impl<'a> Rows<'a> {
         to.add(column(rows, |row| row.killmail_id))?;
         to.add(column(rows, |row| stamp(row.killmail_time)))?;
         to.add(column(rows, |row| row.solar_system_id))?;
+        to.add(column(rows, |row| row.constellation_id))?;
         to.add(column(rows, |row| row.region_id))?;
+        to.add(column(rows, |row| row.security_status))?;
+        to.add(column(rows, |row| row.system_class))?;
         to.add(column(rows, |row| row.victim_character_id))?;
         to.add(column(rows, |row| row.victim_corporation_id))?;
         to.add(column(rows, |row| row.victim_alliance_id))?;
         to.add(column(rows, |row| row.victim_faction_id))?;
         to.add(column(rows, |row| row.victim_ship_type_id))?;
+        to.add(column(rows, |row| row.ship_class))?;
         to.add(column(rows, |row| row.attacker_count))?;
         to.add(column(rows, |row| row.total_value))?;
         to.add(column(rows, |row| row.destroyed_value))?;
@@ -256,6 +268,8 @@ impl<'a> Rows<'a> {
         to.add(column(rows, |row| row.npc))?;
         to.add(column(rows, |row| row.solo))?;
         to.add(column(rows, |row| row.awox))?;
+        to.add(column(rows, |row| row.points))?;
+        to.add(column(rows, |row| row.labels.as_deref().map(array_text)))?;
         to.add(column(rows, |row| row.enrichment_status))?;
         to.add(column(rows, |row| stamp(row.enriched_at)))
     }
@@ -274,7 +288,9 @@ impl<'a> Rows<'a> {
         to.add(column(rows, |row| row.weapon_type_id))?;
         to.add(column(rows, |row| row.damage_done))?;
         to.add(column(rows, |row| row.final_blow))?;
-        to.add(column(rows, |row| row.security_status))
+        to.add(column(rows, |row| row.security_status))?;
+        to.add(column(rows, |row| row.mass_balance))?;
+        to.add(column(rows, |row| row.usefulness))
     }
 }
 
@@ -292,10 +308,21 @@ fn binding(error: BoxDynError) -> Error {
 }
 
 /// An array of texts as PostgreSQL writes it: `{"T2","Shield Extender"}`.
-fn array_text(texts: &[&str]) -> String {
-    let quoted: Vec<_> =
-        texts.iter().map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))).collect();
-    format!("{{{}}}", quoted.join(","))
+fn array_text<S: AsRef<str>>(texts: &[S]) -> String {
+    let mut array = String::with_capacity(2 + texts.iter().map(|text| text.as_ref().len() + 3).sum::<usize>());
+    array.push('{');
+    for (place, text) in texts.iter().enumerate() {
+        array.push_str(if place == 0 { "\"" } else { ",\"" });
+        for letter in text.as_ref().chars() {
+            if matches!(letter, '\\' | '"') {
+                array.push('\\');
+            }
+            array.push(letter);
+        }
+        array.push('"');
+    }
+    array.push('}');
+    array
 }
 
 #[cfg(test)]
@@ -304,12 +331,12 @@ mod tests {
 
     #[test]
     fn an_array_keeps_texts_with_quotes_and_commas() {
-        assert_eq!(array_text(&[]), "{}");
+        assert_eq!(array_text::<&str>(&[]), "{}");
         assert_eq!(array_text(&["T2", r#"a "b", \c"#]), r#"{"T2","a \"b\", \\c"}"#);
     }
 
     #[test]
     fn every_column_has_a_type_and_every_parameter_a_place() {
-        assert!(STORE_NEW.contains("$44::double precision[]") && !STORE_NEW.contains("$45"));
+        assert!(STORE_NEW.contains("$52::double precision[]") && !STORE_NEW.contains("$53"));
     }
 }

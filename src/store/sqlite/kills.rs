@@ -115,8 +115,8 @@ struct Writes {
 impl Writes {
     fn prepare(kills: &[&Kill], mails: &[&Killmail], indexes: &[usize], now: Timestamp) -> Result<Self, Error> {
         let raw = indexes.iter().map(|&i| rows::raw(kills[i], mails[i])).collect::<Result<Vec<_>, _>>()?;
-        let enriched: Vec<_> = indexes.iter().map(|&i| rows::enriched(mails[i], now)).collect();
-        let participants: Vec<_> = indexes.iter().flat_map(|&i| rows::participants(mails[i])).collect();
+        let enriched: Vec<_> = indexes.iter().map(|&i| rows::enriched(kills[i], mails[i], now)).collect();
+        let participants: Vec<_> = indexes.iter().flat_map(|&i| rows::participants(kills[i], mails[i])).collect();
         Ok(Self {
             raw: INSERT_RAW.prepare(&raw)?,
             enriched: INSERT_ENRICHED.prepare(&enriched)?,
@@ -159,17 +159,21 @@ impl Row for Raw<'_> {
     }
 }
 
-impl Row for Enriched {
+impl Row for Enriched<'_> {
     fn bind(&self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
         arguments.add(self.killmail_id)?;
         arguments.add(self.killmail_time.to_string())?;
         arguments.add(self.solar_system_id)?;
+        arguments.add(self.constellation_id)?;
         arguments.add(self.region_id)?;
+        arguments.add(self.security_status)?;
+        arguments.add(self.system_class)?;
         arguments.add(self.victim_character_id)?;
         arguments.add(self.victim_corporation_id)?;
         arguments.add(self.victim_alliance_id)?;
         arguments.add(self.victim_faction_id)?;
         arguments.add(self.victim_ship_type_id)?;
+        arguments.add(self.ship_class)?;
         arguments.add(self.attacker_count)?;
         arguments.add(self.total_value)?;
         arguments.add(self.destroyed_value)?;
@@ -180,6 +184,8 @@ impl Row for Enriched {
         arguments.add(self.npc)?;
         arguments.add(self.solo)?;
         arguments.add(self.awox)?;
+        arguments.add(self.points)?;
+        arguments.add(self.labels.as_deref().map(names))?;
         arguments.add(self.enrichment_status)?;
         arguments.add(stamp(self.enriched_at))
     }
@@ -199,6 +205,8 @@ impl Row for Participant {
         arguments.add(self.weapon_type_id)?;
         arguments.add(self.damage_done)?;
         arguments.add(self.final_blow)?;
-        arguments.add(self.security_status)
+        arguments.add(self.security_status)?;
+        arguments.add(self.mass_balance)?;
+        arguments.add(self.usefulness)
     }
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 
 use crate::store::Error;
 
-/// Rows a statement, greatest first. SQLite takes 32,766 parameters; the widest table has 21 columns.
+/// Rows a statement, greatest first. SQLite takes 32,766 parameters; the widest table has 27 columns.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// A row that can be bound.
