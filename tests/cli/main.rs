@@ -13,3 +13,4 @@ mod program;
 mod run;
 #[path = "../postgres/mod.rs"]
 mod server;
+mod tags;
