@@ -22,3 +22,4 @@ mod statics_files;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../esi/server.rs"]
 mod statics_server;
+mod tags;
