@@ -19,7 +19,7 @@
 //! | [`tags`] | what a kill is: tags, classes, zKillboard's flags and labels, the measures; rules as tables | |
 //! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
 //! | [`appraisal`] | what types cost now or cost on a day, asked of all who say so | |
-//! | [`record`] | what messages carry: kills, or pages of orders | |
+//! | [`record`] | what messages carry: kills, pages of orders, or products to be priced | |
 //! | [`archive`] | files of killmails, split into records | |
 //! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
 //! | [`sources`] | what reads from outside | a file, a line in `sources/mod.rs` |
@@ -31,6 +31,7 @@
 //! | [`hub`] | in-process topics | |
 //! | [`feeds`] | which feed serves each pipeline, for the page | |
 //! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
+//! | [`price_job`] | the price cache job: what its worker is at, what operators ask of it | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`unknowns`] | types and systems that the static data lack, learned from ESI | |
 //! | [`resources`] | what components share | a field |
@@ -60,6 +61,7 @@ pub mod hub;
 pub mod killmail;
 pub mod market;
 pub mod price;
+pub mod price_job;
 pub mod recent;
 pub mod record;
 pub mod regions;

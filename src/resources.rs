@@ -24,6 +24,8 @@ pub struct Resources {
     pub esi: Arc<crate::clients::esi::Addresses>,
     /// Janice, once for each address: its pauses are an address's.
     pub janice: Arc<crate::clients::janice::Addresses>,
+    /// The price cache job, as this process knows it.
+    pub price_job: Arc<crate::price_job::PriceJob>,
     /// The static data in use.
     pub statics: Arc<crate::statics::Shelf>,
     /// The newest price of each type, by who says so: whoever fetches one puts it there.
@@ -55,6 +57,7 @@ impl Resources {
             books: Arc::default(),
             esi: Arc::default(),
             janice: Arc::default(),
+            price_job: Arc::default(),
             quotes: Arc::default(),
             appraisers: Arc::default(),
             statics,

@@ -103,6 +103,7 @@ async fn try_source(
     match definition.source.build(&definition.name, resources)? {
         Typed::Kills(factory) => try_factory(definition, &*factory, metrics).await,
         Typed::Pages(factory) => try_factory(definition, &*factory, metrics).await,
+        Typed::Products(factory) => try_factory(definition, &*factory, metrics).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod import;
+mod tags;
 
 use std::process::ExitCode;
 
@@ -22,7 +23,8 @@ use crate::store::{Error, Import, Store};
 #[command(after_help = "Examples:
   broadside sde import eve-online-static-data-latest-jsonl.zip
   BROADSIDE_CONTACT=you@example.org broadside sde import https://www.fuzzwork.co.uk/dump/latest/
-  broadside sde status")]
+  broadside sde status
+  broadside sde tags kills.ndjson.gz")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -44,6 +46,13 @@ pub enum Command {
     #[command(after_help = "Example:
   broadside sde status --json --database sqlite://kills.db")]
     Status(Status),
+    /// Print the rules by which kills are tagged, or what they make of given kills: one JSON object a line, the summary last.
+    #[command(after_help = "Examples:
+  broadside sde tags > tags.csv                                    the table: change it, and name it in a pipeline file: tag = { rules = \"tags.csv\" }
+  broadside sde tags --ships                                       the table of ship classes
+  broadside sde tags --rules tags.csv --summary kills.ndjson.gz    whether it has a rule or a reason for every group
+  broadside sde tags --data dump/ kills.ndjson.gz                  with static data that are in no database yet")]
+    Tags(tags::Tags),
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,11 +70,12 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Import(import) => import::run(import, &args.database, &settings).await,
         Command::Status(status) => {
-            let store = open_store(&args.database.url, false).await?;
+            let store = open_store(&args.database.url, true).await?;
             let shown = show(&*store, status.json).await;
             store.close().await;
             shown.map(|()| ExitCode::SUCCESS)
         }
+        Command::Tags(tags) => tags::run(tags, &args.database).await,
     }
 }
 

@@ -80,6 +80,7 @@ impl Worker {
         let all = Arc::new(running.clone());
         let state = http::State::new(all, store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
+        let state = state.with_price_job(resources.price_job.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];

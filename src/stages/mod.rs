@@ -1,4 +1,4 @@
-//! Stages: the steps that processors run on kills, or on pages of market orders.
+//! Stages: the steps that processors run on kills, pages of market orders, or products to be priced.
 //!
 //! To add one: a file here with `Config` (what its table in a pipeline file takes: `Deserialize`, `JsonSchema`, `Default`, unknown fields
 //! refused) and `Config::build`, which answers the engine's stage; then a line in `stages!` below and one in `build` and `check`, a row in the README, and a line in `tests/kills` that puts it through the contract suite. A stage spawns no tasks and
@@ -11,6 +11,7 @@ pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
 pub mod price;
+pub mod quote;
 pub mod tag;
 
 use std::borrow::Cow;
@@ -23,11 +24,12 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::killmail::Kill;
 use crate::market::Page;
+use crate::price::Product;
 use crate::record::{Record, Typed};
 use crate::resources::Resources;
 
 /// A stage, by what it works on.
-pub type Built = Typed<Arc<dyn Stage<Kill>>, Arc<dyn Stage<Page>>>;
+pub type Built = Typed<Arc<dyn Stage<Kill>>, Arc<dyn Stage<Page>>, Arc<dyn Stage<Product>>>;
 
 /// Declares the stages: the module with its `Config`, its name in a pipeline file, and the stages that must stand before it.
 macro_rules! stages {
@@ -106,6 +108,8 @@ stages! {
     Price(price) = "price", needs ["decode"];
     /// Reads the orders of a page.
     DecodeOrders(decode_orders) = "decode_orders", needs [];
+    /// Asks what products cost.
+    Quote(quote) = "quote", needs [];
 }
 
 impl Config {
@@ -114,6 +118,7 @@ impl Config {
     pub fn record(&self) -> Record {
         match self {
             Self::DecodeOrders(_) => Record::Pages,
+            Self::Quote(_) => Record::Products,
             _ => Record::Kills,
         }
     }
@@ -130,6 +135,7 @@ impl Config {
             Self::Tag(config) => Arc::new(config.build(pipeline, resources)),
             Self::Price(config) => Arc::new(config.build(pipeline, resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
+            Self::Quote(config) => return Built::Products(Arc::new(config.build(resources))),
         })
     }
 
@@ -142,6 +148,7 @@ impl Config {
             Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
             Self::Tag(config) => config.check(contact),
+            Self::Quote(config) => config.check(contact),
             Self::Price(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
         }
     }

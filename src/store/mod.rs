@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 pub use error::Error;
-pub use jobs::Jobs;
+pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use quotes::Quotes;

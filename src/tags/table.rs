@@ -20,6 +20,7 @@ pub struct Error {
 /// A row, and where it stands.
 pub(super) struct Row<'a> {
     file: &'a str,
+    line: u64,
     columns: &'static [&'static str],
     record: StringRecord,
 }
@@ -30,12 +31,12 @@ pub(super) fn rows<'a>(file: &'a str, text: &str, columns: &'static [&'static st
     let mut reader = ReaderBuilder::new().comment(Some(b'#')).trim(Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| broken(1, error.to_string()))?;
     if header.iter().ne(columns.iter().copied()) {
-        let line = header.position().map_or(1, csv::Position::line);
+        let line = line(text, header.position());
         return Err(broken(line, format!("the header must be `{}`", columns.join(","))));
     }
     let records = reader.records().map(|record| {
         let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
+            let line = line(text, error.position());
             let why = match error.kind() {
                 csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                     format!("{len} fields, and the header has {expected_len}")
@@ -44,9 +45,17 @@ pub(super) fn rows<'a>(file: &'a str, text: &str, columns: &'static [&'static st
             };
             broken(line, why)
         })?;
-        Ok(Row { file, columns, record })
+        Ok(Row { file, line: line(text, record.position()), columns, record })
     });
     records.collect()
+}
+
+/// The line of a record. The reader's own position is before the remarks and empty lines that it skipped to get there.
+fn line(text: &str, position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 0 };
+    let rest = text.get(position.byte() as usize..).unwrap_or_default();
+    let skipped = rest.lines().take_while(|line| line.trim().is_empty() || line.starts_with('#')).count();
+    position.line() + skipped as u64
 }
 
 impl Row<'_> {
@@ -73,8 +82,7 @@ impl Row<'_> {
     }
 
     pub(super) fn error(&self, column: &'static str, why: impl Into<String>) -> Error {
-        let line = self.record.position().map_or(0, csv::Position::line);
-        Error { file: self.file.to_owned(), line, column: Some(column), why: why.into() }
+        Error { file: self.file.to_owned(), line: self.line, column: Some(column), why: why.into() }
     }
 }
 
@@ -84,14 +92,13 @@ pub(super) struct Seen(BTreeMap<(String, i64, String), u64>);
 
 impl Seen {
     pub(super) fn note(&mut self, row: &Row<'_>, kind: &str, id: i64, tag: &str) -> Result<(), Error> {
-        let line = row.record.position().map_or(0, csv::Position::line);
         let key = |tag: &str| (kind.to_owned(), id, tag.to_owned());
         let others = || self.0.range(key("")..).take_while(|((k, i, _), _)| k == kind && *i == id);
         let clash = others().find(|((_, _, other), _)| other == tag || other.is_empty() || tag.is_empty());
         if let Some((_, before)) = clash {
             return Err(row.error("id", format!("{kind} {id} is decided otherwise, or so already, in line {before}")));
         }
-        self.0.insert(key(tag), line);
+        self.0.insert(key(tag), row.line);
         Ok(())
     }
 }

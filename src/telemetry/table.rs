@@ -47,7 +47,7 @@ const fn metric(
 }
 
 use Kind::{Counter, Gauge, Histogram};
-use Unit::{Bytes, Count, Flag, Seconds};
+use Unit::{Bytes, Count, Flag, Ratio, Seconds};
 
 /// Every metric that the worker may emit.
 #[rustfmt::skip]
@@ -111,5 +111,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_market_pages_total", Counter, Count, &["status"], "Pages of sweeps: 200, 304, 404, fresh (not asked for), failed."),
     metric("broadside_market_sweeps_total", Counter, Count, &["quality"], "Sweeps of regions: whole, mixed (pages of several snapshots), incomplete, failed."),
     metric("broadside_market_order_changes_total", Counter, Count, &["change"], "Rows of market orders written: new, changed (reopened ones too), closed, forgotten."),
+    metric("broadside_price_job_state", Gauge, Flag, &["state"], "State of the price cache job, as this process last knew it: 1 for the one it is in."),
+    metric("broadside_price_job_progress_ratio", Gauge, Ratio, &["market"], "Share of a market's products that the present or last run of the price cache job has done."),
+    metric("broadside_price_job_eta_seconds", Gauge, Seconds, &["market"], "Until the price cache job is done with a market."),
     metric("broadside_market_refused_orders_total", Counter, Count, &["pipeline"], "Entries of pages that are no orders."),
 ];

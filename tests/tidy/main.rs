@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("recent", &["killmail"]),
     ("feeds", &[]),
     ("unknowns", &["clients", "killmail", "statics", "store"]),
+    ("price_job", &["price", "store"]),
     (
         "resources",
         &[
@@ -36,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "feeds",
             "hub",
             "killmail",
+            "price_job",
             "recent",
             "statics",
             "store",
@@ -47,6 +49,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "books",
             "market",
+            "price",
+            "price_job",
             "record",
             "regions",
             "archive",
@@ -56,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "history",
             "killmail",
             "resources",
+            "statics",
             "store",
             "telemetry",
         ],
@@ -66,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "appraisal",
             "market",
             "price",
+            "price_job",
             "record",
             "clients",
             "recent",
@@ -74,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "resources",
             "statics",
             "store",
+            "tags",
             "telemetry",
             "unknowns",
         ],
@@ -81,8 +88,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "sinks",
         &[
+            "appraisal",
             "books",
             "market",
+            "price",
             "record",
             "regions",
             "recent",
@@ -101,6 +110,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "definition",
         &[
             "market",
+            "price",
+            "price_job",
             "record",
             "dead_letter",
             "duration",
@@ -112,7 +123,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("http", &["regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"]),
+    (
+        "http",
+        &["price", "price_job", "regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"],
+    ),
     ("simulator", &["market", "killmail", "duration", "sources", "statics"]),
 ];
 

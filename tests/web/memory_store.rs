@@ -34,6 +34,8 @@ pub(crate) struct MemoryStore {
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
     prices: Mutex<quotes::Prices>,
+    job: Mutex<broadside::price::job::Job>,
+    turnstile: jobs::Turnstile,
     statics: Mutex<statics::Kept>,
 }
 
