@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn only_estimates_of_the_type_count() {
-        let body = r#"[{"estimated_value":null},{"estimated_value":0},{"estimated_value":-1},{},{"estimated_value":"7.005"},
+        let body = r#"[{"estimated_value":null},{"estimated_value":0},{"estimated_value":-1},{},{"estimated_value":"7.01"},
             {"type":{"id":1},"estimated_value":9},{"type":47702,"estimated_value":1},{"estimated_value":1e300},null,5]"#;
         assert_eq!(page(body, 1).expect("a page").values, [Cents(701), Cents(100)]);
     }

@@ -104,7 +104,8 @@ fn every_fitting_slot_counts_and_nothing_else() {
 #[test]
 fn more_than_can_be_written_down_is_absent() {
     let mail = kill(1, vec![item(i64::MAX, 5, i64::MAX, i64::MAX), item(3, 5, i64::MIN, -1), item(7, 5, 0, 2)]);
-    let all = |type_id| Some(Price { cents: Cents(type_id.get()), source: Source::Janice, is_of_another_day: false });
+    let all =
+        |type_id: TypeId| Some(Price { cents: Cents(type_id.get()), source: Source::Janice, is_of_another_day: false });
     let (worth, _) = worth(&mail, &Statics::default(), all);
     assert_eq!((worth.total, worth.destroyed, worth.dropped, worth.fitted), (None, None, None, Some(1)));
 }
@@ -136,7 +137,8 @@ proptest! {
     fn the_order_of_items_does_not_matter(items in items(), by in 0..12_usize) {
         let mail = kill(1, items.clone());
         let mut turned = items;
-        turned.rotate_left(by % turned.len().max(1));
+        let by = by % turned.len().max(1);
+        turned.rotate_left(by);
         turned.iter_mut().for_each(|item| item.items.reverse());
         let other = kill(1, turned);
         prop_assert_eq!(worth(&mail, &statics(), price), worth(&other, &statics(), price));
