@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod contract;
+mod jobs;
 mod kills;
 mod market;
 mod pipeline;
