@@ -37,8 +37,8 @@ fn what_the_rows_are_made_of_is_sound() {
 }
 
 cases! {
-    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market]"];
-    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market]"];
+    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market], [source.prices]"];
+    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market], [source.prices]"];
     two_sources: format!("{SOURCE}{FEED}{PARSE}") => ["1:2: exactly one source is needed here, and there are several"];
     an_unknown_source: format!("[source.wandrer]\nurl = \"x\"\n{PARSE}") => ["1:9: unknown source `wandrer` | did you mean `wanderer`?"];
     a_source_without_kind: format!("[source]\n{PARSE}") => ["1:1: exactly one source is needed here, and there is none"];
@@ -65,7 +65,7 @@ cases! {
     an_odd_name: format!("{SOURCE}[[processor]]\nname = \"Parse it\"\nstages = [\"decode\"]\n") => ["4:8: the name \"Parse it\" has characters that it may not have | it becomes a label in metrics: use a-z, 0-9, _ and -"];
     a_long_name: format!("{SOURCE}[[processor]]\nname = \"{}\"\nstages = [\"decode\"]\n", "a".repeat(41)) => ["4:8: the name is 41 characters long | at most 40"];
     a_stage_with_a_bad_address: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"decode\", {{ detail = {{ url = \"nowhere\" }} }}]\n") => ["5:21: failed to use the url \"nowhere\": relative URL without a base"];
-    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, decode_orders"];
+    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, decode_orders, quote"];
     a_stage_before_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\", \"decode\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | move `decode` before it"];
     a_stage_without_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | add `decode` before it"];
     a_stage_twice: format!("{SOURCE}{PARSE}[[processor]]\nname = \"again\"\nstages = [\"decode\"]\n") => ["8:11: stage `decode` stands in the pipeline twice"];
