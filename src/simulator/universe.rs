@@ -20,8 +20,11 @@ static THINGS: LazyLock<Statics> = LazyLock::new(things::statics);
 /// How long an answer holds.
 const HOLDS: SignedDuration = SignedDuration::from_hours(24);
 
+/// What there is by an id.
+type Tell = fn(i64) -> Option<Value>;
+
 pub(super) fn router() -> Router {
-    let routes: [(&str, fn(i64) -> Option<Value>); 4] =
+    let routes: [(&str, Tell); 4] =
         [("types", item_type), ("groups", group), ("systems", system), ("constellations", constellation)];
     routes.into_iter().fold(Router::new(), |router, (what, tell)| {
         let answer = get(move |Path(id): Path<i64>| async move { answer(tell(id)) });
