@@ -30,7 +30,8 @@ const KILLS: usize = 20_000;
 #[tokio::main]
 async fn main() {
     let files: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let kills = if files.is_empty() { generated() } else { files.iter().flat_map(|file| read(file)).take(KILLS).collect() };
+    let kills =
+        if files.is_empty() { generated() } else { files.iter().flat_map(|file| read(file)).take(KILLS).collect() };
     let store = connect("sqlite::memory:", &Options::default()).await.expect("a database");
     store.migrate().await.expect("tables");
     let resources = Resources::new(store);
@@ -87,7 +88,10 @@ async fn measure(kills: &[Kill], at_once: usize, resources: &Resources) {
         let took = started.elapsed() / group.len() as u32;
         times.extend(messages.iter().map(|_| took));
         let priced = messages.iter().filter_map(|message| message.payload.worth.as_ref());
-        assert_eq!(priced.filter(|worth| worth.source.starts_with("janice") && worth.total.is_some()).count(), group.len());
+        assert_eq!(
+            priced.filter(|worth| worth.source.starts_with("janice") && worth.total.is_some()).count(),
+            group.len()
+        );
         assert!(messages.iter().all(|message| !message.payload.refresh), "all is known");
         stacks += group.iter().filter_map(|kill| kill.mail.as_ref()).map(|mail| mail.victim.items.len()).sum::<usize>();
     }
