@@ -103,7 +103,8 @@ async fn try_source(
     match definition.source.build(&definition.name, resources)? {
         Typed::Kills(factory) => try_factory(definition, &*factory, metrics).await,
         Typed::Pages(factory) => try_factory(definition, &*factory, metrics).await,
-        Typed::Products(factory) => try_factory(definition, &*factory, metrics).await,
+        // What it brings is in the database, and a pull might take the job on.
+        Typed::Products(_) => Ok("rests until the job is started"),
     }
 }
 

@@ -84,7 +84,9 @@ impl PriceJob {
     pub(super) fn changed(&self, job: &Job) {
         let mut inner = self.lock();
         inner.is_changed = true;
-        if let Some(live) = &mut inner.live {
+        if !job.state.is_begun() {
+            inner.live = None;
+        } else if let Some(live) = &mut inner.live {
             // The markets in memory are ahead of those in the store.
             live.job = Job { markets: std::mem::take(&mut live.job.markets), ..job.clone() };
         }
@@ -175,6 +177,12 @@ impl PriceJob {
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         self.lock().obstacle.clone()
+    }
+
+    /// Whether that waits to be told.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.lock().is_changed
     }
 
     /// Whether the job was changed in the store from here, told once.

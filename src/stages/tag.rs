@@ -2,13 +2,12 @@
 //!
 //! It needs static data. What they lack (a type or a system that came with a patch) ESI is asked for once, together for a whole group of kills, and no
 //! kill is held up longer than `max_wait`: then it passes with what can be said, is stored as partial, and completed later. Where nothing was
-//! imported at all ESI is not asked, as it could not tell everything: kills are stored in part, which is said once.
+//! imported at all ESI is not asked, as it could not tell everything: kills are stored in part.
 //!
 //! Where zKillboard's block says otherwise than its own rules do, the difference is counted, and the rules hold.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside_engine::{Message, Stage};
@@ -89,7 +88,6 @@ impl Config {
             unknowns: resources.unknowns.clone(),
             esi: resources.esi.at(&self.url, resources.contact.as_deref()),
             max_wait: self.max_wait,
-            has_warned: AtomicBool::new(false),
             differences: Differences::new(pipeline),
         }
     }
@@ -103,8 +101,6 @@ pub struct Tag {
     unknowns: Arc<Unknowns>,
     esi: Result<Esi, address::Error>,
     max_wait: Span,
-    /// That nothing was imported is said once.
-    has_warned: AtomicBool,
     differences: Differences,
 }
 
@@ -132,9 +128,6 @@ impl Tag {
             return;
         }
         if statics.is_empty() {
-            if !self.has_warned.swap(true, Ordering::Relaxed) {
-                tracing::warn!("no static data were imported: kills are stored in part (see `broadside sde import`)");
-            }
             poor.iter().for_each(|(kill, _)| self.differences.count(kill));
             return;
         }

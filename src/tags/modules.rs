@@ -29,8 +29,15 @@ impl Set {
         self.0[tag / 64] |= 1 << (tag % 64);
     }
 
-    fn has(self, tag: usize) -> bool {
-        self.0[tag / 64] & (1 << (tag % 64)) != 0
+    /// Ascending.
+    fn tags(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().enumerate().flat_map(|(word, mut bits)| {
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                bits &= bits - 1;
+                Some(word * 64 + bit)
+            })
+        })
     }
 
     /// Those of the other too.
@@ -188,7 +195,7 @@ impl Modules {
     /// The names of a set, sorted.
     #[must_use]
     pub fn names(&self, set: Set) -> Vec<Arc<str>> {
-        self.tags.iter().enumerate().filter(|(tag, _)| set.has(*tag)).map(|(_, name)| name.clone()).collect()
+        set.tags().map(|tag| self.tags[tag].clone()).collect()
     }
 
     /// What an item that lies directly in the ship is to the kill.

@@ -39,12 +39,12 @@ impl Place {
             POCHVEN => Self::Pochven,
             ZARZAKH => Self::Other,
             DRIFTER_REGION => Self::Drifter,
-            ..11_000_000 if system.security_status >= 0.45 => Self::Highsec,
-            ..11_000_000 if system.security_status >= 0.0 => Self::Lowsec,
-            ..11_000_000 => Self::Nullsec,
-            ..12_000_000 => Self::Wspace,
-            ..13_000_000 => Self::Abyssal,
-            _ => Self::Other,
+            11_000_000..12_000_000 => Self::Wspace,
+            12_000_000..13_000_000 => Self::Abyssal,
+            13_000_000.. => Self::Other,
+            _ if system.security_status >= 0.45 => Self::Highsec,
+            _ if system.security_status >= 0.0 => Self::Lowsec,
+            _ => Self::Nullsec,
         }
     }
 

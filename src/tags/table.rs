@@ -6,7 +6,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 
 /// A table cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("read the rules: {file}:{line}: {}{why}", column.map(|name| format!("column `{name}`: ")).unwrap_or_default())]
+#[error("read the rules: {file}, line {line}{}: {why}", column.map(|name| format!(", column {name}")).unwrap_or_default())]
 pub struct Error {
     /// As it was named.
     pub file: String,

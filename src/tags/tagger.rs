@@ -58,9 +58,10 @@ impl Tagger {
         };
         let mass = victim.and_then(|ship| statics.types.get(&ship)).map(|ship| ship.mass);
         let weight = |ship: Option<TypeId>| self.ships.class(statics, ship?).map(|class| class.weight);
-        let lacking = self.lacking(statics, mail);
+        let (fitted, unknown) = self.fitted(statics, mail);
+        let lacking = lacking(statics, mail, unknown);
         let tagged = Tagged {
-            module_tags: self.modules.names(self.fitted(statics, mail)),
+            module_tags: self.modules.names(fitted),
             ship_class: class.map(|class| class.name.clone()),
             system_class: place.class(),
             constellation_id: system.map(|system| system.constellation_id.get()),
@@ -77,24 +78,28 @@ impl Tagger {
         Found { tagged, lacking }
     }
 
-    /// The tags of everything fitted.
-    fn fitted(&self, statics: &Statics, mail: &Killmail) -> Set {
-        let mut all = Set::default();
-        mail.victim.items.iter().for_each(|item| all.join(self.modules.role(statics, item).tags()));
-        all
+    /// The tags of everything fitted, and what is fitted and not known.
+    fn fitted(&self, statics: &Statics, mail: &Killmail) -> (Set, Vec<TypeId>) {
+        let (mut all, mut unknown) = (Set::default(), Vec::new());
+        for item in &mail.victim.items {
+            let role = self.modules.role(statics, item);
+            all.join(role.tags());
+            if let Role::Unknown(_) = role {
+                unknown.push(item.item_type_id);
+            }
+        }
+        (all, unknown)
     }
+}
 
-    fn lacking(&self, statics: &Statics, mail: &Killmail) -> Lacking {
-        let ships = mail.attackers.iter().map(|attacker| attacker.ship_type_id);
-        let ships = std::iter::once(mail.victim.ship_type_id).chain(ships).flatten();
-        let unknown = |ship: &TypeId| statics.group(*ship).is_none();
-        let mut types: Vec<TypeId> = ships.filter(unknown).collect();
-        let fitted = mail.victim.items.iter();
-        let fitted = fitted.filter(|item| matches!(self.modules.role(statics, item), Role::Unknown(_)));
-        types.extend(fitted.map(|item| item.item_type_id));
-        types.sort_unstable();
-        types.dedup();
-        let system = (!statics.systems.contains_key(&mail.solar_system_id)).then_some(mail.solar_system_id);
-        Lacking { types, system }
-    }
+/// What is lacking beside what was fitted.
+fn lacking(statics: &Statics, mail: &Killmail, fitted: Vec<TypeId>) -> Lacking {
+    let ships = mail.attackers.iter().map(|attacker| attacker.ship_type_id);
+    let ships = std::iter::once(mail.victim.ship_type_id).chain(ships).flatten();
+    let mut types = fitted;
+    types.extend(ships.filter(|ship| statics.group(*ship).is_none()));
+    types.sort_unstable();
+    types.dedup();
+    let system = (!statics.systems.contains_key(&mail.solar_system_id)).then_some(mail.solar_system_id);
+    Lacking { types, system }
 }

@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "simulate",
     "dlq",
     "market",
+    "prices",
     "migrate",
     "partitions",
     "sde",

@@ -9,8 +9,11 @@ mod demo;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../history/server.rs"]
 mod history;
+#[path = "../prices/janice.rs"]
+mod janice;
 mod market;
 mod partitions;
+mod prices;
 mod program;
 mod run;
 mod sde;
@@ -22,3 +25,4 @@ mod statics_files;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../esi/server.rs"]
 mod statics_server;
+mod tags;

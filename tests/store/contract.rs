@@ -28,6 +28,8 @@ macro_rules! suite {
             what_could_not_be_known_is_as_the_feed_says_and_partial, a_kill_that_is_to_be_completed_later_is_partial);
         suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
             a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
+        suite!($open: jobs: a_job_moves_only_from_where_it_was_seen, progress_is_kept_of_the_present_epoch_alone,
+            who_works_on_the_job_is_alone_and_lookers_are_not, of_those_who_want_to_work_at_once_one_may);
         suite!($open: market: an_order_is_stored_whole, money_is_exact_at_its_extremes, only_what_differs_is_written,
             whatever_of_an_order_changes_is_written, of_an_order_given_twice_the_last_copy_holds,
             a_closed_order_is_opened_again_and_keeps_when_it_was_first_seen, closing_again_changes_nothing_and_names_the_types_again,

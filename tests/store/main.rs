@@ -4,6 +4,7 @@
 
 mod contract;
 mod findings;
+mod jobs;
 mod kills;
 mod market;
 mod pipeline;

@@ -35,6 +35,8 @@ pub(super) struct Prices {
     shared: Arc<Shared>,
     /// There for as long as there is a run, unless it is lost.
     claim: Option<Box<dyn Claim>>,
+    /// From the begin of a run to its end, also when it was taken away meanwhile.
+    is_at_it: bool,
     claim_checked_at: Instant,
     due_checked_at: Option<Instant>,
     is_new: bool,
@@ -42,7 +44,9 @@ pub(super) struct Prices {
 
 impl Prices {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, claim: None, claim_checked_at: Instant::now(), due_checked_at: None, is_new: true }
+        // An incarnation that crashed may have left a run.
+        let is_at_it = shared.run().is_some();
+        Self { shared, claim: None, is_at_it, claim_checked_at: Instant::now(), due_checked_at: None, is_new: true }
     }
 
     /// At the start: what a worker that is gone has left behind.
@@ -78,6 +82,7 @@ impl Prices {
         let (markets, products) = (run.job.markets.len(), run.job.markets.iter().map(Market::remaining).sum::<u64>());
         tracing::info!(pipeline = self.shared.pipeline, %action, markets, products, "the price job is being processed");
         *self.shared.run() = Some(run);
+        self.is_at_it = true;
         self.want();
         Ok(())
     }
@@ -99,6 +104,10 @@ impl Prices {
 
     /// Says whether the stage is to go on, and how the job stands.
     fn want(&self) {
+        if self.shared.board.is_changed() {
+            // What is known here is out of date.
+            return self.shared.board.want(None);
+        }
         let (now, has_claim) = (Instant::now(), self.claim.is_some());
         let wanted = self.shared.with_run(|run| {
             let is_wanted = has_claim && run.job.state == State::Processing;
@@ -113,7 +122,7 @@ impl Prices {
     async fn step(&mut self) {
         let now = Instant::now();
         let Some(id) = self.shared.with_run(|run| run.id) else {
-            if self.claim.is_some() {
+            if self.is_at_it {
                 self.end(OVER).await;
             }
             return self.start_if_due(now).await;
@@ -179,6 +188,7 @@ impl Prices {
 
     /// The run is over, or rests: lets go of it.
     async fn end(&mut self, why: &str) {
+        self.is_at_it = false;
         self.shared.board.want(None);
         let run = self.shared.run().take();
         self.shared.complaints().tell();
@@ -211,7 +221,7 @@ impl Prices {
 
     /// When to look again, if nothing happens.
     fn next_tick(&self) -> Option<Instant> {
-        let tick = if self.shared.run().is_some() { TICK } else { self.shared.config.every.map(|_| DUE_CHECK)? };
+        let tick = if self.is_at_it { TICK } else { self.shared.config.every.map(|_| DUE_CHECK)? };
         Some(Instant::now() + tick)
     }
 
