@@ -239,11 +239,11 @@ mod tests {
         for (text, reason) in [
             (
                 r#""decod""#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `decode_orders`",
             ),
             (
                 r#"{"decod": {}}"#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `decode_orders`",
             ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),
