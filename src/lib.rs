@@ -18,7 +18,8 @@
 //! | [`statics`] | static data as plain values: types, groups, systems; reading them | |
 //! | [`tags`] | what a kill is: tags, classes, zKillboard's flags and labels, the measures; rules as tables | |
 //! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
-//! | [`record`] | what messages carry: kills, or pages of orders | |
+//! | [`appraisal`] | what types cost now or cost on a day, asked of all who say so | |
+//! | [`record`] | what messages carry: kills, pages of orders, or products to be priced | |
 //! | [`archive`] | files of killmails, split into records | |
 //! | [`history`] | whole days of kills from zKillboard and EVE Ref, for two sources | |
 //! | [`sources`] | what reads from outside | a file, a line in `sources/mod.rs` |
@@ -30,6 +31,7 @@
 //! | [`hub`] | in-process topics | |
 //! | [`feeds`] | which feed serves each pipeline, for the page | |
 //! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
+//! | [`price_job`] | the price cache job: what its worker is at, what operators ask of it | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`unknowns`] | types and systems that the static data lack, learned from ESI | |
 //! | [`resources`] | what components share | a field |
@@ -44,6 +46,7 @@
 //! The engine never retries. No component spawns tasks: the engine does (a client may own a few, bounded in number and time). No queue is without a bound. No SQL stands outside `store`, no outgoing HTTP
 //! outside `clients`. Nothing but the engine's `fence` catches panics. Nothing is acknowledged before it is safe. `tests/tidy` holds what of this can be read off the source.
 
+pub mod appraisal;
 pub mod archive;
 pub mod books;
 pub mod cli;
@@ -58,6 +61,7 @@ pub mod hub;
 pub mod killmail;
 pub mod market;
 pub mod price;
+pub mod price_job;
 pub mod recent;
 pub mod record;
 pub mod regions;

@@ -24,8 +24,14 @@ pub struct Resources {
     pub esi: Arc<crate::clients::esi::Addresses>,
     /// Janice, once for each address: its pauses are an address's.
     pub janice: Arc<crate::clients::janice::Addresses>,
+    /// The price cache job, as this process knows it.
+    pub price_job: Arc<crate::price_job::PriceJob>,
     /// The static data in use.
     pub statics: Arc<crate::statics::Shelf>,
+    /// The newest price of each type, by who says so: whoever fetches one puts it there.
+    pub quotes: Arc<crate::appraisal::Board>,
+    /// Who finds out what types cost, once for each choice of whom to ask.
+    pub appraisers: Arc<crate::appraisal::Appraisers>,
     /// Learns from ESI what the static data lack.
     pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// New kills that this process has stored.
@@ -51,6 +57,9 @@ impl Resources {
             books: Arc::default(),
             esi: Arc::default(),
             janice: Arc::default(),
+            price_job: Arc::default(),
+            quotes: Arc::default(),
+            appraisers: Arc::default(),
             statics,
             stored: Arc::default(),
             contact: None,

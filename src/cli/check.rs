@@ -58,6 +58,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
             let sentence = format!("Not ready to run yet: {}.", problem.message);
             text.push_str(&format!("{}\n", drawing::paragraph(&sentence)));
         }
+        for lacking in definition.stages.iter().filter_map(crate::stages::Config::lacks) {
+            text.push_str(&format!("{}\n", drawing::paragraph(&lacking)));
+        }
         for setting in definition.without_effect() {
             text.push_str(&format!("  {setting} is checked, and not acted on yet.\n"));
         }
@@ -100,6 +103,8 @@ async fn try_source(
     match definition.source.build(&definition.name, resources)? {
         Typed::Kills(factory) => try_factory(definition, &*factory, metrics).await,
         Typed::Pages(factory) => try_factory(definition, &*factory, metrics).await,
+        // What it brings is in the database, and a pull might take the job on.
+        Typed::Products(_) => Ok("rests until the job is started"),
     }
 }
 

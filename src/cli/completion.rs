@@ -1,23 +1,37 @@
-//! Completes kills that were stored in part, when ESI has time for them.
+//! Completes kills that were stored in part: without their items, with something that static data lacked, with the prices of a source that is not the best.
 //!
-//! They wait in a queue in the store, which outlives the process. What is asked of ESI for them comes from the upper half of its limits, so that
-//! live kills never wait for old ones. A kill whose detail comes by another way (the fallback's copy, a backfill) leaves the queue by itself.
+//! They wait in a queue in the store, which outlives the process; each goes through what it may lack again: detail, tags, price. What is asked of ESI for their
+//! detail comes from the upper half of its limits, so that live kills never wait for old ones. A kill that comes complete by another way (the fallback's copy, a
+//! backfill) leaves the queue by itself.
+//!
+//! Kills that only lack prices are many at once, after an outage. While the service that they need is known to be down they wait, untouched and due; once it
+//! is back they are priced by the hundred with a few calls, in seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::appraisal::{Appraiser, Delay};
 use crate::clients::esi::{Ask, Esi};
-use crate::killmail::{Kill, wire};
-use crate::stages::detail::{Incomplete, complete};
+use crate::definition::Definition;
+use crate::killmail::{Form, Kill, KillmailId, wire};
+use crate::resources::Resources;
+use crate::stages::{self, detail, price, tag};
+use crate::statics::Shelf;
 use crate::store::{Error, Refresh, Store};
 
 /// Between two looks into the queue.
-const EVERY: Duration = Duration::from_secs(15);
-/// Kills at a look.
-const AT_ONCE: u32 = 50;
+const EVERY: Duration = Duration::from_secs(5);
+/// Kills at a look …
+const AT_ONCE: u32 = 500;
+/// … or more, when those that wait longest cannot be helped now.
+const AT_ONCE_MOST: u32 = 4_000;
+/// Of these so many are completed with ESI's killmail.
+const DETAILS: usize = 50;
+/// Kills that are stored together.
+const STORED_AT_ONCE: usize = 100;
 /// How long one may take: it can wait for its turn, and holds up nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After the first failure; each further one doubles it …
@@ -26,37 +40,215 @@ const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 const AGAIN_MOST: SignedDuration = SignedDuration::from_hours(12);
 /// Some ten days: then it is given up.
 const ATTEMPTS_MAX: u32 = 24;
-/// Stored in the column `source`.
+/// Stored in the column `source` of a kill whose items ESI brought.
 const SOURCE: &str = "esi";
+/// What else may stand there, and stays.
+const SOURCES: [&str; 7] = ["wanderer", "zkillboard", "redisq", "file", "generator", "dead_letters", "history"];
 
-/// Works off the queue until it is dropped.
-pub(super) async fn complete_kills(store: Arc<dyn Store>, esi: Esi) {
-    let mut every = tokio::time::interval(EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        match some(&*store, &esi).await {
-            Ok(0) => {}
-            Ok(completed) => tracing::info!(completed, "completed kills that were stored in part"),
-            // It says so itself where it matters.
-            Err(error) => tracing::debug!(%error, "the queue of kills to complete cannot be read now"),
+/// What a kill may lack, as the first stages that see to it do.
+#[derive(Debug)]
+pub(super) struct Completion {
+    store: Arc<dyn Store>,
+    shelf: Arc<Shelf>,
+    esi: Option<Esi>,
+    tag: Option<tag::Tag>,
+    appraiser: Option<Appraiser>,
+}
+
+impl Completion {
+    /// Of the stages of these pipelines; `None`: they have none that can leave a kill incomplete.
+    pub(super) fn new(definitions: &[Definition], resources: &Resources) -> Option<Self> {
+        let (mut esi, mut tag, mut appraiser) = (None, None, None);
+        let stages = definitions.iter().flat_map(|of| of.stages.iter().map(move |stage| (&of.name, stage)));
+        for (pipeline, stage) in stages {
+            match stage {
+                // What is wrong with the address, the stage has said.
+                stages::Config::Detail(detail) if esi.is_none() => {
+                    esi = resources.esi.at(&detail.url, resources.contact.as_deref()).ok();
+                }
+                stages::Config::Tag(config) if tag.is_none() => tag = Some(config.build(pipeline, resources)),
+                stages::Config::Price(price) if appraiser.is_none() => appraiser = Some(price.appraiser(resources)),
+                _ => {}
+            }
         }
+        let is_any = esi.is_some() || tag.is_some() || appraiser.is_some();
+        let (store, shelf) = (resources.store.clone(), resources.statics.clone());
+        is_any.then_some(Self { store, shelf, esi, tag, appraiser })
+    }
+
+    /// Works off the queue until it is dropped.
+    pub(super) async fn run(self) {
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut limit = AT_ONCE;
+        loop {
+            every.tick().await;
+            loop {
+                let look = match self.some(limit).await {
+                    Ok(look) => look,
+                    Err(error) => {
+                        // It says so itself where it matters.
+                        tracing::debug!(%error, "the queue of kills to complete cannot be read now");
+                        break;
+                    }
+                };
+                if look.completed > 0 {
+                    tracing::info!(completed = look.completed, "completed kills that were stored in part");
+                }
+                let is_full = look.seen >= limit as usize;
+                limit = if is_full && look.waiting == look.seen { (limit * 2).min(AT_ONCE_MOST) } else { AT_ONCE };
+                if !is_full || look.completed == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// One look into the queue.
+    async fn some(&self, limit: u32) -> Result<Look, Error> {
+        let due = self.store.due_refreshes(Timestamp::now(), limit).await?;
+        let mut look = Look { seen: due.len(), ..Look::default() };
+        let (mut ready, mut details, mut esi_is_busy) = (Vec::new(), 0, false);
+        for refresh in due {
+            let mut work = Work::new(refresh);
+            let is_poor = work.kill.mail.as_ref().is_none_or(|mail| mail.form == Form::Feed);
+            match self.esi.as_ref().filter(|_| is_poor) {
+                None => ready.push(work),
+                Some(_) if esi_is_busy || details >= DETAILS => {}
+                Some(esi) => {
+                    details += 1;
+                    match self.detail(esi, &mut work).await? {
+                        Came::Complete => ready.push(work),
+                        Came::Not => {}
+                        Came::Busy => esi_is_busy = true,
+                    }
+                }
+            }
+        }
+        self.finish(ready, &mut look).await?;
+        Ok(look)
+    }
+
+    /// Fetches what the feed left out.
+    async fn detail(&self, esi: &Esi, work: &mut Work) -> Result<Came, Error> {
+        match detail::complete(esi, &mut work.kill, Ask::background(PATIENCE)).await {
+            Ok(_) => {
+                (work.is_detailed, work.kill.source, work.kill.received_at) = (true, SOURCE, Timestamp::now());
+                Ok(Came::Complete)
+            }
+            Err(detail::Incomplete::Busy(_)) => Ok(Came::Busy),
+            Err(detail::Incomplete::Later(why)) => {
+                self.postpone(work, &why).await?;
+                Ok(Came::Not)
+            }
+            Err(error) => {
+                self.give_up(work, &error.to_string()).await?;
+                Ok(Came::Not)
+            }
+        }
+    }
+
+    /// Tags and prices kills that have their items, and stores those that have gained by it.
+    async fn finish(&self, mut works: Vec<Work>, look: &mut Look) -> Result<(), Error> {
+        let is_in_vain = |work: &Work| !work.is_detailed && self.is_in_vain(&work.kill);
+        look.waiting = works.extract_if(.., |work| is_in_vain(work)).count();
+        if let Some(tag) = &self.tag {
+            tag.tag(works.iter_mut().map(|work| &mut work.kill)).await;
+        }
+        self.price(&mut works).await;
+        let mut done = Vec::new();
+        for mut work in works {
+            // It had its say before: it stays due until the service is back.
+            if work.waits && !work.is_detailed {
+                look.waiting += 1;
+            } else if !work.kill.refresh || work.is_detailed {
+                done.push(work);
+            } else if work.attempts < ATTEMPTS_MAX {
+                self.postpone(&work, "find out all of it in time").await?;
+            } else {
+                tracing::warn!(killmail_id = %work.id, "a kill stays as it is for good: what it lacks was never to be had");
+                work.kill.refresh = false;
+                done.push(work);
+            }
+        }
+        for works in done.chunks(STORED_AT_ONCE) {
+            look.completed += self.store(works).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it lacks prices that cannot be had now.
+    fn is_in_vain(&self, kill: &Kill) -> bool {
+        let statics = self.shelf.current();
+        let want = self.appraiser.as_ref().and_then(|appraiser| Some((appraiser, price::want(kill, &statics)?)));
+        want.is_some_and(|(appraiser, want)| appraiser.is_in_vain(&statics, &want))
+    }
+
+    async fn price(&self, works: &mut [Work]) {
+        let Some(appraiser) = &self.appraiser else { return };
+        let (statics, deadline) = (self.shelf.current(), Instant::now() + PATIENCE);
+        let priced: Vec<bool> = works.iter().map(|work| price::want(&work.kill, &statics).is_some()).collect();
+        let kills = works.iter_mut().map(|work| &mut work.kill);
+        let outcomes = price::price(appraiser, &statics, kills, deadline).await;
+        let delays = outcomes.into_iter().map(|(_, delay)| delay);
+        let priced = works.iter_mut().zip(priced).filter(|(_, is_priced)| *is_priced);
+        for ((work, _), delay) in priced.zip(delays) {
+            work.waits = delay == Some(Delay::Down);
+        }
+    }
+
+    /// Stores kills together; one that is refused alone. Answers how many are stored and lack nothing more.
+    async fn store(&self, works: &[Work]) -> Result<u32, Error> {
+        let kills: Vec<&Kill> = works.iter().map(|work| &work.kill).collect();
+        match self.store.insert_kills(&kills, false).await {
+            Ok(_) => {}
+            Err(Error::Data { message, .. }) if kills.len() == 1 => {
+                self.give_up(&works[0], &message).await?;
+                return Ok(0);
+            }
+            Err(Error::Data { .. }) => {
+                let mut completed = 0;
+                for work in works {
+                    completed += Box::pin(self.store(std::slice::from_ref(work))).await?;
+                }
+                return Ok(completed);
+            }
+            Err(error) => return Err(error),
+        }
+        let completed = works.iter().filter(|work| !work.kill.refresh).count() as u32;
+        metrics::counter!("broadside_refreshes_total", "result" => "completed").increment(completed.into());
+        Ok(completed)
+    }
+
+    async fn postpone(&self, work: &Work, why: &str) -> Result<(), Error> {
+        if work.attempts >= ATTEMPTS_MAX {
+            return self.give_up(work, why).await;
+        }
+        tracing::debug!(killmail_id = %work.id, "a kill stays partial: failed to {why}");
+        let doubled = AGAIN_AFTER.saturating_mul(1 << work.attempts.min(16)).min(AGAIN_MOST);
+        self.store.postpone_refresh(work.id, Some(Timestamp::now() + doubled)).await?;
+        metrics::counter!("broadside_refreshes_total", "result" => "postponed").increment(1);
+        Ok(())
+    }
+
+    async fn give_up(&self, work: &Work, why: &str) -> Result<(), Error> {
+        tracing::warn!(killmail_id = %work.id, "a kill stays partial for good: failed to {why}");
+        self.store.postpone_refresh(work.id, None).await?;
+        metrics::counter!("broadside_refreshes_total", "result" => "given_up").increment(1);
+        Ok(())
     }
 }
 
-async fn some(store: &dyn Store, esi: &Esi) -> Result<u32, Error> {
-    let mut completed = 0;
-    for refresh in store.due_refreshes(Timestamp::now(), AT_ONCE).await? {
-        match one(store, esi, refresh).await? {
-            Came::Complete => completed += 1,
-            Came::Not => {}
-            Came::Busy => break,
-        }
-    }
-    Ok(completed)
+/// What a look came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Look {
+    seen: usize,
+    completed: u32,
+    /// They need a service that is down.
+    waiting: usize,
 }
 
-/// What an attempt came to.
+/// What an attempt at a kill's items came to.
 enum Came {
     Complete,
     Not,
@@ -64,105 +256,28 @@ enum Came {
     Busy,
 }
 
-async fn one(store: &dyn Store, esi: &Esi, refresh: Refresh) -> Result<Came, Error> {
-    let Refresh { killmail_id, attempts, payload } = refresh;
-    let mut kill = Kill::new(payload.into(), SOURCE, Timestamp::now(), true);
-    kill.mail = wire::decode(&kill.raw).ok().map(Arc::new);
-    let until = match complete(esi, &mut kill, Ask::background(PATIENCE)).await {
-        Ok(_) => {
-            store.insert_kills(&[&kill], false).await?;
-            metrics::counter!("broadside_refreshes_total", "result" => "completed").increment(1);
-            return Ok(Came::Complete);
-        }
-        Err(Incomplete::Busy(_)) => return Ok(Came::Busy),
-        Err(Incomplete::Later(why)) if attempts < ATTEMPTS_MAX => {
-            tracing::debug!(%killmail_id, "a kill stays partial: failed to {why}");
-            let doubled = AGAIN_AFTER.saturating_mul(1 << attempts.min(16)).min(AGAIN_MOST);
-            Some(Timestamp::now() + doubled)
-        }
-        Err(error) => {
-            tracing::warn!(%killmail_id, "a kill stays partial for good: failed to {error}");
-            None
-        }
-    };
-    store.postpone_refresh(killmail_id, until).await?;
-    let result = if until.is_some() { "postponed" } else { "given_up" };
-    metrics::counter!("broadside_refreshes_total", "result" => result).increment(1);
-    Ok(Came::Not)
+/// A kill of the queue.
+struct Work {
+    id: KillmailId,
+    attempts: u32,
+    kill: Kill,
+    /// ESI has brought its items.
+    is_detailed: bool,
+    /// A service that it needs is down.
+    waits: bool,
+}
+
+impl Work {
+    fn new(refresh: Refresh) -> Self {
+        let Refresh { killmail_id: id, attempts, payload, source, received_at } = refresh;
+        let source = SOURCES.into_iter().find(|known| *known == source).unwrap_or(SOURCE);
+        let mut kill = Kill::new(payload.into(), source, received_at, true);
+        kill.mail = wire::decode(&kill.raw).ok().map(Arc::new);
+        kill.revises = true;
+        Self { id, attempts, kill, is_detailed: false, waits: false }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-    use tokio_util::task::AbortOnDropHandle;
-
-    use super::*;
-    use crate::killmail::sample::Sampler;
-    use crate::store::{Options, connect};
-
-    /// An ESI that gives every caller this answer.
-    async fn esi(status: &'static str, body: String) -> (Esi, AbortOnDropHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let serve = tokio::spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let mut head = [0; 4096];
-                let _ = socket.read(&mut head).await;
-                let length = body.len();
-                let answer =
-                    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
-                let _ = socket.write_all(answer.as_bytes()).await;
-            }
-        });
-        (Esi::new(&url, None).expect("loopback"), AbortOnDropHandle::new(serve))
-    }
-
-    /// A store with one kill that waits for its items, and ESI's body of it.
-    async fn waiting() -> (Arc<dyn Store>, String) {
-        let store = connect("sqlite::memory:", &Options::default()).await.expect("a database");
-        store.migrate().await.expect("tables");
-        let sample = Sampler::new(3).next("2026-02-03T04:05:06Z".parse().expect("a time"));
-        let mut kill = Kill::new(sample.feed_json().into(), "wanderer", Timestamp::now(), false);
-        kill.mail = Some(Arc::new(wire::decode(&kill.raw).expect("a kill")));
-        kill.refresh = true;
-        store.insert_kills(&[&kill], true).await.expect("stored");
-        (store, sample.esi_json())
-    }
-
-    async fn queued(store: &dyn Store) -> Vec<u32> {
-        let later = Timestamp::now() + SignedDuration::from_hours(24);
-        let due = store.due_refreshes(later, 10).await.expect("a queue");
-        due.iter().map(|refresh| refresh.attempts).collect()
-    }
-
-    #[tokio::test]
-    async fn a_kill_that_was_stored_in_part_is_completed_once_and_published_no_second_time() {
-        let (store, body) = waiting().await;
-        let (esi, _server) = esi("200 OK", body).await;
-        assert_eq!(some(&*store, &esi).await, Ok(1));
-        assert!(queued(&*store).await.is_empty());
-        assert_eq!(some(&*store, &esi).await, Ok(0));
-        let events = store.events_after(0, &[], 10).await.expect("events");
-        assert_eq!(events.len(), 1);
-        assert!(wire::decode(events[0].payload.as_bytes()).expect("a kill").form > crate::killmail::Form::Feed);
-    }
-
-    #[tokio::test]
-    async fn a_kill_whose_hash_is_refused_is_given_up() {
-        let (store, _) = waiting().await;
-        let (esi, _server) = esi("422 Unprocessable Entity", r#"{"error":"Invalid killmail_id"}"#.into()).await;
-        assert_eq!(some(&*store, &esi).await, Ok(0));
-        assert!(queued(&*store).await.is_empty());
-    }
-
-    #[tokio::test]
-    async fn while_esi_has_other_answers_the_kill_waits() {
-        let (store, _) = waiting().await;
-        let (esi, _server) = esi("400 Bad Request", "{}".into()).await;
-        assert_eq!(some(&*store, &esi).await, Ok(0));
-        assert_eq!(queued(&*store).await, [1]);
-        assert_eq!(some(&*store, &esi).await, Ok(0), "it is not due yet");
-        assert_eq!(queued(&*store).await, [1]);
-    }
-}
+#[path = "completion_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use anyhow::Context;
 use broadside_engine::Outcome;
 use broadside_engine::pipeline::Ledger;
 use indicatif::HumanCount;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::ending::{self, Ended};
@@ -76,6 +77,10 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         "WANDERER_URL" => Some(url.clone()),
         "ZKILLBOARD_URL" => Some(simulator.zkillboard_url()),
         "ESI_URL" => Some(simulator.esi_url()),
+        "JANICE_URL" => Some(simulator.janice_url()),
+        "JANICE_API_KEY" => Some("any".to_owned()),
+        // Nothing is asked of the outside: its own modules have no listings.
+        "MUTAMARKET_URL" => Some(format!("{url}/mutamarket")),
         _ => environment::process(name),
     };
     let selection = select(&[], args.pipelines.as_deref(), &lookup)?.enabled()?;
@@ -84,6 +89,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let folder = folder.context("failed to make a temporary folder")?;
     let database = args.database.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("demo.db").display()));
     let store = open_store(&database, true).await?;
+    know_what_is_made_up(&*store).await?;
     let before = count(&store).await?;
     let resources = resources(store, &settings, true);
     let worker = Worker::start(&selection.definitions, &resources, &settings, listener, metrics).await?;
@@ -125,6 +131,15 @@ async fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
 
 async fn count(store: &std::sync::Arc<dyn Store>) -> anyhow::Result<i64> {
     store.count_kills().await.map_err(|error| anyhow::anyhow!("failed to {error}"))
+}
+
+/// Gives the database static data of what made-up kills are made of, unless it has some.
+async fn know_what_is_made_up(store: &dyn Store) -> anyhow::Result<()> {
+    let failed = |error| anyhow::anyhow!("failed to {error}");
+    if store.statics_version().await.map_err(failed)? == 0 {
+        store.replace_statics(&simulator::statics(), "demo", Timestamp::now()).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The open orders, if any region has been swept.

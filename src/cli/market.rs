@@ -98,7 +98,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// From an address to listen on, too: one that means every interface is asked on this machine.
-fn url(worker: Option<&str>) -> String {
+pub(super) fn url(worker: Option<&str>) -> String {
     let worker = worker.map(str::trim).filter(|worker| !worker.is_empty());
     let Some(worker) = worker else { return format!("http://{LISTEN}") };
     match worker.parse::<SocketAddr>() {

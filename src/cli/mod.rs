@@ -25,6 +25,7 @@ pub mod migrate;
 mod opening;
 pub mod partitions;
 mod pauses;
+pub mod prices;
 mod progress;
 pub mod run;
 pub mod schema;
@@ -68,6 +69,7 @@ enum Command {
     Simulate(simulate::Args),
     Dlq(dlq::Args),
     Market(market::Args),
+    Prices(prices::Args),
     Migrate(migrate::Args),
     Partitions(partitions::Args),
     Sde(sde::Args),
@@ -128,6 +130,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Simulate(args) => simulate::run(args).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Market(args) => market::run(args, settings).await,
+        Command::Prices(args) => prices::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
         Command::Sde(args) => sde::run(args, settings).await,

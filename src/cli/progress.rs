@@ -14,6 +14,8 @@ pub(super) enum Unit {
     Bytes,
     /// Something that means nothing to people, who are told only how much of it there is left.
     Shares,
+    /// Something whose remaining time the figures tell.
+    Told,
 }
 
 /// Where live figures go.
@@ -30,7 +32,8 @@ impl Progress {
     pub(super) fn new(total: Option<(u64, Unit)>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(total));
         let now = Instant::now();
-        Self { bar, total: total.map(|(total, _)| total).filter(|total| *total > 0), started: now, printed: now }
+        let shared = total.filter(|(total, unit)| *total > 0 && *unit != Unit::Told);
+        Self { bar, total: shared.map(|(total, _)| total), started: now, printed: now }
     }
 
     /// How often to [`show`](Self::show).
@@ -78,6 +81,7 @@ fn share(position: u64, total: u64, elapsed: Duration) -> String {
 fn bar(total: Option<(u64, Unit)>) -> ProgressBar {
     let template = match total {
         Some((_, Unit::Bytes)) => "{wide_bar} {bytes}/{total_bytes} {eta}\n{wide_msg}",
+        Some((_, Unit::Told)) => "{wide_bar} {percent} %\n{wide_msg}",
         Some((_, Unit::Shares)) => "{wide_bar} {percent} % {eta}\n{wide_msg}",
         None => "{wide_msg}",
     };

@@ -70,7 +70,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Import(import) => import::run(import, &args.database, &settings).await,
         Command::Status(status) => {
-            let store = open_store(&args.database.url, false).await?;
+            let store = open_store(&args.database.url, true).await?;
             let shown = show(&*store, status.json).await;
             store.close().await;
             shown.map(|()| ExitCode::SUCCESS)

@@ -12,18 +12,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::completion::complete_kills;
+use super::completion::Completion;
 use super::ending::{self, Ended};
 use super::pauses;
 use super::signals::Signals;
 use super::statics;
 use super::upkeep::keep_partitions;
-use crate::clients::esi::Esi;
 use crate::definition::{Definition, Problems};
 use crate::http::{self, Access, Readiness, Running};
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::stages;
 use crate::store::Store;
 
 /// Running pipelines and what serves them.
@@ -82,6 +80,7 @@ impl Worker {
         let all = Arc::new(running.clone());
         let state = http::State::new(all, store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
+        let state = state.with_price_job(resources.price_job.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
@@ -89,8 +88,8 @@ impl Worker {
         for (base, esi) in resources.esi.all() {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
         }
-        if let Some(esi) = esi(definitions, resources) {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(complete_kills(store.clone(), esi))));
+        if let Some(completion) = Completion::new(definitions, resources) {
+            upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
         Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving })
     }
@@ -136,16 +135,6 @@ impl Worker {
         drop(self.upkeep);
         self.store.close().await;
     }
-}
-
-/// ESI as the first stage that asks it does.
-fn esi(definitions: &[Definition], resources: &Resources) -> Option<Esi> {
-    let url = definitions.iter().flat_map(|definition| &definition.stages).find_map(|stage| match stage {
-        stages::Config::Detail(detail) => Some(&detail.url),
-        _ => None,
-    })?;
-    // What is wrong with the address, the stage has said.
-    resources.esi.at(url, resources.contact.as_deref()).ok()
 }
 
 fn log_end(ended: &Ended) {

@@ -27,10 +27,17 @@ pub enum Verdict {
 }
 
 /// Counts failures in a row; see the module.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Breaker {
     failures: u32,
     open: Option<Open>,
+    open_most: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::open_for_at_most(OPEN_MOST)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +48,23 @@ struct Open {
 }
 
 impl Breaker {
+    /// One whose probes are never further apart than this.
+    #[must_use]
+    pub fn open_for_at_most(open_most: Duration) -> Self {
+        Self { failures: 0, open: None, open_most }
+    }
+
+    /// How long no call may go out, as far as is known; `None`: one may. Changes nothing.
+    #[must_use]
+    pub fn rests_for(&self, now: Instant) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        match open.probing_since {
+            _ if now < open.until => Some(open.until - now),
+            Some(since) if now < since + PROBE_MOST => Some(OPEN_LEAST),
+            _ => None,
+        }
+    }
+
     /// Asks for a call at `now`.
     pub fn ask(&mut self, now: Instant) -> Verdict {
         let Some(open) = &mut self.open else { return Verdict::Pass };
@@ -68,9 +92,9 @@ impl Breaker {
         let length = match &self.open {
             // Calls that were under way when it opened say nothing new.
             Some(open) if open.probing_since.is_none() => return false,
-            Some(open) => (open.length * 2).min(OPEN_MOST),
+            Some(open) => (open.length * 2).min(self.open_most),
             None if self.failures < FAILURES => return false,
-            None => OPEN_LEAST,
+            None => OPEN_LEAST.min(self.open_most),
         };
         self.open = Some(Open { until: now + length, length, probing_since: None });
         true
@@ -129,6 +153,21 @@ mod tests {
             now += retry_in;
             assert_eq!(breaker.ask(now), Verdict::Probe);
             assert!(breaker.failed(now));
+        }
+    }
+
+    #[test]
+    fn whoever_looks_changes_nothing_and_the_wait_has_the_bound_that_was_asked_for() {
+        let mut now = Instant::now();
+        let mut breaker = Breaker::open_for_at_most(Duration::from_secs(7));
+        assert_eq!(breaker.rests_for(now), None);
+        for seconds in [5, 7, 7] {
+            (0..FAILURES).for_each(|_| drop(breaker.failed(now)));
+            assert_eq!(breaker.rests_for(now), Some(Duration::from_secs(seconds)));
+            now += Duration::from_secs(seconds);
+            assert_eq!(breaker.rests_for(now), None);
+            assert_eq!(breaker.ask(now), Verdict::Probe);
+            assert_eq!(breaker.rests_for(now), Some(OPEN_LEAST), "while the probe is out");
         }
     }
 

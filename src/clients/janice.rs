@@ -5,10 +5,12 @@
 //!   joined by their ids, never by their places.
 //! * A price of 0 with no orders behind it means that it has none.
 //!
-//! A call is one attempt. After 429 nothing is asked before the time that it names; after a refused key, for five minutes.
+//! A call is one attempt. After 429 nothing is asked before the time that it names. After a refused key nothing is asked for 20 seconds; after ten in a row, for five
+//! minutes: a key that is refused by mistake is soon taken again, a wrong one is no nuisance.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,15 +37,20 @@ const MANNERS: Manners = Manners {
     per_second: None,
     concurrency: 4,
     body_max: 8 * 1024 * 1024,
-    call_timeout: Duration::from_secs(20),
-    read_timeout: Duration::from_secs(15),
+    call_timeout: Duration::from_secs(10),
+    read_timeout: Duration::from_secs(8),
     headers: &[("accept", "application/json")],
 };
+/// While it is down it is looked for this often at least: kills wait to be priced better.
+const PROBED_EVERY: Duration = Duration::from_secs(8);
 const KEY: HeaderName = HeaderName::from_static("x-apikey");
 /// After 429 without a time.
 const PAUSE: Duration = Duration::from_secs(10);
-/// After a refused key: somebody has to set another.
-const REFUSED: Duration = Duration::from_secs(300);
+/// After a refused key …
+const REFUSED: Duration = Duration::from_secs(20);
+/// … and after so many in a row: somebody has to set another.
+const REFUSALS: u32 = 10;
+const REFUSED_FOR_GOOD: Duration = Duration::from_secs(300);
 
 /// Which of a type's prices counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema)]
@@ -101,6 +108,8 @@ struct Inner {
     service: Service,
     key: Box<str>,
     rest: Mutex<Option<Rest>>,
+    /// Refusals of the key in a row.
+    refusals: AtomicU32,
 }
 
 /// Nothing is asked until then.
@@ -116,8 +125,9 @@ impl Janice {
     /// # Errors
     /// The address cannot be used: see [`address::base`].
     pub fn new(base: &str, key: &str, contact: Option<&str>) -> Result<Self, address::Error> {
-        let service = Service::new(base, contact, &MANNERS)?;
-        Ok(Self(Arc::new(Inner { service, key: key.trim().into(), rest: Mutex::default() })))
+        let service = Service::new(base, contact, &MANNERS)?.probed_every(PROBED_EVERY);
+        let (key, refusals) = (key.trim().into(), AtomicU32::new(0));
+        Ok(Self(Arc::new(Inner { service, key, rest: Mutex::default(), refusals })))
     }
 
     /// What each of these types costs, [`LINES_MAX`] of them at most. A type that is absent from the answer was left out by Janice: it does not know it, or
@@ -135,16 +145,20 @@ impl Janice {
         self.read(&answer, choice)
     }
 
-    /// How long nothing may be asked; `None`: it may.
+    /// How long nothing may be asked, because of a pause, a refused key or calls that keep failing; `None`: it may.
     #[must_use]
     pub fn rests_for(&self) -> Option<Duration> {
+        self.pause().max(self.0.service.rests_for())
+    }
+
+    fn pause(&self) -> Option<Duration> {
         let rest = self.0.rest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         rest.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     fn may_ask(&self) -> Result<(), Error> {
         let rest = self.0.rest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (self.rests_for(), rest.and_then(|rest| rest.refused)) {
+        match (self.pause(), rest.and_then(|rest| rest.refused)) {
             (Some(_), Some(status)) => Err(Error::KeyRefused { status }),
             (Some(retry_in), None) => Err(Error::Paused { retry_in }),
             (None, _) => Ok(()),
@@ -153,7 +167,7 @@ impl Janice {
 
     fn read(&self, answer: &Answer, choice: Choice) -> Result<HashMap<TypeId, Option<Cents>>, Error> {
         match answer.status {
-            200 => {}
+            200 => self.0.refusals.store(0, Ordering::Relaxed),
             429 => {
                 let retry_in = answer.retry_after().unwrap_or(PAUSE);
                 self.rest(Rest { until: Instant::now() + retry_in, refused: None });
@@ -161,11 +175,21 @@ impl Janice {
                 return Err(Error::Paused { retry_in });
             }
             status @ (401 | 403) => {
-                self.rest(Rest { until: Instant::now() + REFUSED, refused: Some(status) });
-                tracing::error!(status, "Janice refuses the key: it is asked again in five minutes");
+                let refusals = self.0.refusals.fetch_add(1, Ordering::Relaxed) + 1;
+                let rest = if refusals < REFUSALS { REFUSED } else { REFUSED_FOR_GOOD };
+                self.rest(Rest { until: Instant::now() + rest, refused: Some(status) });
+                if refusals == 1 {
+                    tracing::error!(
+                        status,
+                        "Janice refuses the key (JANICE_API_KEY): kills get other prices meanwhile"
+                    );
+                }
                 return Err(Error::KeyRefused { status });
             }
             status => return Err(Error::Status { status, text: answer.excerpt() }),
+        }
+        if answer.looks_like_html() {
+            return Err(Error::Unusable("a page in the place of prices".to_owned()));
         }
         let rows: Vec<Row> =
             serde_json::from_slice(&answer.body).map_err(|error| Error::Unusable(error.to_string()))?;

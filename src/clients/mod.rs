@@ -10,6 +10,7 @@ pub mod esi;
 pub mod frames;
 pub mod history;
 pub mod janice;
+pub mod mutamarket;
 pub mod published;
 pub mod pulse;
 pub mod redisq;

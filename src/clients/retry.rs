@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use tokio::time::Instant;
 
 /// What to do about a failed attempt.
@@ -28,6 +28,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The waits between the attempts, for whoever has something else to watch meanwhile.
+    pub fn waits(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        self.builder().build()
+    }
+
+    fn builder(&self) -> ExponentialBuilder {
+        ExponentialBuilder::default()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(self.longest_wait)
+            .with_max_times(self.attempts.saturating_sub(1))
+            .with_jitter()
+    }
+
     /// Calls until it succeeds, the advice is to stop, the attempts are used up, or the next would begin after the deadline.
     ///
     /// # Errors
@@ -42,14 +55,9 @@ impl Plan {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(self.first_wait)
-            .with_max_delay(self.longest_wait)
-            .with_max_times(self.attempts.saturating_sub(1))
-            .with_jitter();
         let fits = |wait: &Duration| Instant::now() + *wait < deadline;
         attempt
-            .retry(waits)
+            .retry(self.builder())
             .sleep(tokio::time::sleep)
             .when(|error| advice(error) != Advice::Stop)
             .adjust(|error, wait| {

@@ -103,6 +103,19 @@ impl Service {
         Ok(Self(Arc::new(Inner { manners: *manners, base, http, turns, seats, breaker: Mutex::default() })))
     }
 
+    /// Once it is left alone, it is looked for at least this often: for a service whose return others wait for.
+    #[must_use]
+    pub fn probed_every(self, open_most: Duration) -> Self {
+        self.breaker(|breaker| *breaker = Breaker::open_for_at_most(open_most));
+        self
+    }
+
+    /// How long it is left alone because calls keep failing; `None`: it is not.
+    #[must_use]
+    pub fn rests_for(&self) -> Option<Duration> {
+        self.breaker(|breaker| breaker.rests_for(Instant::now()))
+    }
+
     /// The service's name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -81,6 +81,22 @@ impl Worker {
         self.ask(Method::DELETE, &format!("/api/market/regions/{region}"), None).await
     }
 
+    /// How the price cache job stands.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn prices(&self) -> Result<Value, Error> {
+        self.ask(Method::GET, "/api/cache/prices/status", None).await
+    }
+
+    /// Tells the price cache job what to do: `start`, `pause`, …; answers how it stands then.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market); or the worker refuses.
+    pub async fn tell_prices(&self, action: &str) -> Result<Value, Error> {
+        self.ask(Method::POST, &format!("/api/cache/prices/{action}"), None).await
+    }
+
     async fn ask(&self, method: Method, route: &str, body: Option<Value>) -> Result<Value, Error> {
         let mut headers: Vec<(HeaderName, String)> = Vec::new();
         headers.extend(self.token.as_ref().map(|token| (AUTHORIZATION, format!("Bearer {token}"))));

@@ -285,8 +285,11 @@ fn one_kind_of_record(document: &mut Document<'_>, definition: &Definition) {
         let path = format!("{}.partition_by", path_of(definition, group));
         document.problem(&path, message("partition_by".to_owned(), by.record()), None);
     }
-    if brought == Record::Pages && document.has("dead_letters.enabled") && definition.dead_letters.enabled {
-        let message = "a page of market orders is not kept as a dead letter: one that fails is asked for again";
+    if brought != Record::Kills && document.has("dead_letters.enabled") && definition.dead_letters.enabled {
+        let message = match brought {
+            Record::Pages => "a page of market orders is not kept as a dead letter: one that fails is asked for again",
+            _ => "a product without a price is not kept as a dead letter: the next run asks for it again",
+        };
         document.problem("dead_letters.enabled", message, Some("leave the section out".to_owned()));
     }
 }

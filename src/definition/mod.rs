@@ -21,10 +21,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use broadside_engine::components::{self, LeaveFailed};
+use broadside_engine::topology::Processor;
 use broadside_engine::{Components, Factory, FailureHandler, Pipeline, Topology};
 
 use crate::killmail::Kill;
 use crate::market::Page;
+use crate::price::Product;
+use crate::price_job::Width;
 use crate::record::{Record, Typed};
 use crate::resources::Resources;
 use crate::{dead_letter, sinks, sources, stages};
@@ -85,6 +88,7 @@ impl Definition {
         Ok(match source {
             Typed::Kills(source) => Built(Typed::Kills(self.build_with_source(resources, source))),
             Typed::Pages(source) => Built(Typed::Pages(self.build_market(resources, source))),
+            Typed::Products(source) => Built(Typed::Products(self.build_prices(resources, source))),
         })
     }
 
@@ -126,6 +130,24 @@ impl Definition {
             failure_handler: Arc::new(LeaveFailed),
             partition_by: partitions.collect(),
             size_of: Some(Arc::new(Page::size)),
+        }
+    }
+
+    /// A product that fails is counted, and asked for again by the next run. The source hands out as much as the stage asks for at once.
+    fn build_prices(&self, resources: &Resources, source: Arc<dyn Factory<Product>>) -> Components<Product> {
+        let asks = |processor: &&Processor| processor.stages.iter().any(|stage| stage == "quote");
+        if let Some(processor) = self.topology.processors.iter().find(asks) {
+            resources.price_job.set_width(Width { bulk: processor.max_demand, requests: processor.concurrency });
+        }
+        let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.products()?)));
+        let sinks = self.built_sinks(resources).filter_map(|(name, sink)| Some((name, sink.products()?)));
+        Components {
+            source,
+            stages: stages.collect(),
+            sinks: sinks.collect(),
+            failure_handler: Arc::new(LeaveFailed),
+            partition_by: Default::default(),
+            size_of: Some(Arc::new(|_| std::mem::size_of::<Product>())),
         }
     }
 
@@ -177,7 +199,7 @@ impl Definition {
 
 /// The code of a pipeline, of whatever records.
 #[derive(Debug)]
-pub struct Built(Typed<Components<Kill>, Components<Page>>);
+pub struct Built(Typed<Components<Kill>, Components<Page>, Components<Product>>);
 
 impl Built {
     /// Starts it in this shape.
@@ -188,6 +210,7 @@ impl Built {
         match self.0 {
             Typed::Kills(components) => Pipeline::start(topology, components),
             Typed::Pages(components) => Pipeline::start(topology, components),
+            Typed::Products(components) => Pipeline::start(topology, components),
         }
     }
 }

@@ -77,7 +77,7 @@ fn assemble(name: &str, document: &Document<'_>, sections: Sections, source: sou
         partitions: BTreeMap::new(),
         dead_letters,
     };
-    // A page of market orders that fails is asked for again.
+    // What is not a kill is asked for again.
     definition.dead_letters.enabled &= definition.record() == Record::Kills || document.has("dead_letters.enabled");
     processors.into_iter().for_each(|(_, processor)| add_processor(&mut definition, processor));
     batchers.into_iter().for_each(|(_, batcher)| add_batcher(&mut definition, batcher));

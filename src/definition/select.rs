@@ -14,8 +14,11 @@ pub const PIPELINES: &str = "pipelines";
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The pipelines that come with the program.
-const SHIPPED: &[(&str, &str)] =
-    &[("kills", include_str!("../../pipelines/kills.toml")), ("market", include_str!("../../pipelines/market.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("kills", include_str!("../../pipelines/kills.toml")),
+    ("market", include_str!("../../pipelines/market.toml")),
+    ("prices", include_str!("../../pipelines/prices.toml")),
+];
 
 /// What was asked for.
 #[derive(Debug)]

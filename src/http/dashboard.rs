@@ -24,9 +24,10 @@ impl Asset {
 }
 
 static PAGE: Asset = Asset::new("", "text/html; charset=utf-8", include_str!("page/index.html"));
-static ASSETS: [Asset; 3] = [
+static ASSETS: [Asset; 4] = [
     Asset::new("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     Asset::new("market.js", "text/javascript; charset=utf-8", include_str!("page/market.js")),
+    Asset::new("prices.js", "text/javascript; charset=utf-8", include_str!("page/prices.js")),
     Asset::new("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
 ];
 

@@ -7,6 +7,7 @@
 //! | `pipelines` | `/api/pipelines` |
 //! | `killfeed` | `/api/killfeed/stream`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
+//! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `dashboard` | `/`, `/assets/…` |
 //! | `error` | the shape of every refusal |
 //! | `guard` | what every answer goes through: time limit, security headers |
@@ -27,6 +28,7 @@ mod killfeed;
 mod market;
 mod metrics;
 mod pipelines;
+mod prices;
 mod server;
 mod waiting;
 
@@ -40,6 +42,7 @@ use axum::routing::{delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::hub::Hub;
+use crate::price_job::PriceJob;
 use crate::regions::Regions;
 use crate::store::Store;
 
@@ -54,6 +57,7 @@ pub struct State {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
     regions: Arc<Regions>,
+    price_job: Arc<PriceJob>,
     metrics: PrometheusHandle,
     readiness: Arc<Readiness>,
     access: Access,
@@ -78,14 +82,34 @@ impl State {
         let health = Arc::new(health::Probe::new(store.clone()));
         let tail = Arc::new(killfeed::Tail::new(store.clone()));
         let streams = Arc::new(killfeed::Streams::new(killfeed::CONNECTIONS_MAX));
-        let (access, change_max) = (Access::default(), market::CHANGE_MAX);
-        Self { pipelines, store, hub, regions, metrics, readiness, access, change_max, health, tail, streams }
+        let (access, change_max, price_job) = (Access::default(), market::CHANGE_MAX, Arc::default());
+        Self {
+            pipelines,
+            store,
+            hub,
+            regions,
+            price_job,
+            metrics,
+            readiness,
+            access,
+            change_max,
+            health,
+            tail,
+            streams,
+        }
     }
 
     /// Says who may change something.
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// With the price cache job as this process knows it.
+    #[must_use]
+    pub fn with_price_job(mut self, price_job: Arc<PriceJob>) -> Self {
+        self.price_job = price_job;
         self
     }
 
@@ -137,6 +161,12 @@ pub fn router(state: State) -> Router {
         .route("/api/market/{region}", get(market::one))
         .route("/api/market/regions", post(market::add))
         .route("/api/market/regions/{region}", delete(market::remove))
+        .route("/api/cache/prices/status", get(prices::status))
+        .route("/api/cache/prices/start", post(prices::start))
+        .route("/api/cache/prices/stop", post(prices::stop))
+        .route("/api/cache/prices/pause", post(prices::pause))
+        .route("/api/cache/prices/resume", post(prices::resume))
+        .route("/api/cache/prices/reset", post(prices::reset))
         .route("/api/kills/recent", get(killfeed::recent))
         .route("/api/killfeed/stream", get(killfeed::stream))
         .fallback(error::no_route)

@@ -13,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use draw::Body;
+pub use draw::{PARTS, Part, SYSTEMS};
 
 /// Bodies that are drawn; after these they come again, with fresh ids, times and hashes. About 8 MB.
 const POOL: usize = 1024;

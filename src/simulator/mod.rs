@@ -1,5 +1,6 @@
 //! A stand-in for the outside: a feed of killmails on loopback that speaks both dialects of wanderer-kills; and, with the same kills,
-//! zKillboard's numbered files (below `/r2z2`) and ESI's killmails (below `/esi`). ESI has a small market too, which changes every few seconds.
+//! zKillboard's numbered files (below `/r2z2`) and ESI's killmails (below `/esi`). ESI has a small market too, which changes every few seconds; and it and
+//! Janice (below `/janice`) know what the made-up things cost.
 //!
 //! `demo`, `simulate` and the tests use it. It publishes kills at a steady pace once somebody listens, to everyone who
 //! does; a client that falls [`BACKLOG`] kills behind is disconnected, and nothing is repeated, as with the real service.
@@ -9,10 +10,12 @@ mod client;
 mod faults;
 mod ledger;
 mod market;
+mod prices;
 mod publisher;
 mod routes;
 mod shelf;
 mod supply;
+mod things;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +37,7 @@ pub use market::Market;
 use market::Markets;
 use publisher::Audience;
 use supply::Supply;
+pub use things::statics;
 
 /// Kills that may wait for one client.
 pub const BACKLOG: usize = 10_000;
@@ -127,7 +131,7 @@ impl Simulator {
         let audience = Arc::new(Audience::new(Ledger::new(config.record)));
         let markets = Arc::new(Markets::new(&config.market, config.seed));
         let app = routes::router(routes::Shared::new(&config, audience.clone(), serving.clone()));
-        let app = app.merge(market::routes::router(markets.clone()));
+        let app = app.merge(market::routes::router(markets.clone())).merge(prices::router());
         let server: JoinHandle<()> = tokio::spawn(routes::serve(listener, app, serving.clone()));
         let publisher = tokio::spawn(publisher::run(config, supply, audience.clone(), publishing.clone()));
         let (publisher, server) = (AbortOnDropHandle::new(publisher), AbortOnDropHandle::new(server));
@@ -156,6 +160,12 @@ impl Simulator {
     #[must_use]
     pub fn esi_url(&self) -> String {
         format!("{}/esi", self.url())
+    }
+
+    /// The base address of Janice.
+    #[must_use]
+    pub fn janice_url(&self) -> String {
+        format!("{}/janice", self.url())
     }
 
     /// How many kills were published and handed over, to how many connections.

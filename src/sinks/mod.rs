@@ -1,4 +1,4 @@
-//! Sinks: what delivers batches of kills, or of pages of market orders.
+//! Sinks: what delivers batches of kills, of pages of market orders, or of products that were priced.
 //!
 //! To add one: a file here with `Config` (what `sink.<kind> = {…}` takes: `Deserialize`, `JsonSchema`, unknown fields refused) and
 //! `Config::build`; then a line in each of the matches below, a row in the README, and one in `tests/components` to put it through the
@@ -7,6 +7,7 @@
 pub mod blackhole;
 pub mod database;
 pub mod orders;
+pub mod prices;
 pub mod pubsub;
 
 use std::sync::Arc;
@@ -17,11 +18,12 @@ use serde::Deserialize;
 
 use crate::killmail::Kill;
 use crate::market::Page;
+use crate::price::Product;
 use crate::record::{Record, Typed};
 use crate::resources::Resources;
 
 /// A sink, by what it takes.
-pub type Built = Typed<Arc<dyn Sink<Kill>>, Arc<dyn Sink<Page>>>;
+pub type Built = Typed<Arc<dyn Sink<Kill>>, Arc<dyn Sink<Page>>, Arc<dyn Sink<Product>>>;
 
 /// Exactly one kind of sink, as in `sink.database = {}`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,12 +35,14 @@ pub enum Config {
     Pubsub(pubsub::Config),
     /// Keeps the market orders of the database as the pages have them.
     Orders(orders::Config),
+    /// Keeps what products cost.
+    Prices(prices::Config),
     /// Swallows them.
     Blackhole(blackhole::Config),
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["database", "pubsub", "orders", "blackhole"];
+pub const NAMES: &[&str] = &["database", "pubsub", "orders", "prices", "blackhole"];
 
 impl Config {
     /// The kind.
@@ -48,6 +52,7 @@ impl Config {
             Self::Database(_) => "database",
             Self::Pubsub(_) => "pubsub",
             Self::Orders(_) => "orders",
+            Self::Prices(_) => "prices",
             Self::Blackhole(_) => "blackhole",
         }
     }
@@ -58,6 +63,7 @@ impl Config {
         match self {
             Self::Database(_) | Self::Pubsub(_) => Some(Record::Kills),
             Self::Orders(_) => Some(Record::Pages),
+            Self::Prices(_) => Some(Record::Products),
             Self::Blackhole(_) => None,
         }
     }
@@ -68,6 +74,7 @@ impl Config {
         match self {
             Self::Database(_) | Self::Pubsub(_) => &["decode"],
             Self::Orders(_) => &["decode_orders"],
+            Self::Prices(_) => &["quote"],
             Self::Blackhole(_) => &[],
         }
     }
@@ -79,8 +86,12 @@ impl Config {
             Self::Database(config) => Built::Kills(config.build(resources)),
             Self::Pubsub(config) => Built::Kills(config.build(resources)),
             Self::Orders(config) => Built::Pages(config.build(resources)),
-            Self::Blackhole(config) if record == Record::Pages => Built::Pages(config.build()),
-            Self::Blackhole(config) => Built::Kills(config.build()),
+            Self::Prices(config) => Built::Products(config.build(resources)),
+            Self::Blackhole(config) => match record {
+                Record::Kills => Built::Kills(config.build()),
+                Record::Pages => Built::Pages(config.build()),
+                Record::Products => Built::Products(config.build()),
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sources: what reads from outside: kills, or pages of market orders.
+//! Sources: what reads from outside: kills, pages of market orders, or products to be priced.
 //!
 //! To add one: a file here with `Config` (what `[source.<kind>]` takes: `Deserialize`, `JsonSchema`, unknown fields
 //! refused) and `Config::build`, which answers the engine's factory; then a line in each of the matches below, a row in the README,
@@ -10,6 +10,7 @@ pub mod generator;
 pub mod history;
 pub mod market;
 pub mod pair;
+pub mod prices;
 pub mod redisq;
 pub mod wanderer;
 pub mod zkillboard;
@@ -22,11 +23,12 @@ use serde::Deserialize;
 
 use crate::killmail::Kill;
 use crate::market::Page;
+use crate::price::Product;
 use crate::record::{Record, Typed};
 use crate::resources::Resources;
 
 /// What builds a source, by what it brings.
-pub type Built = Typed<Arc<dyn Factory<Kill>>, Arc<dyn Factory<Page>>>;
+pub type Built = Typed<Arc<dyn Factory<Kill>>, Arc<dyn Factory<Page>>, Arc<dyn Factory<Product>>>;
 
 /// Exactly one kind of source, as in `[source.wanderer]`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -46,10 +48,12 @@ pub enum Config {
     Generator(generator::Config),
     /// Market orders of many regions from ESI.
     Market(market::Config),
+    /// Products of the price cache job.
+    Prices(prices::Config),
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "failover", "file", "generator", "market"];
+pub const NAMES: &[&str] = &["wanderer", "zkillboard", "redisq", "failover", "file", "generator", "market", "prices"];
 
 impl Config {
     /// The kind.
@@ -63,6 +67,7 @@ impl Config {
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
             Self::Market(_) => "market",
+            Self::Prices(_) => "prices",
         }
     }
 
@@ -71,6 +76,7 @@ impl Config {
     pub fn record(&self) -> Record {
         match self {
             Self::Market(_) => Record::Pages,
+            Self::Prices(_) => Record::Products,
             _ => Record::Kills,
         }
     }
@@ -87,7 +93,7 @@ impl Config {
     /// Whether it can hand out a message again that failed, or that was in flight in a crash.
     #[must_use]
     pub fn redelivers(&self) -> bool {
-        matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_) | Self::Market(_))
+        matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_) | Self::Market(_) | Self::Prices(_))
     }
 
     /// Builds what builds it.
@@ -106,6 +112,7 @@ impl Config {
             Self::File(config) => Arc::new(config.open(pipeline, resources)?),
             Self::Generator(config) => config.build(resources)?,
             Self::Market(config) => return Ok(Built::Pages(Arc::new(config.open(pipeline, resources)?))),
+            Self::Prices(config) => return Ok(Built::Products(Arc::new(config.open(pipeline, resources)?))),
         }))
     }
 
@@ -122,6 +129,7 @@ impl Config {
             Self::Redisq(config) => config.check(contact),
             Self::Failover(config) => pair::check(config, pipeline, contact),
             Self::Market(config) => config.check(contact),
+            Self::Prices(config) => config.check(),
             // Whether files are there shows when it is built.
             Self::File(_) | Self::Generator(_) => Ok(()),
         }

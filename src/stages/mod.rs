@@ -1,4 +1,4 @@
-//! Stages: the steps that processors run on kills, or on pages of market orders.
+//! Stages: the steps that processors run on kills, pages of market orders, or products to be priced.
 //!
 //! To add one: a file here with `Config` (what its table in a pipeline file takes: `Deserialize`, `JsonSchema`, `Default`, unknown fields
 //! refused) and `Config::build`, which answers the engine's stage; then a line in `stages!` below and one in `build` and `check`, a row in the README, and a line in `tests/kills` that puts it through the contract suite. A stage spawns no tasks and
@@ -10,6 +10,8 @@ pub mod decode;
 pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
+pub mod price;
+pub mod quote;
 pub mod tag;
 
 use std::borrow::Cow;
@@ -22,11 +24,12 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::killmail::Kill;
 use crate::market::Page;
+use crate::price::Product;
 use crate::record::{Record, Typed};
 use crate::resources::Resources;
 
 /// A stage, by what it works on.
-pub type Built = Typed<Arc<dyn Stage<Kill>>, Arc<dyn Stage<Page>>>;
+pub type Built = Typed<Arc<dyn Stage<Kill>>, Arc<dyn Stage<Page>>, Arc<dyn Stage<Product>>>;
 
 /// Declares the stages: the module with its `Config`, its name in a pipeline file, and the stages that must stand before it.
 macro_rules! stages {
@@ -101,8 +104,12 @@ stages! {
     Detail(detail) = "detail", needs ["decode"];
     /// Finds out what a kill is.
     Tag(tag) = "tag", needs ["decode"];
+    /// Says what a kill is worth.
+    Price(price) = "price", needs ["decode"];
     /// Reads the orders of a page.
     DecodeOrders(decode_orders) = "decode_orders", needs [];
+    /// Asks what products cost.
+    Quote(quote) = "quote", needs [];
 }
 
 impl Config {
@@ -111,6 +118,7 @@ impl Config {
     pub fn record(&self) -> Record {
         match self {
             Self::DecodeOrders(_) => Record::Pages,
+            Self::Quote(_) => Record::Products,
             _ => Record::Kills,
         }
     }
@@ -125,7 +133,9 @@ impl Config {
                 Arc::new(config.build(pipeline, resources.esi.at(&config.url, resources.contact.as_deref())))
             }
             Self::Tag(config) => Arc::new(config.build(pipeline, resources)),
+            Self::Price(config) => Arc::new(config.build(pipeline, resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
+            Self::Quote(config) => return Built::Products(Arc::new(config.build(resources))),
         })
     }
 
@@ -138,6 +148,17 @@ impl Config {
             Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
             Self::Tag(config) => config.check(contact),
+            Self::Quote(config) => config.check(contact),
+            Self::Price(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
+        }
+    }
+
+    /// What it does without because it is not set: a sentence for the operator.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Price(config) => config.lacks(),
+            _ => None,
         }
     }
 }
@@ -239,11 +260,11 @@ mod tests {
         for (text, reason) in [
             (
                 r#""decod""#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `decode_orders`",
             ),
             (
                 r#"{"decod": {}}"#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `decode_orders`",
             ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),

@@ -175,5 +175,5 @@ pub fn name(text: &str) -> Box<str> {
 pub fn cents(isk: f64) -> Option<i64> {
     let cents = (isk * 100.0).round();
     // Beyond 2^53 cents are not told apart.
-    (cents >= 1.0 && cents <= 9_007_199_254_740_992.0).then_some(cents as i64)
+    (1.0..=9_007_199_254_740_992.0).contains(&cents).then_some(cents as i64)
 }

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 pub use error::Error;
-pub use jobs::Jobs;
+pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use quotes::Quotes;
@@ -171,13 +171,10 @@ pub struct Refresh {
     pub attempts: u32,
     /// What is stored of it.
     pub payload: String,
-}
-
-impl Refresh {
-    /// From a row.
-    fn new(id: i64, attempts: u32, payload: String) -> Option<Self> {
-        Some(Self { killmail_id: KillmailId::new(id)?, attempts, payload })
-    }
+    /// Who brought that …
+    pub source: String,
+    /// … and when.
+    pub received_at: Timestamp,
 }
 
 /// How a store is opened.

@@ -47,7 +47,7 @@ const fn metric(
 }
 
 use Kind::{Counter, Gauge, Histogram};
-use Unit::{Bytes, Count, Flag, Seconds};
+use Unit::{Bytes, Count, Flag, Ratio, Seconds};
 
 /// Every metric that the worker may emit.
 #[rustfmt::skip]
@@ -94,6 +94,11 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_detail_total", Counter, Count, &["pipeline", "result"], "Kills that came without items, by how their detail was had: fetched, cached, partial, refused."),
     metric("broadside_tag_differences_total", Counter, Count, &["pipeline", "field"], "Kills of which zKillboard says otherwise than its own rules: npc, solo, awox, points, labels."),
     metric("broadside_refreshes_total", Counter, Count, &["result"], "Attempts to complete kills that were stored in part: completed, postponed, given_up."),
+    metric("broadside_prices_total", Counter, Count, &["pipeline", "source"], "Types of kills priced, by whose price it is: a service, rule (0.01 ISK), none."),
+    metric("broadside_price_late_total", Counter, Count, &["pipeline"], "Kills priced while a service was down or too slow, to be priced again."),
+    metric("broadside_price_wait_seconds", Histogram, Seconds, &[], "Time that kills wait for prices that are not known yet."),
+    metric("broadside_price_types_asked_total", Counter, Count, &["service", "why"], "Types asked for: because they were needed, or filled in because there was room."),
+    metric("broadside_quotes_dropped_total", Counter, Count, &[], "Prices that were fetched and not stored, because the store was away."),
     metric("broadside_stream_connections", Gauge, Count, &[], "Live killfeed streams open."),
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
@@ -106,5 +111,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_market_pages_total", Counter, Count, &["status"], "Pages of sweeps: 200, 304, 404, fresh (not asked for), failed."),
     metric("broadside_market_sweeps_total", Counter, Count, &["quality"], "Sweeps of regions: whole, mixed (pages of several snapshots), incomplete, failed."),
     metric("broadside_market_order_changes_total", Counter, Count, &["change"], "Rows of market orders written: new, changed (reopened ones too), closed, forgotten."),
+    metric("broadside_price_job_state", Gauge, Flag, &["state"], "State of the price cache job, as this process last knew it: 1 for the one it is in."),
+    metric("broadside_price_job_progress_ratio", Gauge, Ratio, &["market"], "Share of a market's products that the present or last run of the price cache job has done."),
+    metric("broadside_price_job_eta_seconds", Gauge, Seconds, &["market"], "Until the price cache job is done with a market."),
     metric("broadside_market_refused_orders_total", Counter, Count, &["pipeline"], "Entries of pages that are no orders."),
 ];

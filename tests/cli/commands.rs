@@ -2,8 +2,21 @@
 
 use super::program::{World, text};
 
-const COMMANDS: &[&str] =
-    &["run", "demo", "check", "schema", "backfill", "bench", "simulate", "dlq", "market", "migrate", "partitions"];
+const COMMANDS: &[&str] = &[
+    "run",
+    "demo",
+    "check",
+    "schema",
+    "backfill",
+    "bench",
+    "simulate",
+    "dlq",
+    "market",
+    "prices",
+    "migrate",
+    "partitions",
+    "sde",
+];
 
 #[test]
 fn every_command_has_help_with_an_example() {

@@ -1,5 +1,7 @@
 //! The program as people run it: the real binary, its exit codes and what it prints.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod away;
 mod backfill;
 mod commands;
@@ -7,10 +9,20 @@ mod demo;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../history/server.rs"]
 mod history;
+#[path = "../prices/janice.rs"]
+mod janice;
 mod market;
 mod partitions;
+mod prices;
 mod program;
 mod run;
+mod sde;
 #[path = "../postgres/mod.rs"]
 mod server;
+#[allow(dead_code, reason = "each test binary uses its part")]
+#[path = "../statics/files.rs"]
+mod statics_files;
+#[allow(dead_code, reason = "each test binary uses its part")]
+#[path = "../esi/server.rs"]
+mod statics_server;
 mod tags;

@@ -37,8 +37,8 @@ fn what_the_rows_are_made_of_is_sound() {
 }
 
 cases! {
-    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market]"];
-    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market]"];
+    an_empty_file: String::new() => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market], [source.prices]"];
+    no_source: format!("{PARSE}{DB}") => ["1:1: a pipeline needs a source | add one of [source.wanderer], [source.zkillboard], [source.redisq], [source.failover], [source.file], [source.generator], [source.market], [source.prices]"];
     two_sources: format!("{SOURCE}{FEED}{PARSE}") => ["1:2: exactly one source is needed here, and there are several"];
     an_unknown_source: format!("[source.wandrer]\nurl = \"x\"\n{PARSE}") => ["1:9: unknown source `wandrer` | did you mean `wanderer`?"];
     a_source_without_kind: format!("[source]\n{PARSE}") => ["1:1: exactly one source is needed here, and there is none"];
@@ -65,7 +65,7 @@ cases! {
     an_odd_name: format!("{SOURCE}[[processor]]\nname = \"Parse it\"\nstages = [\"decode\"]\n") => ["4:8: the name \"Parse it\" has characters that it may not have | it becomes a label in metrics: use a-z, 0-9, _ and -"];
     a_long_name: format!("{SOURCE}[[processor]]\nname = \"{}\"\nstages = [\"decode\"]\n", "a".repeat(41)) => ["4:8: the name is 41 characters long | at most 40"];
     a_stage_with_a_bad_address: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"decode\", {{ detail = {{ url = \"nowhere\" }} }}]\n") => ["5:21: failed to use the url \"nowhere\": relative URL without a base"];
-    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, tag, decode_orders"];
+    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, tag, price, decode_orders, quote"];
     a_stage_before_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\", \"decode\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | move `decode` before it"];
     a_stage_without_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | add `decode` before it"];
     a_stage_twice: format!("{SOURCE}{PARSE}[[processor]]\nname = \"again\"\nstages = [\"decode\"]\n") => ["8:11: stage `decode` stands in the pipeline twice"];
@@ -109,6 +109,9 @@ stages = [\"deduplicate\"]
     kills_into_the_table_of_orders: format!("{SOURCE}{PARSE}[[batcher]]\nname = \"db\"\nsink.orders = {{}}\n") => ["8:1: sink `orders` works on pages of market orders, and source `file` brings kills", "8:1: sink `orders` needs `decode_orders`, and no processor has that stage | stages = [\"decode_orders\", …]"];
     orders_into_the_table_of_kills: "[source.market]\nurl = \"http://localhost\"\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n[[batcher]]\nname = \"db\"\nsink.database = {}\n".to_owned() => ["8:1: sink `database` works on kills, and source `market` brings pages of market orders", "8:1: sink `database` needs `decode`, and no processor has that stage | stages = [\"decode\", …]"];
     dead_letters_of_a_market: "[source.market]\nurl = \"http://localhost\"\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n[dead_letters]\nenabled = true\n".to_owned() => ["7:11: a page of market orders is not kept as a dead letter: one that fails is asked for again | leave the section out"];
+    dead_letters_of_the_price_job: "[source.prices]\n[[processor]]\nname = \"ask\"\nstages = [\"quote\"]\n[dead_letters]\nenabled = true\n".to_owned() => ["6:11: a product without a price is not kept as a dead letter: the next run asks for it again | leave the section out"];
+    the_price_job_without_its_stage: "[source.prices]\n[[processor]]\nname = \"ask\"\nstages = [\"decode\"]\n[[batcher]]\nname = \"db\"\nsink.prices = {}\n".to_owned() => ["4:11: stage `decode` works on kills, and source `prices` brings products to be priced", "7:1: sink `prices` needs `quote`, and no processor has that stage | stages = [\"quote\", …]"];
+    a_market_twice: "[source.prices]\nmarkets = [2, 2]\n[[processor]]\nname = \"ask\"\nstages = [\"quote\"]\n".to_owned() => ["1:9: markets names one twice"];
     regions_that_are_none: "[source.market]\nurl = \"http://localhost\"\nregions = \"some\"\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n".to_owned() => ["3:11: expected \"all\", or a list of ids and names of regions; found string \"some\""];
     too_many_calls_at_once: "[source.market]\nurl = \"http://localhost\"\nconcurrency = 17\n[[processor]]\nname = \"parse\"\nstages = [\"decode_orders\"]\n".to_owned() => ["1:9: concurrency must be from 1 to 16: beyond that ESI gets slower"];
     a_partition_of_kills_not_yet_decoded: format!("{SOURCE}{PARSE}partition_by = \"solar_system\"\n") => ["6:16: partition_by needs kills that are decoded when they come in: all would be in one partition | decode in a processor of its own before this one"];

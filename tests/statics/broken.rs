@@ -1,5 +1,7 @@
 //! What is broken is refused whole, and says where.
 
+use proptest::prelude::*;
+
 use crate::files::{FUZZWORK, Folder, OFFICIAL, bz2, gz, read, refusal};
 
 fn table(name: &str) -> &'static str {
@@ -172,4 +174,34 @@ fn what_is_no_static_data_is_refused_with_what_is_needed() {
         with("mapSolarSystems", table("mapSolarSystems").lines().next().unwrap()),
         "read DIR: there are no solar systems in it"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// A byte changed, a piece cut out or doubled, anywhere: it is read, or refused with the file that it is in; nothing panics.
+    #[test]
+    fn whatever_is_done_to_a_table_is_read_or_refused(
+        is_official: bool,
+        which in 0_usize..8,
+        at in any::<prop::sample::Index>(),
+        length in 0_usize..20,
+        with in prop::collection::vec(prop::sample::select(&b"0123456789,\n\"'-+eE.{}[]:\\nN\xff\x00\x1f\x8b"[..]), 0..6),
+    ) {
+        let (tables, end) = if is_official { (OFFICIAL, ".jsonl") } else { (FUZZWORK, ".csv") };
+        let (name, text) = tables[which % tables.len()];
+        let mut bytes = text.as_bytes().to_vec();
+        let from = at.index(bytes.len());
+        let until = (from + length).min(bytes.len());
+        bytes.splice(from..until, with);
+        let folder = Folder::new();
+        for (name, text) in tables {
+            folder.write(&format!("{name}{end}"), text);
+        }
+        folder.write(&format!("{name}{end}"), bytes);
+        match read(folder.path()) {
+            Ok(statics) => prop_assert!(!statics.types.is_empty() && statics.systems.values().all(|system| system.security_status.is_finite())),
+            Err(problem) => prop_assert!(problem.to_string().contains(end) || problem.to_string().contains("there are no"), "{problem}"),
+        }
+    }
 }

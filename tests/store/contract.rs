@@ -28,6 +28,8 @@ macro_rules! suite {
             what_could_not_be_known_is_as_the_feed_says_and_partial, a_kill_that_is_to_be_completed_later_is_partial);
         suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
             a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
+        suite!($open: jobs: a_job_moves_only_from_where_it_was_seen, progress_is_kept_of_the_present_epoch_alone,
+            who_works_on_the_job_is_alone_and_lookers_are_not, of_those_who_want_to_work_at_once_one_may);
         suite!($open: market: an_order_is_stored_whole, money_is_exact_at_its_extremes, only_what_differs_is_written,
             whatever_of_an_order_changes_is_written, of_an_order_given_twice_the_last_copy_holds,
             a_closed_order_is_opened_again_and_keeps_when_it_was_first_seen, closing_again_changes_nothing_and_names_the_types_again,
@@ -38,6 +40,8 @@ macro_rules! suite {
         suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
             what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
             imports_at_once_come_one_after_the_other);
+        suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
+            workers_that_store_the_same_quotes_at_once_lose_nothing);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

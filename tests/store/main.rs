@@ -4,10 +4,12 @@
 
 mod contract;
 mod findings;
+mod jobs;
 mod kills;
 mod market;
 mod pipeline;
 mod postgres;
+mod quotes;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sqlite;

@@ -1,6 +1,7 @@
 //! The suite on PostgreSQL, and what only a server can do: keep months apart, order those who write at once, refuse a row by its own
 //! rules, be away.
 
+mod claims;
 mod databases;
 mod events;
 mod market;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broadside::killmail::Form;
-use broadside::store::{self, Error, Options, Store, retry};
+use broadside::store::{self, Error, Options, Store, To, retry};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row, TypeInfo, ValueRef};
 use tempfile::TempDir;
@@ -188,4 +188,25 @@ async fn what_a_type_costs_in_a_region_is_found_by_an_index() {
         let plan = open.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await.concat();
         assert!(plan.contains("SEARCH") && plan.contains(index), "{sql}: {plan}");
     }
+}
+
+#[tokio::test]
+async fn the_claim_on_the_price_job_is_the_files_whoever_has_it_open() {
+    let open = open().await;
+    let url = format!("sqlite://{}", open.folder.path().join("kills.db").display());
+    let other = store::connect(&url, &Options::default()).await.unwrap();
+    let claim = open.store.claim_price_job(To::Work).await.unwrap().expect("nobody has it");
+    assert!(other.claim_price_job(To::Work).await.unwrap().is_none());
+    assert!(open.folder.path().join("kills.db.prices.lock").is_file());
+    drop(claim);
+    assert!(other.claim_price_job(To::Work).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_in_memory_has_a_claim_of_its_own() {
+    let one = store::connect("sqlite::memory:", &Options::default()).await.unwrap();
+    let other = store::connect("sqlite::memory:", &Options::default()).await.unwrap();
+    let _claim = one.claim_price_job(To::Work).await.unwrap().expect("nobody has it");
+    assert!(one.claim_price_job(To::Look).await.unwrap().is_none());
+    assert!(other.claim_price_job(To::Work).await.unwrap().is_some());
 }

@@ -21,19 +21,36 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hub", &["killmail"]),
     ("clients", &["duration", "killmail", "market", "price", "statics", "telemetry"]),
     ("store", &["killmail", "market", "price", "statics", "telemetry"]),
+    ("appraisal", &["clients", "duration", "killmail", "market", "price", "statics", "store", "telemetry"]),
     ("history", &["archive", "clients", "killmail", "store"]),
     ("recent", &["killmail"]),
     ("feeds", &[]),
     ("unknowns", &["clients", "killmail", "statics", "store"]),
+    ("price_job", &["price", "store"]),
     (
         "resources",
-        &["books", "regions", "clients", "feeds", "hub", "killmail", "recent", "statics", "store", "unknowns"],
+        &[
+            "appraisal",
+            "books",
+            "regions",
+            "clients",
+            "feeds",
+            "hub",
+            "killmail",
+            "price_job",
+            "recent",
+            "statics",
+            "store",
+            "unknowns",
+        ],
     ),
     (
         "sources",
         &[
             "books",
             "market",
+            "price",
+            "price_job",
             "record",
             "regions",
             "archive",
@@ -43,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "history",
             "killmail",
             "resources",
+            "statics",
             "store",
             "telemetry",
         ],
@@ -50,8 +68,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "stages",
         &[
+            "appraisal",
             "market",
             "price",
+            "price_job",
             "record",
             "clients",
             "recent",
@@ -68,8 +88,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "sinks",
         &[
+            "appraisal",
             "books",
             "market",
+            "price",
             "record",
             "regions",
             "recent",
@@ -88,6 +110,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "definition",
         &[
             "market",
+            "price",
+            "price_job",
             "record",
             "dead_letter",
             "duration",
@@ -99,8 +123,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("http", &["regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"]),
-    ("simulator", &["market", "killmail", "duration", "sources"]),
+    (
+        "http",
+        &["price", "price_job", "regions", "duration", "feeds", "hub", "killmail", "resources", "store", "telemetry"],
+    ),
+    ("simulator", &["market", "killmail", "duration", "sources", "statics"]),
 ];
 
 /// Crate → the rooms that may import it.
@@ -240,8 +267,8 @@ fn the_engine_knows_nothing_of_the_program_and_only_its_fence_catches_panics() {
 
 #[test]
 fn nothing_but_the_engine_and_the_servers_spawns_tasks_and_no_queue_is_without_a_bound() {
-    // a client ends what it has begun even when nobody waits for it any more: it owns those tasks, and they are few
-    let may_spawn = ["cli", "clients", "http", "main", "simulator", "telemetry"];
+    // a client ends what it has begun even when nobody waits for it any more, and so does the appraiser: they own those tasks, and they are few
+    let may_spawn = ["appraisal", "cli", "clients", "http", "main", "simulator", "telemetry"];
     let mut wrong = Vec::new();
     for (room, path, text) in program() {
         for line in code_lines(production(&text)) {

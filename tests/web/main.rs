@@ -11,6 +11,7 @@ mod market;
 mod memory_store;
 mod metrics;
 mod pages;
+mod prices;
 mod sinks;
 mod sqlite;
 mod streams;

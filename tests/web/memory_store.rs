@@ -33,6 +33,9 @@ pub(crate) struct MemoryStore {
     ensured: Mutex<Vec<(Month, Month)>>,
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
+    prices: Mutex<quotes::Prices>,
+    job: Mutex<broadside::price::job::Job>,
+    turnstile: jobs::Turnstile,
     statics: Mutex<statics::Kept>,
 }
 

@@ -28,13 +28,13 @@ async fn the_page_keeps_to_its_own_policy() {
     for inline in ["style=", "onclick=", "<style", "javascript:", "=\"http"] {
         assert!(!page.body.contains(inline), "{inline}");
     }
-    for script in ["page.js", "market.js"] {
+    for script in ["page.js", "market.js", "prices.js"] {
         let script = world.get(&format!("/assets/{script}")).await;
         for unsafe_sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
             assert!(!script.body.contains(unsafe_sink), "{unsafe_sink}");
         }
     }
-    for asset in ["page.js", "market.js", "page.css"] {
+    for asset in ["page.js", "market.js", "prices.js", "page.css"] {
         assert!(page.body.contains(&format!("assets/{asset}")), "{asset}");
     }
 }
@@ -42,7 +42,7 @@ async fn the_page_keeps_to_its_own_policy() {
 #[tokio::test]
 async fn an_asset_the_browser_has_is_not_sent_again() {
     let world = World::new().await;
-    for path in ["/", "/assets/page.js", "/assets/market.js", "/assets/page.css"] {
+    for path in ["/", "/assets/page.js", "/assets/market.js", "/assets/prices.js", "/assets/page.css"] {
         let first = world.get(path).await;
         let tag = first.header("etag").unwrap();
         let again = request(world.address, "GET", path, &[("if-none-match", tag)]).await;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::fetch::{fetch, is_address};
-use super::{failed, number};
+use super::number;
 use crate::cli::columns::align;
 use crate::cli::opening::open_store;
 use crate::cli::progress::{Progress, Unit};
@@ -23,6 +23,7 @@ use crate::clients::address;
 use crate::settings::Settings;
 use crate::statics::read::{Absent, Found};
 use crate::statics::{KINDS, Statics};
+use crate::store::Error;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -74,13 +75,19 @@ async fn import(args: &Args, database: &Database, settings: &Settings) -> anyhow
     let version = store.replace_statics(&statics, &source, imported_at).await;
     store.close().await;
     Ok(Summary {
-        version: version.map_err(failed)?,
+        version: version.map_err(unchanged)?,
         source,
         imported_at,
         seconds: started.elapsed().as_secs_f64(),
         counts: statics.counts(),
         absent,
     })
+}
+
+/// What an import that did not come to its end says.
+fn unchanged(error: Error) -> anyhow::Error {
+    let why = if error.is_transient() { "; perhaps another import is under way: try again later" } else { "" };
+    anyhow::anyhow!("failed to {error}: nothing was changed{why}")
 }
 
 /// Reads and checks all of it, on a thread that may wait.

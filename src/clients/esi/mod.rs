@@ -17,6 +17,7 @@ pub mod limits;
 mod market;
 mod names;
 mod pauses;
+mod prices;
 mod search;
 mod universe;
 
@@ -44,6 +45,7 @@ use limits::{Limits, Place, Reading, Verdict};
 pub use market::{Paged, Tokens};
 pub use names::{Employment, Name, Resolved, System};
 pub use pauses::Pauses;
+pub use prices::Averages;
 
 /// The interface as it was on this day is what this client understands.
 pub const COMPATIBILITY_DATE: &str = "2025-12-16";

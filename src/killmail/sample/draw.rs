@@ -36,6 +36,45 @@ const CARGO: &[i64] = &[34, 35, 36, 37, 3638, 3651, 16273, 28668, 30370, 41490, 
 const CONTAINERS: &[i64] = &[3293, 3296, 3465, 3467, 17366];
 const IMPLANTS: &[i64] = &[9941, 9943, 9956, 10208, 10216, 13166, 22118, 27187, 27188, 33393];
 
+/// What the types of made-up kills are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Ship,
+    Capsule,
+    Structure,
+    Npc,
+    Drone,
+    Weapon,
+    Low,
+    Medium,
+    Rig,
+    Charge,
+    Cargo,
+    Container,
+    Implant,
+}
+
+/// Every type that a made-up kill may hold. One that stands in two lists is what the first says.
+pub const PARTS: &[(Part, &[i64])] = &[
+    (Part::Ship, SHIPS),
+    (Part::Capsule, &[CAPSULE]),
+    (Part::Structure, STRUCTURES),
+    (Part::Npc, NPC_SHIPS),
+    (Part::Drone, DRONES),
+    (Part::Weapon, WEAPONS),
+    (Part::Low, LOWS),
+    (Part::Rig, RIGS),
+    (Part::Medium, MIDS),
+    (Part::Charge, CHARGES),
+    (Part::Cargo, CARGO),
+    (Part::Container, CONTAINERS),
+    (Part::Implant, IMPLANTS),
+];
+
+/// Solar systems of made-up kills: k-space, w-space, abyssal.
+pub const SYSTEMS: [std::ops::RangeInclusive<i64>; 3] =
+    [30_000_001..=30_005_201, 31_000_001..=31_002_604, 32_000_001..=32_000_200];
+
 /// What kind of kill it is.
 struct Kind {
     is_pod: bool,
@@ -73,9 +112,9 @@ pub(super) fn body(random: &mut StdRng) -> Body {
 fn system(random: &mut StdRng) -> i64 {
     match random.random_range(0..100) {
         0..33 => 30_000_142 + 37 * random.random_range(0..40),
-        33..81 => random.random_range(30_000_001..=30_005_201),
-        81..97 => random.random_range(31_000_001..=31_002_604),
-        _ => random.random_range(32_000_001..=32_000_200),
+        33..81 => random.random_range(SYSTEMS[0].clone()),
+        81..97 => random.random_range(SYSTEMS[1].clone()),
+        _ => random.random_range(SYSTEMS[2].clone()),
     }
 }
 

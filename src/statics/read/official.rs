@@ -122,6 +122,7 @@ struct SystemLine {
 }
 
 /// What is wrong with a line: where in it, and why.
+#[derive(Debug)]
 struct Wrong {
     column: Option<String>,
     why: String,
@@ -161,18 +162,18 @@ fn take(table: Table, line: &[u8], draft: &mut Draft) -> Result<(), Wrong> {
         why: "it is not UTF-8".to_owned(),
     })?;
     let taken = match table {
-        Table::Categories => parse(text).and_then(|row: Named| Ok(draft.category(row.id, &row.name.en))),
-        Table::MetaGroups => parse(text).and_then(|row: Named| Ok(draft.meta_group(row.id, &row.name.en))),
-        Table::Regions => parse(text).and_then(|row: Named| Ok(draft.region(row.id, &row.name.en))),
-        Table::Groups => parse(text).and_then(|row: GroupLine| Ok(draft.group(row.id, row.category, &row.name.en))),
+        Table::Categories => parse(text).map(|row: Named| draft.category(row.id, &row.name.en)),
+        Table::MetaGroups => parse(text).map(|row: Named| draft.meta_group(row.id, &row.name.en)),
+        Table::Regions => parse(text).map(|row: Named| draft.region(row.id, &row.name.en)),
+        Table::Groups => parse(text).map(|row: GroupLine| draft.group(row.id, row.category, &row.name.en)),
         Table::Constellations => {
-            parse(text).and_then(|row: ConstellationLine| Ok(draft.constellation(row.id, row.region, &row.name.en)))
+            parse(text).map(|row: ConstellationLine| draft.constellation(row.id, row.region, &row.name.en))
         }
-        Table::Systems => parse(text).and_then(|row: SystemLine| {
-            Ok(draft.system(row.id, (row.constellation, row.region), &row.name.en, row.security_status))
+        Table::Systems => parse(text).map(|row: SystemLine| {
+            draft.system(row.id, (row.constellation, row.region), &row.name.en, row.security_status)
         }),
-        Table::Types | Table::MetaTypes => parse(text).and_then(|row: TypeLine| Ok(draft.item_type(&type_row(&row)))),
-        Table::Dogma | Table::Effects | Table::Attributes => parse(text).and_then(|row| Ok(dogma(&row, draft))),
+        Table::Types | Table::MetaTypes => parse(text).map(|row: TypeLine| draft.item_type(&type_row(&row))),
+        Table::Dogma | Table::Effects | Table::Attributes => parse(text).map(|row| dogma(&row, draft)),
     };
     taken?.map_err(|unfit| {
         let field = field(unfit.role);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     fn wrong(line: &str) -> (String, String) {
-        let wrong = take(Table::Types, line.as_bytes(), &mut Draft::default()).err().expect("refused");
+        let wrong = take(Table::Types, line.as_bytes(), &mut Draft::default()).expect_err("refused");
         (wrong.column.unwrap_or_default(), wrong.why)
     }
 

@@ -32,11 +32,15 @@ pub(super) async fn forget(connection: &mut PgConnection, ids: Vec<i64>) -> Resu
 
 pub(super) async fn due(pool: &PgPool, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error> {
     let sql =
-        "SELECT killmail_id, attempts, payload FROM refreshes JOIN killmails_raw USING (killmail_id, killmail_time)
+        "SELECT killmail_id, attempts, payload, source, received_at FROM refreshes JOIN killmails_raw USING (killmail_id, killmail_time)
         WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
     let query = sqlx::query_as(sql).bind(stamp(now)).bind(i64::from(limit));
-    let rows: Vec<(i64, i32, String)> = query.fetch_all(pool).await?;
-    let refresh = |(id, attempts, payload): (i64, i32, String)| Refresh::new(id, attempts.unsigned_abs(), payload);
+    let rows: Vec<(i64, i32, String, String, jiff_sqlx::Timestamp)> = query.fetch_all(pool).await?;
+    let refresh = |(id, attempts, payload, source, received_at): (i64, i32, String, String, jiff_sqlx::Timestamp)| {
+        let (killmail_id, attempts, received_at) =
+            (KillmailId::new(id)?, attempts.unsigned_abs(), received_at.to_jiff());
+        Some(Refresh { killmail_id, attempts, payload, source, received_at })
+    };
     Ok(rows.into_iter().filter_map(refresh).collect())
 }
 

@@ -60,6 +60,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     call_timeout: Duration,
     health: Health,
+    turnstile: jobs::Turnstile,
 }
 
 impl Sqlite {
@@ -79,7 +80,7 @@ impl Sqlite {
         let address = address.trim_start_matches("sqlite:");
         if address == ":memory:" {
             let writer = one.connect_with(base.in_memory(true).shared_cache(false)).await?;
-            return Ok(Self::new(writer.clone(), writer, options));
+            return Ok(Self::new(writer.clone(), writer, jobs::Turnstile::in_memory(), options));
         }
         let path = address.strip_prefix("//").unwrap_or(address);
         check(path)?;
@@ -91,11 +92,11 @@ impl Sqlite {
         let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
         let readers =
             pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
-        Ok(Self::new(writer, readers, options))
+        Ok(Self::new(writer, readers, jobs::Turnstile::beside(Path::new(path)), options))
     }
 
-    fn new(writer: SqlitePool, readers: SqlitePool, options: &Options) -> Self {
-        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default() }
+    fn new(writer: SqlitePool, readers: SqlitePool, turnstile: jobs::Turnstile, options: &Options) -> Self {
+        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default(), turnstile }
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
@@ -160,6 +161,11 @@ fn integers(list: &str) -> Result<Vec<i64>, Error> {
 /// A time of ours as text: always three decimals, so that texts sort as times do.
 fn stamp(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// A time as this engine keeps it.
+fn time(text: &str) -> Result<Timestamp, Error> {
+    text.parse().map_err(|error| Error::Permanent(format!("read the time `{text}`: {error}")))
 }
 
 /// Steps that are not applied yet, by version.

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, Row as _};
 
 use super::statements::{self, Insert, Prepared, Row};
-use super::{Sqlite, id_list, integers, prices, stamp};
+use super::{Sqlite, id_list, integers, prices, stamp, time};
 use crate::killmail::RegionId;
 use crate::market::{Order, Price, Tag};
 use crate::store::order_rows::{ORDER, addressed, latest, quality, types};
@@ -138,11 +138,6 @@ async fn end(store: &Sqlite, swept: &Swept, gone: &[Gone]) -> Result<Vec<i64>, E
 async fn types_of(connection: &mut SqliteConnection, gone: &[Gone]) -> Result<Vec<i64>, sqlx::Error> {
     let sql = "SELECT DISTINCT type_id FROM market_orders WHERE order_id IN (SELECT value FROM json_each(?)) ORDER BY type_id";
     sqlx::query_scalar(sql).bind(id_list(gone.iter().map(|gone| gone.order_id))).fetch_all(connection).await
-}
-
-/// A time as this engine keeps it.
-fn time(text: &str) -> Result<Timestamp, Error> {
-    text.parse().map_err(|error| Error::Permanent(format!("read the time `{text}`: {error}")))
 }
 
 type PageRow = (u32, Option<String>, Option<String>, String, String);

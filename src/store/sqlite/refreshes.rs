@@ -29,10 +29,16 @@ pub(super) async fn forget(connection: &mut SqliteConnection, ids: impl Iterator
 }
 
 pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error> {
-    let sql = "SELECT killmail_id, attempts, payload FROM refreshes JOIN killmails_raw USING (killmail_id)
+    let sql = "SELECT killmail_id, attempts, payload, source, received_at FROM refreshes JOIN killmails_raw USING (killmail_id)
         WHERE due_at <= ? ORDER BY due_at LIMIT ?";
-    let rows: Vec<(i64, u32, String)> = sqlx::query_as(sql).bind(stamp(now)).bind(limit).fetch_all(pool).await?;
-    Ok(rows.into_iter().filter_map(|(id, attempts, payload)| Refresh::new(id, attempts, payload)).collect())
+    let rows: Vec<(i64, u32, String, String, String)> =
+        sqlx::query_as(sql).bind(stamp(now)).bind(limit).fetch_all(pool).await?;
+    let refresh = |(id, attempts, payload, source, received_at): (i64, u32, String, String, String)| {
+        // As it was written here; should somebody else have, it was received now.
+        let received_at = received_at.parse().unwrap_or(now);
+        Some(Refresh { killmail_id: KillmailId::new(id)?, attempts, payload, source, received_at })
+    };
+    Ok(rows.into_iter().filter_map(refresh).collect())
 }
 
 pub(super) async fn postpone(pool: &SqlitePool, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error> {
