@@ -16,6 +16,7 @@ mod routes;
 mod shelf;
 mod supply;
 mod things;
+mod universe;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -131,7 +132,7 @@ impl Simulator {
         let audience = Arc::new(Audience::new(Ledger::new(config.record)));
         let markets = Arc::new(Markets::new(&config.market, config.seed));
         let app = routes::router(routes::Shared::new(&config, audience.clone(), serving.clone()));
-        let app = app.merge(market::routes::router(markets.clone())).merge(prices::router());
+        let app = app.merge(market::routes::router(markets.clone())).merge(prices::router()).merge(universe::router());
         let server: JoinHandle<()> = tokio::spawn(routes::serve(listener, app, serving.clone()));
         let publisher = tokio::spawn(publisher::run(config, supply, audience.clone(), publishing.clone()));
         let (publisher, server) = (AbortOnDropHandle::new(publisher), AbortOnDropHandle::new(server));

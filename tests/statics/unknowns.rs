@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use broadside::clients::esi::Esi;
 use broadside::killmail::{SystemId, TypeId};
-use broadside::statics::Shelf;
+use broadside::simulator::{self, Simulator};
+use broadside::statics::{Shelf, Type};
 use broadside::store::{self, Options, Store};
 use broadside::unknowns::{Learned, Unknown, Unknowns};
 use jiff::Timestamp;
@@ -163,4 +164,24 @@ async fn without_any_import_nothing_is_asked() {
     let learned = world.learn(&[90_001], &[30_009_000]).await;
     assert_eq!((learned.never.len(), learned.later.len()), (2, 0));
     assert_eq!(world.server.count(), 0);
+}
+
+#[tokio::test]
+async fn what_made_up_kills_are_made_of_is_learned_from_the_simulator() {
+    let world = World::new(universe).await;
+    let simulator = Simulator::start(simulator::Config::default()).await.unwrap();
+    let esi = Esi::new(&simulator.esi_url(), None).unwrap();
+    let known = world.shelf.current();
+    let things = simulator::statics();
+    let types: Vec<_> = things.types.keys().copied().filter(|id| !known.types.contains_key(id)).collect();
+    let systems: Vec<_> = things.systems.keys().copied().filter(|id| !known.systems.contains_key(id)).collect();
+    let learned = world.unknowns.learn(&esi, &types, &systems, Instant::now() + Duration::from_secs(60)).await;
+    assert_eq!(learned, Learned::default());
+    let known = world.shelf.current();
+    for id in &types {
+        // ESI does not tell of base prices.
+        assert_eq!(known.types[id], Type { base_price: None, ..things.types[id].clone() });
+        assert_eq!(known.category(*id), things.category(*id));
+    }
+    assert!(!systems.is_empty() && systems.iter().all(|id| known.systems[id] == things.systems[id]));
 }
