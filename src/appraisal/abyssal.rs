@@ -1,8 +1,8 @@
 //! Abyssal types for MutaMarket, one after the other, at its pace of about a call a second.
 //!
 //! What such a module is worth depends on its rolls, which no killmail tells: so a type costs the median of what the modules of that type that are listed are
-//! estimated at, if there are enough of them. All pages of the list are read, five at most, and on the average of all types two at most: the first few types may
-//! use what later ones do without.
+//! estimated at, if there are enough of them. All pages of the list are read, five at most; but beyond the first of each, only six and half as many as there are
+//! types in all, so that abyssal types, few as they are, do not cost more calls than all others together. The first few types may use what later ones do without.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,11 @@ use crate::price::{Quote, Source};
 const WAITING_MAX: usize = 1_000;
 /// Pages of a type.
 const PAGES_MAX: u32 = 5;
-/// Pages beyond the first that may be read before types that need none have made room for them.
-const CREDIT: u32 = 4;
+/// What may be spent on pages beyond the first, at [`PAGE`] each, before types that need none have made room for them.
+const CREDIT: u32 = 12;
+const CREDIT_MOST: u32 = 40;
+/// Each type that is asked for adds 1.
+const PAGE: u32 = 2;
 /// Between two calls.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -117,7 +120,10 @@ impl Abyssal {
     }
 
     async fn median(&self, type_id: TypeId) -> Result<Option<Cents>, Error> {
-        self.state().credit += 1;
+        {
+            let mut state = self.state();
+            state.credit = (state.credit + 1).min(CREDIT_MOST);
+        }
         let mut values = Vec::new();
         for number in 1..=PAGES_MAX {
             let page = self.0.client.modules(type_id, number).await?;
@@ -131,9 +137,9 @@ impl Abyssal {
 
     fn may_go_on(&self) -> bool {
         let mut state = self.state();
-        let has_credit = state.credit > 0;
-        state.credit = state.credit.saturating_sub(1);
-        has_credit
+        let left = state.credit.checked_sub(PAGE);
+        state.credit = left.unwrap_or(state.credit);
+        left.is_some()
     }
 
     fn put(&self, type_id: TypeId, median: Option<Cents>) {

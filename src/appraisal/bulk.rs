@@ -183,6 +183,7 @@ impl Bulk {
                 _ if state.asked.contains_key(&type_id) => Standing::Known,
                 Some(known) if known.is_within(ttl * 9 / 10, now) => Standing::Known,
                 Some(known) if known.is_within(ttl, now) => Standing::Expiring,
+                _ if state.absences.contains_key(&type_id) => Standing::Lost,
                 Some(_) | None => Standing::Unknown,
             };
             fill(&mut types, LINES_MAX, &candidates, standing);

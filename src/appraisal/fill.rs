@@ -7,45 +7,57 @@ use crate::statics::{Statics, Type};
 
 /// Category of SKINs, which cost what the rule says.
 const SKINS: i64 = 91;
-/// Meta group of abyssal modules, which have no market.
-pub(super) const ABYSSAL: i64 = 15;
+/// Categories whose unpublished types lie in no hold: celestials, entities, another game's.
+const NEVER_CARRIED: [i64; 3] = [2, 11, 350_001];
 
 /// How much is known of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nothing that is as good as new.
     Unknown,
+    /// Nothing, though it was asked for: its line may have been lost.
+    Lost,
     /// It will have grown old soon.
     Expiring,
     Known,
 }
 
-/// Types worth asking for, the likeliest first: those on the market, then other published ones.
+/// Types worth asking for, the likeliest first: those on the market, then other published ones, then those that were published once and still lie in holds.
 pub(super) fn candidates(statics: &Statics) -> Arc<[TypeId]> {
-    let is_one = |kind: &&Type| {
-        let is_abyssal = kind.meta_group_id.is_some_and(|meta| meta.get() == ABYSSAL);
-        kind.is_published && !is_abyssal && statics.category(kind.type_id).map(CategoryId::get) != Some(SKINS)
-    };
-    let mut types: Vec<&Type> = statics.types.values().filter(is_one).collect();
-    types.sort_unstable_by_key(|kind| (!kind.is_on_market, kind.type_id));
-    types.into_iter().map(|kind| kind.type_id).collect()
+    let mut types: Vec<(u8, TypeId)> = statics.types.values().filter_map(|kind| likelihood(statics, kind)).collect();
+    types.sort_unstable();
+    types.into_iter().map(|(_, type_id)| type_id).collect()
 }
 
-/// Adds to what is needed up to `most` in all: what is unknown, then what will be soon.
+/// The least first; `None`: it is not worth a line.
+fn likelihood(statics: &Statics, kind: &Type) -> Option<(u8, TypeId)> {
+    let category = statics.category(kind.type_id).map(CategoryId::get);
+    let class = match (kind.is_published, kind.is_on_market) {
+        _ if category == Some(SKINS) => return None,
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, _) if category.is_none_or(|category| NEVER_CARRIED.contains(&category)) => return None,
+        (false, _) => 2,
+    };
+    Some((class, kind.type_id))
+}
+
+/// Adds to what is needed up to `most` in all: what is unknown, then what may have been lost, then what will have grown old soon.
 pub(super) fn fill(types: &mut Vec<TypeId>, most: usize, candidates: &[TypeId], standing: impl Fn(TypeId) -> Standing) {
-    let mut expiring = Vec::new();
+    let (mut lost, mut expiring) = (Vec::new(), Vec::new());
     for candidate in candidates {
         if types.len() >= most {
             return;
         }
         match standing(*candidate) {
             Standing::Unknown => types.push(*candidate),
+            Standing::Lost if lost.len() < most => lost.push(*candidate),
             Standing::Expiring if expiring.len() < most => expiring.push(*candidate),
-            Standing::Expiring | Standing::Known => {}
+            Standing::Lost | Standing::Expiring | Standing::Known => {}
         }
     }
     let room = most.saturating_sub(types.len());
-    types.extend(expiring.into_iter().take(room));
+    types.extend(lost.into_iter().chain(expiring).take(room));
 }
 
 #[cfg(test)]
@@ -57,9 +69,10 @@ mod tests {
     }
 
     #[test]
-    fn room_goes_to_the_unknown_and_then_to_what_expires() {
+    fn room_goes_to_the_unknown_then_to_what_was_lost_and_then_to_what_expires() {
         let candidates: Vec<TypeId> = (1..=10).map(id).collect();
         let standing = |type_id: TypeId| match type_id.get() % 3 {
+            _ if type_id == id(8) => Standing::Lost,
             0 => Standing::Expiring,
             1 => Standing::Unknown,
             _ => Standing::Known,
@@ -70,8 +83,8 @@ mod tests {
             types.iter().map(|id| id.get()).collect::<Vec<_>>()
         };
         assert_eq!(filled(3), [50, 1, 4]);
-        assert_eq!(filled(7), [50, 1, 4, 7, 10, 3, 6]);
-        assert_eq!(filled(500), [50, 1, 4, 7, 10, 3, 6, 9]);
+        assert_eq!(filled(7), [50, 1, 4, 7, 10, 8, 3]);
+        assert_eq!(filled(500), [50, 1, 4, 7, 10, 8, 3, 6, 9]);
         assert_eq!(filled(1), [50]);
     }
 }

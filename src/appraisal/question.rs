@@ -9,12 +9,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::round::{End, Round};
 use super::{Inner, Known, left, table};
-use crate::appraisal::fill::ABYSSAL;
 use crate::killmail::TypeId;
 use crate::market::Cents;
 use crate::price::Source;
 use crate::statics::Statics;
 
+/// Meta group of abyssal modules.
+const ABYSSAL: i64 = 15;
 /// Times that a lost line is asked for, and some.
 const PASSES_MAX: u32 = 8;
 

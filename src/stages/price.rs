@@ -56,14 +56,19 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the services may be called where they are to be.
+    /// Whether the services may be called where they are to be. MutaMarket is done without where nobody says whom it may write to: its address is set by
+    /// default, and who runs everything on one machine has no need of a contact.
     ///
     /// # Errors
     /// An address cannot be used.
     pub fn check(&self, contact: Option<&str>) -> Result<(), address::Error> {
         let janice = self.janice.is_wanted().then_some(&self.janice.url);
-        let wanted = janice.into_iter().chain([&self.mutamarket.url, &self.esi]);
-        wanted.filter(|url| !url.trim().is_empty()).try_for_each(|url| address::base(url, contact).map(drop))
+        let wanted = janice.into_iter().chain([&self.esi]).filter(|url| !url.trim().is_empty());
+        wanted.map(|url| address::base(url, contact)).try_for_each(|base| base.map(drop))?;
+        match address::base(&self.mutamarket.url, contact) {
+            Err(error @ address::Error::Bad { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// What it does without, for the operator.

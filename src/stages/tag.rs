@@ -192,9 +192,8 @@ impl Differences {
 
     fn count(&self, kill: &Kill) {
         let (Some(mail), Some(tagged)) = (kill.mail.as_deref(), kill.tagged.as_deref()) else { return };
-        for (differs, counter) in differences(mail, tagged).into_iter().zip(self.fields()) {
-            counter.increment(u64::from(differs));
-        }
+        let differing = differences(mail, tagged).into_iter().zip(self.fields()).filter(|(differs, _)| *differs);
+        differing.for_each(|(_, counter)| counter.increment(1));
     }
 
     fn fields(&self) -> [&Counter; 5] {

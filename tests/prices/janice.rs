@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -10,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Types that it does not know.
 pub(crate) const UNKNOWN: i64 = 13;
 /// Types that nobody trades.
@@ -82,7 +85,8 @@ impl Janice {
     /// Waits until so many requests have come.
     pub(crate) async fn heard(&self, requests: usize) {
         let mut asked = self.state.asked.subscribe();
-        asked.wait_for(|asked| asked.len() >= requests).await.expect("it is there");
+        let heard = tokio::time::timeout(PATIENCE, asked.wait_for(|asked| asked.len() >= requests)).await;
+        heard.expect("in time").expect("it is there");
     }
 
     /// Every type that was asked for and answered, by market, in order.

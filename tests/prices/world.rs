@@ -71,15 +71,8 @@ impl Worker {
         self.resources.price_job.status(&*self.resources.store).await.unwrap()
     }
 
-    /// As soon as the source listens.
     pub(crate) async fn act(&self, action: Action) -> Result<Status, Refusal> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            match self.resources.price_job.act(&*self.resources.store, action).await {
-                Err(Refusal::NoPipeline) if Instant::now() < deadline => tokio::task::yield_now().await,
-                acted => return acted,
-            }
-        }
+        self.resources.price_job.act(&*self.resources.store, action).await
     }
 
     /// Waits until the job is in this state, with nobody of this process at it any more.

@@ -69,6 +69,8 @@ impl Config {
     pub fn open(&self, pipeline: &str, resources: &Resources) -> Result<Opened, String> {
         self.check()?;
         let Resources { store, price_job, statics, .. } = resources.clone();
+        // Who asks before the first pull waits for it.
+        price_job.serve(true);
         Ok(Opened(Arc::new(Shared {
             config: self.clone(),
             pipeline: pipeline.to_owned(),
