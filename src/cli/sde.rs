@@ -35,10 +35,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Put static data into the database, in the place of those that are there. A running worker goes on with the old ones until all of the new are
-    /// there, and then takes those, without a restart.
+    /// there, and then takes those, without a restart; it also completes the kills that were stored without them.
     #[command(after_help = "Examples:
   broadside sde import eve-online-static-data-latest-jsonl.zip     the official zip
   broadside sde import dump/                                       a folder of Fuzzwork's tables: .csv, .csv.gz or .csv.bz2
+  broadside sde import dump/invTypes.csv.bz2                       one of them, in the place of what an earlier import brought of it
   BROADSIDE_CONTACT=you@example.org broadside sde import https://developers.eveonline.com/static-data/eve-online-static-data-latest-jsonl.zip
   BROADSIDE_CONTACT=you@example.org broadside sde import https://www.fuzzwork.co.uk/dump/latest/")]
     Import(import::Args),

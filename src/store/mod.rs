@@ -31,7 +31,7 @@ pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use quotes::Quotes;
 pub use retry::Health;
-pub use statics::{Import, StaticData};
+pub use statics::{Import, Origins, Queued, StaticData};
 
 use crate::killmail::{Form, Kill, KillmailId, SystemId};
 

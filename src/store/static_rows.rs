@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Error;
+use super::{Error, Origins};
 use crate::killmail::{CategoryId, ConstellationId, GroupId, MetaGroupId, RegionId, SystemId, TypeId};
 use crate::statics::{Constellation, Group, Region, Statics, System, Type};
 
@@ -281,9 +281,37 @@ pub(super) const SYSTEMS: &str =
 pub(super) const VERSION: &str = "SELECT coalesce(max(version), 0) FROM eve_imports";
 pub(super) const ADDED: &str = "SELECT (SELECT count(*) FROM eve_item_types WHERE source = 'esi'),
     (SELECT count(*) FROM eve_systems WHERE source = 'esi')";
+/// What ESI told of: ids, each with the number of its table in [`SHEETS`].
+pub(super) const TOLD: &str = "SELECT 0, type_id FROM eve_item_types WHERE source = 'esi'
+    UNION ALL SELECT 1, group_id FROM eve_item_groups WHERE source = 'esi'
+    UNION ALL SELECT 4, system_id FROM eve_systems WHERE source = 'esi'
+    UNION ALL SELECT 5, constellation_id FROM eve_constellations WHERE source = 'esi'";
+pub(super) const LAST_IMPORT: &str = "SELECT coalesce(max(version), 0) FROM eve_imports WHERE kind = 'import'";
 pub(super) const LAST: &str =
     "SELECT version, source, imported_at, types, groups, categories, meta_groups, systems, constellations, regions
     FROM eve_imports WHERE kind = 'import' ORDER BY version DESC LIMIT 1";
+
+/// Everything, apart by where it comes from.
+pub(super) fn origins(version: i64, mut imported: Statics, told: &[(i32, i64)]) -> Origins {
+    fn part<K: Copy + Eq + std::hash::Hash, V>(from: &mut HashMap<K, V>, into: &mut HashMap<K, V>, id: Option<K>) {
+        into.extend(id.and_then(|id| from.remove_entry(&id)));
+    }
+    let mut apart = Statics::default();
+    for (table, id) in told {
+        match table {
+            0 => part(&mut imported.types, &mut apart.types, TypeId::new(*id)),
+            1 => part(&mut imported.groups, &mut apart.groups, GroupId::new(*id)),
+            4 => part(&mut imported.systems, &mut apart.systems, SystemId::new(*id)),
+            _ => part(&mut imported.constellations, &mut apart.constellations, ConstellationId::new(*id)),
+        }
+    }
+    Origins { version, imported, told: apart }
+}
+
+/// Why a table that was to be changed alone is not.
+pub(super) fn overtaken() -> Error {
+    Error::Transient("go by the last import: there is a newer one".to_owned())
+}
 
 /// The counts of a row of [`LAST`].
 pub(super) type Counts = (i64, i64, i64, i64, i64, i64, i64);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::program::{World, get, text, until};
+use super::program::{World, get, kills, text, until};
 use super::statics_files::{FUZZWORK, Folder, OFFICIAL, bz2};
 use super::statics_server::{Reply, Server};
 
@@ -100,4 +100,68 @@ fn a_running_worker_takes_an_import_without_a_restart() {
     until("the metric is there", || get(address, "/metrics").contains("broadside_static_data{kind=\"systems\"} 2"));
     worker.signal("TERM");
     assert_eq!(worker.wait().code, 0);
+}
+
+#[test]
+fn one_table_alone_takes_the_place_of_what_there_is_of_it() {
+    let (world, folder) = (World::new(), Folder::fuzzwork());
+    folder.replace("invTypes", FUZZWORK[3].1.replace("Rifter", "Rifter renamed").replace("3075,74,old", "3076,74,new"));
+    let alone = folder.path().join("invTypes.csv");
+    let import = ["sde", "import", text(&alone)];
+    let done = world.run(&import);
+    assert_eq!((done.code, done.out.as_str()), (1, ""));
+    assert!(done.err.contains("invTypes.csv: one table alone") && done.err.contains("first"), "{}", done.err);
+    world.run(&["sde", "import", text(Folder::fuzzwork().path())]);
+    let done = world.run(&import);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("replaced by invTypes alone: types; the rest is as it was\n"), "{}", done.out);
+    assert!(done.out.contains("types           3\n") && done.out.contains("systems         2\n"), "{}", done.out);
+    let before = status(&world);
+    assert_eq!(before["version"], 2);
+    folder.replace("mapSolarSystems", FUZZWORK[8].1.replace("20000020,30000144", "20000021,30000144"));
+    let done = world.run(&["sde", "import", text(&folder.path().join("mapSolarSystems.csv"))]);
+    assert!(done.code == 1 && done.err.contains("line 3, column constellationID: there is no constellation 20000021"));
+    assert_eq!(status(&world), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_what_was_downloaded_names_its_address() {
+    let server = Server::start(|request, _| match request.path().split('?').next() {
+        Some("/esi/invtypes.csv.bz2") => Reply::new(200, bz2(FUZZWORK[3].1.replace("3074,74,", "3074,x,").as_bytes())),
+        Some("/esi/dump/invcategories.csv.bz2" | "/esi/page.zip") => {
+            Reply::new(200, "<!DOCTYPE html>\n<html><body>Sorry</body></html>")
+        }
+        Some(path) if path.starts_with("/esi/dump/") => Reply::new(200, ""),
+        _ => Reply::new(404, ""),
+    })
+    .await;
+    let host = server.url().split("//").nth(1).expect("a host").to_owned();
+    let ended = tokio::task::spawn_blocking(move || {
+        let world = World::new();
+        world.run(&["sde", "import", text(Folder::fuzzwork().path())]);
+        for (from, expected) in [
+            ("page.zip?key=secret", "/page.zip: it is a web page"),
+            ("gone.zip?key=secret", "/gone.zip: status 404"),
+            ("invTypes.csv.bz2?key=secret", "/invTypes.csv.bz2, line 6, column groupID: \"x\" is no whole number"),
+            ("dump/", "/dump/invCategories.csv.bz2, line 1, column categoryID: there is no such column"),
+        ] {
+            let done = world.run(&["sde", "import", &format!("http://me:secret@{host}/{from}")]);
+            assert!(done.code > 0 && done.err.contains(&format!("http://{host}{expected}")), "{}", done.err);
+            assert!(!done.err.contains("secret") && !done.err.contains(".tmp"), "{}", done.err);
+        }
+    });
+    ended.await.expect("it holds");
+}
+
+#[test]
+fn kills_that_were_stored_before_the_first_import_are_queued_once() {
+    let world = World::new();
+    let file = world.write("kills.ndjson", &kills(25));
+    let done = world.run(&["backfill", text(&file)]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let folder = Folder::fuzzwork();
+    let import = ["sde", "import", text(folder.path()), "--json"];
+    let queued = |out: &str| serde_json::from_str::<Value>(out).expect("JSON")["queued"].clone();
+    assert_eq!(queued(&world.run(&import).out), 25);
+    assert_eq!(queued(&world.run(&import).out), 0);
 }

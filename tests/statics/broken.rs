@@ -154,7 +154,8 @@ fn a_zip_that_is_damaged_or_is_none_is_refused() {
 #[test]
 fn what_is_no_static_data_is_refused_with_what_is_needed() {
     let folder = Folder::new();
-    assert_eq!(refusal(folder.path()), "read DIR: there is no groups.jsonl in it");
+    let none = "neither Fuzzwork's tables (invTypes.csv, …, plain, .gz or .bz2) nor the official lines (types.jsonl, …) are in it";
+    assert_eq!(refusal(folder.path()), format!("read DIR: {none}"));
     folder.write("invTypes.csv", table("invTypes"));
     assert_eq!(refusal(folder.path()), "read DIR: there is no invGroups.csv in it, plain, .gz or .bz2");
     let alone = refusal(&folder.path().join("invTypes.csv"));
@@ -163,17 +164,48 @@ fn what_is_no_static_data_is_refused_with_what_is_needed() {
         "read invTypes.csv: one table alone is not enough: name the folder in which it lies with the others"
     );
     folder.write("notes.txt", "hello");
-    assert_eq!(refusal(&folder.path().join("notes.txt")), "read notes.txt: it is neither a zip nor a folder of tables");
+    let neither = "it is neither a zip, nor a folder of tables, nor a table (invTypes.csv, …)";
+    assert_eq!(refusal(&folder.path().join("notes.txt")), format!("read notes.txt: {neither}"));
     assert!(refusal(&folder.path().join("nothing.zip")).contains("No such file"));
     folder.write("invTypes.csv.gz", gz(b""));
     assert_eq!(refusal(folder.path()), "read DIR: invTypes.csv and invTypes.csv.gz: one too many");
     let both = Folder::fuzzwork();
     both.write("types.jsonl", "");
     assert!(refusal(both.path()).contains("both Fuzzwork's tables and the official lines"));
-    assert_eq!(
-        with("mapSolarSystems", table("mapSolarSystems").lines().next().unwrap()),
-        "read DIR: there are no solar systems in it"
-    );
+}
+
+#[test]
+fn a_table_with_its_header_alone_is_named() {
+    for (name, what) in [("invTypes", "types"), ("invGroups", "groups"), ("mapSolarSystems", "solar systems")] {
+        let refused = with(name, table(name).lines().next().unwrap());
+        assert_eq!(refused, format!("read {name}.csv: there are no {what} in it"));
+    }
+    let zip = Folder::new();
+    let tables: Vec<_> =
+        OFFICIAL.iter().map(|(name, text)| (*name, if *name == "types" { "" } else { *text })).collect();
+    assert_eq!(refusal(&zip.zip(&tables, "")), "read static-data.zip, types.jsonl: there are no types in it");
+}
+
+#[test]
+fn an_id_below_0_names_file_line_and_column() {
+    for (name, from, to, expected) in [
+        ("invTypes", "3074,74,", "-3074,74,", "invTypes.csv, line 6, column typeID: -3074 is no id"),
+        ("invTypes", "3074,74,", "3074,-74,", "invTypes.csv, line 6, column groupID: -74 is no id"),
+        ("invTypes", ",1,564,", ",1,-564,", "invTypes.csv, line 6, column marketGroupID: -564 is no id"),
+        ("invCategories", "0,#System", "-1,#System", "invCategories.csv, line 2, column categoryID: -1 is no id"),
+        ("invGroups", "0,0,#System", "0,-1,#System", "invGroups.csv, line 2, column categoryID: -1 is no id"),
+        ("invMetaTypes", "4711,,2", "-4711,,2", "invMetaTypes.csv, line 4, column typeID: -4711 is no id"),
+        ("invMetaTypes", "4711,,2", "4711,,-2", "invMetaTypes.csv, line 4, column metaGroupID: -2 is no id"),
+        ("dgmTypeEffects", "4711,12", "4711,-12", "dgmTypeEffects.csv, line 5, column effectID: -12 is no id"),
+        ("mapSolarSystems", "30000144", "-1", "mapSolarSystems.csv, line 3, column solarSystemID: -1 is no id"),
+    ] {
+        assert_eq!(changed(name, from, to), format!("read {expected}"));
+    }
+    let tables: Vec<_> =
+        OFFICIAL.iter().map(|(name, text)| (*name, text.replace("\"_key\":3075", "\"_key\":-1"))).collect();
+    let tables: Vec<_> = tables.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let refused = refusal(&Folder::new().zip(&tables, ""));
+    assert_eq!(refused, "read static-data.zip, types.jsonl, line 5, column 2 (_key): -1 is no id");
 }
 
 proptest! {

@@ -39,7 +39,8 @@ macro_rules! suite {
             a_price_is_kept_column_by_column_and_goes_with_its_orders, workers_at_once_on_the_same_orders_lose_nothing);
         suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
             what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
-            imports_at_once_come_one_after_the_other);
+            imports_at_once_come_one_after_the_other, what_imports_brought_is_told_from_what_esi_told_of,
+            a_table_is_not_put_over_an_import_that_it_was_not_read_over, kills_that_were_stored_without_static_data_are_queued_once);
         suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
             workers_that_store_the_same_quotes_at_once_lose_nothing);
     };

@@ -1,10 +1,16 @@
 //! What every store promises of static data.
 
-use broadside::killmail::{CategoryId, ConstellationId, GroupId, MetaGroupId, RegionId, SystemId, TypeId};
+use std::sync::Arc;
+
+use broadside::killmail::{
+    CategoryId, ConstellationId, Form, GroupId, Kill, KillmailId, MetaGroupId, RegionId, SystemId, Tagged, TypeId,
+};
 use broadside::statics::{Constellation, Group, Region, Statics, System, Type};
-use jiff::Timestamp;
+use broadside::store::{Error, Origins, Queued};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::contract::{Look, Shared};
+use crate::kills::kill;
 
 fn now() -> Timestamp {
     "2026-01-02T03:04:05.678Z".parse().unwrap()
@@ -157,4 +163,64 @@ pub(crate) async fn imports_at_once_come_one_after_the_other(store: &Shared, _lo
     assert_eq!((version, stored.types.len()), (4, 2_001));
     let last = store.last_import().await.unwrap().unwrap().source;
     assert!(stored.types.values().all(|made| *made.name == *last || &*made.name == "told"), "of one import, whole");
+}
+
+pub(crate) async fn what_imports_brought_is_told_from_what_esi_told_of(store: &Shared, _look: &dyn Look) {
+    assert_eq!(store.load_origins().await, Ok(Origins::default()));
+    store.replace_statics(&types([item(587, "Rifter")]), "first", now()).await.unwrap();
+    let world = world();
+    let group_id = GroupId::new(26).unwrap();
+    let group = Group { group_id, category_id: CategoryId::new(6).unwrap(), name: "Cruiser".into() };
+    let told = Statics {
+        types: [(TypeId::new(600).unwrap(), Type { group_id, ..item(600, "told") })].into(),
+        groups: [(group_id, group)].into(),
+        systems: world.systems.clone(),
+        constellations: world.constellations.clone(),
+        ..Statics::default()
+    };
+    store.add_statics(&told, now()).await.unwrap();
+    let origins = store.load_origins().await.unwrap();
+    assert_eq!(origins, Origins { version: 1, imported: types([item(587, "Rifter")]), told });
+}
+
+pub(crate) async fn a_table_is_not_put_over_an_import_that_it_was_not_read_over(store: &Shared, _look: &dyn Look) {
+    store.replace_statics(&types([item(587, "Rifter")]), "first", now()).await.unwrap();
+    store.add_statics(&types([item(600, "told")]), now()).await.unwrap();
+    let renamed = types([item(587, "Rifter, renamed")]);
+    assert_eq!(store.amend_statics(1, &renamed, "a table", now()).await, Ok(3), "what ESI told of is no import");
+    assert_eq!(store.last_import().await.unwrap().unwrap().added, [1, 0], "and stays");
+    let before = store.load_statics().await;
+    let late = store.amend_statics(1, &types([item(587, "late")]), "late", now()).await;
+    assert!(matches!(late, Err(Error::Transient(_))), "{late:?}");
+    assert_eq!(store.load_statics().await, before);
+}
+
+pub(crate) async fn kills_that_were_stored_without_static_data_are_queued_once(store: &Shared, look: &dyn Look) {
+    let tagged = |region_id, is_whole| Some(Arc::new(Tagged { region_id, is_whole, ..Tagged::default() }));
+    let with = |id, form, tagged| Kill { tagged, ..kill(id, form, 1) };
+    let kills = [
+        with(1, Form::Esi, tagged(None, false)),
+        with(2, Form::Feed, tagged(None, false)),
+        with(3, Form::Package, tagged(None, false)),
+        with(4, Form::Package, tagged(Some(10_000_002), false)),
+        with(5, Form::Package, tagged(None, true)),
+        with(6, Form::Package, None),
+        with(7, Form::Package, tagged(None, false)),
+        Kill { refresh: true, ..with(8, Form::Package, tagged(None, false)) },
+    ];
+    store.insert_kills(&kills.iter().collect::<Vec<_>>(), false).await.unwrap();
+    let due_at = Timestamp::now() + SignedDuration::from_secs(60);
+    let id = KillmailId::new;
+    assert_eq!(store.queue_untagged(None, 3, due_at).await, Ok(Queued { queued: 2, next: id(3) }));
+    assert_eq!(store.queue_untagged(id(3), 3, due_at).await, Ok(Queued { queued: 0, next: id(6) }));
+    assert_eq!(store.queue_untagged(id(6), 3, due_at).await, Ok(Queued { queued: 1, next: None }));
+    assert_eq!(store.queue_untagged(None, 100, due_at).await, Ok(Queued::default()), "they wait already");
+    let queued = "SELECT killmail_id, killmail_time, attempts FROM refreshes ORDER BY killmail_id";
+    let expected = [1, 3, 7, 8].map(|id| format!("{id}|2021-11-30T00:00:00Z|0"));
+    assert_eq!(look.rows(queued).await, expected);
+    let due = |at| async move { store.due_refreshes(at, 10).await.unwrap().len() };
+    assert_eq!((due(Timestamp::now()).await, due(due_at).await), (1, 4), "not before it is time");
+    let again = Kill { revises: true, ..with(1, Form::Esi, tagged(Some(10_000_002), true)) };
+    store.insert_kills(&[&again], false).await.unwrap();
+    assert_eq!(store.queue_untagged(None, 100, due_at).await, Ok(Queued::default()), "what was completed stays so");
 }

@@ -9,15 +9,15 @@ use crate::cli::Usage;
 use crate::cli::progress::Progress;
 use crate::clients::address;
 use crate::clients::published::Published;
-use crate::statics::read::fuzzwork_files;
+use crate::statics::read::{fuzzwork_files, table_of};
 
 /// What an address leads to.
 #[derive(Debug, PartialEq, Eq)]
 struct Address {
     /// The folder.
     base: String,
-    /// The zip in it, with its query; `None`: Fuzzwork's tables.
-    zip: Option<String>,
+    /// The one file in it that is meant, with its query, and what it is to be called here; `None`: Fuzzwork's tables.
+    file: Option<(String, String)>,
 }
 
 /// Whether the argument is an address.
@@ -28,23 +28,24 @@ pub(super) fn is_address(text: &str) -> bool {
 
 fn parse(text: &str) -> Address {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    match path.rsplit_once('/') {
-        Some((base, file)) if file.to_ascii_lowercase().ends_with(".zip") => {
-            let zip = query.map_or_else(|| file.to_owned(), |query| format!("{file}?{query}"));
-            Address { base: base.to_owned(), zip: Some(zip) }
-        }
-        _ => Address { base: text.to_owned(), zip: None },
-    }
+    let one = path.rsplit_once('/').and_then(|(base, file)| {
+        let is_zip = file.to_ascii_lowercase().ends_with(".zip");
+        // A table is known by its name.
+        let here = if is_zip { "static-data.zip" } else { table_of(file).map(|_| file)? };
+        let route = query.map_or_else(|| file.to_owned(), |query| format!("{file}?{query}"));
+        Some(Address { base: base.to_owned(), file: Some((route, here.to_owned())) })
+    });
+    one.unwrap_or_else(|| Address { base: text.to_owned(), file: None })
 }
 
 /// Downloads what the address leads to; answers the file or folder to read.
 pub(super) async fn fetch(text: &str, contact: Option<&str>, folder: &Path) -> anyhow::Result<PathBuf> {
-    let Address { base, zip } = parse(text);
+    let Address { base, file } = parse(text);
     let published = Published::new(&base, contact).map_err(|error| Usage(format!("failed to {error}")))?;
     let all = async {
-        match &zip {
-            Some(route) => {
-                let into = folder.join("static-data.zip");
+        match &file {
+            Some((route, name)) => {
+                let into = folder.join(name);
                 published.fetch(route, &into).await.map_err(|error| anyhow::anyhow!("failed to {error}"))?;
                 Ok(into)
             }
@@ -96,11 +97,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_of_a_zip_or_of_a_folder() {
-        let of = |base: &str, zip: Option<&str>| Address { base: base.to_owned(), zip: zip.map(str::to_owned) };
-        assert_eq!(parse("https://a.example/x/latest-jsonl.zip"), of("https://a.example/x", Some("latest-jsonl.zip")));
-        assert_eq!(parse("https://a.example/l.ZIP?v=a/b.zip"), of("https://a.example", Some("l.ZIP?v=a/b.zip")));
-        assert_eq!(parse("http://a.example/dump/latest/"), of("http://a.example/dump/latest/", None));
+    fn an_address_is_of_a_zip_or_of_a_table_or_of_a_folder() {
+        let of = |base: &str, file: Option<(&str, &str)>| Address {
+            base: base.to_owned(),
+            file: file.map(|(route, name)| (route.to_owned(), name.to_owned())),
+        };
+        let zip = Some(("latest-jsonl.zip", "static-data.zip"));
+        assert_eq!(parse("https://a.example/x/latest-jsonl.zip"), of("https://a.example/x", zip));
+        let zip = Some(("l.ZIP?v=a/b.zip", "static-data.zip"));
+        assert_eq!(parse("https://a.example/l.ZIP?v=a/b.zip"), of("https://a.example", zip));
+        let table = Some(("invTypes.csv.bz2?v=1", "invTypes.csv.bz2"));
+        assert_eq!(parse("http://a.example/dump/invTypes.csv.bz2?v=1"), of("http://a.example/dump", table));
+        for folder in ["http://a.example/dump/latest/", "http://a.example/dump/trnSomething.csv"] {
+            assert_eq!(parse(folder), of(folder, None));
+        }
         assert!(is_address("HTTPS://a.example") && !is_address("./https"));
     }
 }

@@ -1,6 +1,10 @@
 //! Static data in the making: rows are checked against what came before them, whichever form they were read from.
 //!
-//! What belongs to an id of 0 or below (the game's own "#System" and what is in it) is left out.
+//! What belongs to an id of 0 (the game's own "#System" and what is in it) is left out; an id below 0 is refused.
+//!
+//! One table alone ([`Draft::over`]) takes the place of what is there of it, and is checked against the rest.
+
+mod alone;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -69,7 +73,7 @@ pub(super) struct TypeRow<'a> {
     /// ISK.
     pub(super) base_price: Option<f64>,
     pub(super) is_published: bool,
-    pub(super) is_on_market: bool,
+    pub(super) market_group: Option<i64>,
     pub(super) meta_group: Option<i64>,
     pub(super) meta_level: Option<f64>,
     pub(super) tech_level: Option<f64>,
@@ -84,37 +88,43 @@ pub(super) struct Draft {
     effects: HashMap<TypeId, Vec<i64>>,
     /// Whether attributes were read: then a type that has one not is known not to have it.
     has_attributes: bool,
+    /// What rows may also refer to, and is no part of what is made.
+    beside: Statics,
+    /// Types as they were before: what other tables say of them stays.
+    before: HashMap<TypeId, Type>,
 }
 
 impl Draft {
     pub(super) fn category(&mut self, id: i64, text: &str) -> Result<(), Unfit> {
-        let Some(id) = CategoryId::new(id) else { return Ok(()) };
+        let Some(id) = known(id, CategoryId::new, Role::Id)? else { return Ok(()) };
         put(&mut self.statics.categories, id, called(text)?)
     }
 
     pub(super) fn meta_group(&mut self, id: i64, text: &str) -> Result<(), Unfit> {
-        let Some(id) = MetaGroupId::new(id) else { return Ok(()) };
+        let Some(id) = known(id, MetaGroupId::new, Role::Id)? else { return Ok(()) };
         put(&mut self.statics.meta_groups, id, called(text)?)
     }
 
     pub(super) fn region(&mut self, id: i64, text: &str) -> Result<(), Unfit> {
-        let Some(region_id) = RegionId::new(id) else { return Ok(()) };
+        let Some(region_id) = known(id, RegionId::new, Role::Id)? else { return Ok(()) };
         put(&mut self.statics.regions, region_id, Region { region_id, name: called(text)? })
     }
 
     pub(super) fn group(&mut self, id: i64, category: i64, text: &str) -> Result<(), Unfit> {
-        let (Some(group_id), Some(category_id)) = (GroupId::new(id), CategoryId::new(category)) else {
+        let ids = (known(id, GroupId::new, Role::Id)?, known(category, CategoryId::new, Role::Category)?);
+        let (Some(group_id), Some(category_id)) = ids else {
             return leave_out(&mut self.left_out.0, id);
         };
-        there(&self.statics.categories, category_id, (Role::Category, "category"))?;
+        there(&self.statics.categories, &self.beside.categories, category_id, (Role::Category, "category"))?;
         put(&mut self.statics.groups, group_id, Group { group_id, category_id, name: called(text)? })
     }
 
     pub(super) fn constellation(&mut self, id: i64, region: i64, text: &str) -> Result<(), Unfit> {
-        let (Some(constellation_id), Some(region_id)) = (ConstellationId::new(id), RegionId::new(region)) else {
+        let ids = (known(id, ConstellationId::new, Role::Id)?, known(region, RegionId::new, Role::Region)?);
+        let (Some(constellation_id), Some(region_id)) = ids else {
             return leave_out(&mut self.left_out.1, id);
         };
-        there(&self.statics.regions, region_id, (Role::Region, "region"))?;
+        there(&self.statics.regions, &self.beside.regions, region_id, (Role::Region, "region"))?;
         let constellation = Constellation { constellation_id, region_id, name: called(text)? };
         put(&mut self.statics.constellations, constellation_id, constellation)
     }
@@ -126,13 +136,18 @@ impl Draft {
         text: &str,
         security_status: f64,
     ) -> Result<(), Unfit> {
-        let ids = (SystemId::new(id), ConstellationId::new(constellation), RegionId::new(region));
+        let ids = (
+            known(id, SystemId::new, Role::Id)?,
+            known(constellation, ConstellationId::new, Role::Constellation)?,
+            known(region, RegionId::new, Role::Region)?,
+        );
         let (Some(system_id), Some(constellation_id), Some(region_id)) = ids else { return Ok(()) };
         if self.left_out.1.contains(&constellation) {
             return Ok(());
         }
-        there(&self.statics.regions, region_id, (Role::Region, "region"))?;
-        there(&self.statics.constellations, constellation_id, (Role::Constellation, "constellation"))?;
+        there(&self.statics.regions, &self.beside.regions, region_id, (Role::Region, "region"))?;
+        let beside = &self.beside.constellations;
+        there(&self.statics.constellations, beside, constellation_id, (Role::Constellation, "constellation"))?;
         if !(-1.0..=1.0).contains(&security_status) {
             return Err(Unfit::new(Role::Security, format!("{security_status} is not from -1 to 1")));
         }
@@ -141,23 +156,26 @@ impl Draft {
     }
 
     pub(super) fn item_type(&mut self, row: &TypeRow<'_>) -> Result<(), Unfit> {
-        let (Some(type_id), Some(group_id)) = (TypeId::new(row.id), GroupId::new(row.group)) else { return Ok(()) };
+        let ids = (known(row.id, TypeId::new, Role::Id)?, known(row.group, GroupId::new, Role::Group)?);
+        let meta_group_id = optional(row.meta_group, MetaGroupId::new, Role::MetaGroup)?;
+        let is_on_market = optional(row.market_group, Some, Role::MarketGroup)?.is_some();
+        let (Some(type_id), Some(group_id)) = ids else { return Ok(()) };
         if self.left_out.0.contains(&row.group) {
             return Ok(());
         }
-        if !self.statics.groups.contains_key(&group_id) {
+        if !self.statics.groups.contains_key(&group_id) && !self.beside.groups.contains_key(&group_id) {
             return Err(Unfit::new(Role::Group, format!("there is no group {group_id}")));
         }
         let base_price = real(row.base_price, Role::BasePrice)?;
         if base_price > PRICE_MAX {
             return Err(Unfit::new(Role::BasePrice, format!("{base_price} ISK is no price")));
         }
-        let made = Type {
+        let mut made = Type {
             type_id,
             name: called(row.name)?,
             group_id,
-            meta_group_id: row.meta_group.and_then(MetaGroupId::new),
-            is_on_market: row.is_on_market,
+            meta_group_id,
+            is_on_market,
             is_published: row.is_published,
             mass: real(row.mass, Role::Mass)?,
             volume: real(row.volume, Role::Volume)?,
@@ -168,25 +186,28 @@ impl Draft {
             rig_size: None,
             has_heat_damage: None,
         };
+        if let Some(before) = self.before.remove(&type_id) {
+            alone::keep_rest(&mut made, before);
+        }
         put(&mut self.statics.types, type_id, made)
     }
 
     /// Tables may speak of types that are not there: old ones, or what was left out.
-    fn type_mut(&mut self, id: i64) -> Option<&mut Type> {
-        self.statics.types.get_mut(&TypeId::new(id)?)
+    fn type_mut(&mut self, id: i64) -> Result<Option<&mut Type>, Unfit> {
+        Ok(known(id, TypeId::new, Role::Id)?.and_then(|id| self.statics.types.get_mut(&id)))
     }
 
-    pub(super) fn meta_group_of(&mut self, id: i64, meta_group: Option<i64>) {
-        if let Some(made) = self.type_mut(id) {
-            made.meta_group_id = meta_group.and_then(MetaGroupId::new).or(made.meta_group_id);
+    pub(super) fn meta_group_of(&mut self, id: i64, meta_group: Option<i64>) -> Result<(), Unfit> {
+        let meta_group_id = optional(meta_group, MetaGroupId::new, Role::MetaGroup)?;
+        if let Some(made) = self.type_mut(id)? {
+            made.meta_group_id = meta_group_id.or(made.meta_group_id);
         }
+        Ok(())
     }
 
     pub(super) fn effect(&mut self, id: i64, effect: i64) -> Result<(), Unfit> {
-        if self.type_mut(id).is_none() {
-            return Ok(());
-        }
-        let Some(type_id) = TypeId::new(id) else { return Ok(()) };
+        known(effect, Some, Role::Effect)?;
+        let Some(type_id) = self.type_mut(id)?.map(|made| made.type_id) else { return Ok(()) };
         let effects = self.effects.entry(type_id).or_default();
         if effects.len() >= EFFECTS_MAX {
             return Err(Unfit::new(Role::Effect, format!("more than {EFFECTS_MAX} effects of type {id}")));
@@ -204,7 +225,8 @@ impl Draft {
         if !value.is_finite() {
             return Err(Unfit::new(Role::Value, format!("{value} is no number")));
         }
-        if let Some(made) = self.type_mut(id) {
+        known(attribute, Some, Role::Attribute)?;
+        if let Some(made) = self.type_mut(id)? {
             made.take_attribute(attribute, value);
         }
         Ok(())
@@ -228,6 +250,15 @@ impl Draft {
     }
 }
 
+/// An id, unless it is 0.
+fn known<I>(id: i64, make: impl Fn(i64) -> Option<I>, role: Role) -> Result<Option<I>, Unfit> {
+    if id < 0 { Err(Unfit::new(role, format!("{id} is no id"))) } else { Ok(make(id)) }
+}
+
+fn optional<I>(id: Option<i64>, make: impl Fn(i64) -> Option<I>, role: Role) -> Result<Option<I>, Unfit> {
+    id.map_or(Ok(None), |id| known(id, make, role))
+}
+
 fn leave_out(ids: &mut HashSet<i64>, id: i64) -> Result<(), Unfit> {
     if ids.len() >= ENTRIES_MAX {
         return Err(Unfit::new(Role::Id, format!("more than {ENTRIES_MAX} of them")));
@@ -249,10 +280,11 @@ fn put<K: Copy + Eq + Hash + std::fmt::Display, V>(into: &mut HashMap<K, V>, id:
 /// What a row belongs to must be there, where there is a table of such.
 fn there<K: Copy + Eq + Hash + std::fmt::Display, V>(
     among: &HashMap<K, V>,
+    beside: &HashMap<K, V>,
     id: K,
     (role, what): (Role, &str),
 ) -> Result<(), Unfit> {
-    if among.is_empty() || among.contains_key(&id) {
+    if among.is_empty() || among.contains_key(&id) || beside.contains_key(&id) {
         return Ok(());
     }
     Err(Unfit::new(role, format!("there is no {what} {id}")))

@@ -48,17 +48,19 @@ fn columns(table: Table) -> &'static [(Role, &'static str)] {
     }
 }
 
-/// Reads a table into the draft.
-pub(super) fn read(table: Table, file: &str, bytes: impl Read, draft: &mut Draft) -> Result<(), Problem> {
+/// Reads a table into the draft; answers how many rows it has.
+pub(super) fn read(table: Table, file: &str, bytes: impl Read, draft: &mut Draft) -> Result<u64, Problem> {
     let (bytes, record) = Bounded::new(bytes);
     let mut rows = Rows::begin(table, file, bytes, record)?;
     if table == Table::Attributes {
         draft.expect_attributes();
     }
+    let mut count = 0;
     while let Some(row) = rows.next()? {
         take(table, &row, draft).map_err(|unfit| row.problem(file, &unfit))?;
+        count += 1;
     }
-    Ok(())
+    Ok(count)
 }
 
 fn take(table: Table, row: &Row<'_>, draft: &mut Draft) -> Result<(), Unfit> {
@@ -75,13 +77,10 @@ fn take(table: Table, row: &Row<'_>, draft: &mut Draft) -> Result<(), Unfit> {
             volume: row.number(Role::Volume)?,
             base_price: row.number(Role::BasePrice)?,
             is_published: row.flag(Role::Published)?,
-            is_on_market: row.whole(Role::MarketGroup)?.is_some(),
+            market_group: row.whole(Role::MarketGroup)?,
             ..TypeRow::default()
         }),
-        Table::MetaTypes => {
-            draft.meta_group_of(id, row.whole(Role::MetaGroup)?);
-            Ok(())
-        }
+        Table::MetaTypes => draft.meta_group_of(id, row.whole(Role::MetaGroup)?),
         Table::Effects | Table::Dogma => draft.effect(id, row.id(Role::Effect)?),
         Table::Attributes => {
             let (whole, value) = (row.number(Role::Whole)?, row.number(Role::Value)?);

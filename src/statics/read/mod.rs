@@ -1,4 +1,5 @@
-//! Reading static data: Fuzzwork's CSV in a folder, or the official JSON lines in their zip or unpacked in a folder.
+//! Reading static data: Fuzzwork's CSV in a folder, or the official JSON lines in their zip or unpacked in a folder; or one file of either, over what
+//! is there already.
 //!
 //! All of it is read and checked before anybody gets it, row by row: what descriptions and pictures there are is dropped at once. What a file may unpack
 //! to is bounded. Blocking: from a thread that may wait.
@@ -37,6 +38,8 @@ pub struct Found {
     tables: Vec<(Table, Place)>,
     absent: Vec<Absent>,
     bytes: u64,
+    /// It is one table's file, not all of them.
+    is_alone: bool,
 }
 
 /// Where one table is.
@@ -61,8 +64,23 @@ pub fn fuzzwork_files() -> impl Iterator<Item = (&'static str, bool)> {
     Form::Fuzzwork.tables().iter().map(|(table, name)| (*name, table.is_needed()))
 }
 
+/// A table that is there without the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alone {
+    /// Its name in its form.
+    pub table: &'static str,
+    /// What it takes the place of.
+    pub gives: &'static str,
+}
+
+/// The name that the file of a table has without what it ends in, if it is such a file's.
+#[must_use]
+pub fn table_of(file: &str) -> Option<&'static str> {
+    table_named(file).map(|(_, _, name)| name)
+}
+
 impl Found {
-    /// Looks what is at a path: a folder of tables, or the official zip.
+    /// Looks what is at a path: a folder of tables, the official zip, or the file of one table.
     ///
     /// # Errors
     /// There is nothing that could be read, or too much.
@@ -77,13 +95,17 @@ impl Found {
         if begins.is_ok() && head.starts_with(b"PK") {
             return Self::in_zip(path, metadata.len());
         }
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let why = if name.contains(".csv") || name.contains(".jsonl") {
-            "one table alone is not enough: name the folder in which it lies with the others"
-        } else {
-            "it is neither a zip nor a folder of tables"
-        };
-        Err(Problem::of(shown, why))
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        match table_named(&name) {
+            Some((form, table, _)) => {
+                let (absent, tables) = (Vec::new(), vec![(table, Place::File(path.to_owned()))]);
+                Ok(Self { form, path: path.to_owned(), tables, absent, bytes: metadata.len(), is_alone: true })
+            }
+            None if is_web_page(path) => Err(Problem::of(shown, "it is a web page")),
+            None => {
+                Err(Problem::of(shown, "it is neither a zip, nor a folder of tables, nor a table (invTypes.csv, …)"))
+            }
+        }
     }
 
     fn in_folder(folder: &Path, shown: &str) -> Result<Self, Problem> {
@@ -95,6 +117,10 @@ impl Found {
                 return Err(Problem::of(shown, "both Fuzzwork's tables and the official lines are there: leave one"));
             }
             [(form, fuzzwork), _] if !fuzzwork.is_empty() => (form, fuzzwork),
+            [_, (_, official)] if official.is_empty() => {
+                let why = "neither Fuzzwork's tables (invTypes.csv, …, plain, .gz or .bz2) nor the official lines (types.jsonl, …) are in it";
+                return Err(Problem::of(shown, why));
+            }
             [_, official] => official,
         };
         let mut bytes = 0;
@@ -141,7 +167,7 @@ impl Found {
             }
             absent.push(Absent { table: name, gives: table.gives() });
         }
-        Ok(Self { form, path: path.to_owned(), tables, absent, bytes })
+        Ok(Self { form, path: path.to_owned(), tables, absent, bytes, is_alone: false })
     }
 
     /// Whose form.
@@ -162,12 +188,50 @@ impl Found {
         self.bytes
     }
 
+    /// The one table that is there, where it is the file of one.
+    #[must_use]
+    pub fn alone(&self) -> Option<Alone> {
+        let (table, _) = self.tables.first().filter(|_| self.is_alone)?;
+        let (_, name) = self.form.tables().iter().find(|(other, _)| other == table)?;
+        Some(Alone { table: name, gives: table.gives() })
+    }
+
     /// Reads all of it; `progress` counts the bytes.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// The first thing that is wrong, and where. A table alone is not enough.
     pub fn read(&self, progress: &Arc<AtomicU64>) -> Result<Statics, Problem> {
+        if self.is_alone {
+            let why = "one table alone is not enough: name the folder in which it lies with the others";
+            return Err(Problem::of(self.path.display().to_string(), why));
+        }
         let mut draft = Draft::default();
+        self.tables(&mut draft, progress)?;
+        Ok(draft.finish())
+    }
+
+    /// Reads a table that is alone: what it gives takes the place of that in `imported`, and the rest of those stays. `told`: what its rows may refer
+    /// to besides.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and where: also what belonged to something that the table has no more.
+    pub fn read_over(&self, imported: Statics, told: Statics, progress: &Arc<AtomicU64>) -> Result<Statics, Problem> {
+        let Some((table, _)) = self.tables.first().filter(|_| self.is_alone) else { return self.read(progress) };
+        let problem = |why: String| Problem::of(self.path.display().to_string(), why);
+        if imported.is_empty() {
+            let why = "one table alone takes the place of what an import brought of it, and there was none: import the official zip, or the folder in \
+                which it lies with the others, first";
+            return Err(problem(why.to_owned()));
+        }
+        let mut draft = Draft::over(*table, imported, told);
+        self.tables(&mut draft, progress)?;
+        match draft.orphan(*table) {
+            Some(why) => Err(problem(format!("{why}: import it with the others, as a folder or zip"))),
+            None => Ok(draft.finish()),
+        }
+    }
+
+    fn tables(&self, draft: &mut Draft, progress: &Arc<AtomicU64>) -> Result<(), Problem> {
         let mut zip = match self.tables.first() {
             Some((_, Place::Entry(_))) => Some(archive(&self.path, progress)?),
             _ => None,
@@ -178,31 +242,44 @@ impl Found {
                     let entry = zip.name_for_index(*at).and_then(Result::ok).unwrap_or_default();
                     let name = format!("{}, {entry}", self.path.display());
                     let entry = zip.by_index(*at).map_err(|error| Problem::of(&name, error.to_string()))?;
-                    self.table(*table, &name, entry, &mut draft)?;
+                    self.table(*table, &name, entry, draft)?;
                 }
                 (Place::File(path), _) => {
                     let name = path.display().to_string();
                     let opened = Counted::open(path, progress).and_then(unpacked);
                     let bytes = opened.map_err(|error| Problem::of(&name, broken(&error)))?;
-                    self.table(*table, &name, bytes, &mut draft)?;
+                    self.table(*table, &name, bytes, draft)?;
                 }
                 (Place::Entry(_), None) => {}
             }
         }
-        let statics = draft.finish();
-        let empty = [("types", statics.types.is_empty()), ("solar systems", statics.systems.is_empty())];
-        match empty.iter().find(|(_, is_empty)| *is_empty) {
-            Some((what, _)) => Err(Problem::of(self.path.display().to_string(), format!("there are no {what} in it"))),
-            None => Ok(statics),
-        }
+        Ok(())
     }
 
     fn table(&self, table: Table, file: &str, bytes: impl Read, draft: &mut Draft) -> Result<(), Problem> {
-        match self.form {
+        let rows = match self.form {
             Form::Fuzzwork => fuzzwork::read(table, file, bytes, draft),
             Form::Official => official::read(table, file, bytes, draft),
-        }
+        }?;
+        // Tables that may be absent may be empty too, unless one is all that there is.
+        let is_empty = (table.is_needed() || self.is_alone) && (rows == 0 || draft.lacks(table));
+        if is_empty { Err(Problem::of(file, format!("there are no {} in it", table.gives()))) } else { Ok(()) }
     }
+}
+
+/// What servers answer that have something else to say.
+fn is_web_page(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    let head = head.trim_ascii_start().to_ascii_lowercase();
+    read.is_ok() && (head.starts_with(b"<!doctype html") || head.starts_with(b"<html"))
+}
+
+/// Whose the file of this name is: a table's, in one of the forms.
+fn table_named(file: &str) -> Option<(Form, Table, &'static str)> {
+    let forms = [Form::Fuzzwork, Form::Official].into_iter();
+    let mut all = forms.flat_map(|form| form.tables().iter().map(move |(table, name)| (form, *table, *name)));
+    all.find(|(form, _, name)| PACKED.iter().any(|packed| format!("{name}{}{packed}", form.end()) == file))
 }
 
 /// The files of a form's tables that are in a folder, in the order in which they are to be read.

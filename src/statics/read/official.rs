@@ -128,14 +128,14 @@ struct Wrong {
     why: String,
 }
 
-/// Reads a table into the draft.
-pub(super) fn read(table: Table, file: &str, bytes: impl Read, draft: &mut Draft) -> Result<(), Problem> {
+/// Reads a table into the draft; answers how many lines it has.
+pub(super) fn read(table: Table, file: &str, bytes: impl Read, draft: &mut Draft) -> Result<u64, Problem> {
     let (bytes, record) = Bounded::new(bytes);
     let mut bytes = BufReader::with_capacity(64 * 1024, bytes);
     if table == Table::Dogma {
         draft.expect_attributes();
     }
-    let mut line = Vec::new();
+    let (mut line, mut count) = (Vec::new(), 0);
     for number in 1.. {
         let at =
             |wrong: Wrong| Problem { file: file.to_owned(), line: Some(number), column: wrong.column, why: wrong.why };
@@ -151,9 +151,10 @@ pub(super) fn read(table: Table, file: &str, bytes: impl Read, draft: &mut Draft
         let text = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(&line);
         if !text.trim_ascii().is_empty() {
             take(table, text, draft).map_err(at)?;
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 fn take(table: Table, line: &[u8], draft: &mut Draft) -> Result<(), Wrong> {
@@ -192,7 +193,7 @@ fn type_row(row: &TypeLine) -> TypeRow<'_> {
         volume: row.volume,
         base_price: row.base_price,
         is_published: row.published.unwrap_or_default(),
-        is_on_market: row.market_group.is_some(),
+        market_group: row.market_group,
         meta_group: row.meta_group,
         meta_level: row.meta_level,
         tech_level: row.tech_level,

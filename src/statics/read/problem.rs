@@ -1,6 +1,7 @@
 //! What is wrong with a file, and where.
 
 use std::fmt;
+use std::path::Path;
 
 /// Why static data cannot be read. Its text fits after "failed to".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,17 @@ impl Problem {
     /// With the file as a whole.
     pub(super) fn of(file: impl Into<String>, why: impl Into<String>) -> Self {
         Self { file: file.into(), line: None, column: None, why: why.into() }
+    }
+
+    /// The same with another name in the place of where the files lie: of what was downloaded, its address.
+    #[must_use]
+    pub fn of_place(mut self, place: &Path, name: &str) -> Self {
+        let place = place.display().to_string();
+        if let Some(rest) = self.file.strip_prefix(&place) {
+            let name = if rest.starts_with('/') { name.trim_end_matches('/') } else { name };
+            self.file = format!("{name}{rest}");
+        }
+        self
     }
 }
 

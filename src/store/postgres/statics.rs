@@ -11,9 +11,10 @@ use sqlx::postgres::{PgArguments, PgConnection};
 
 use super::lease::Lease;
 use super::{Postgres, stamp};
+use crate::killmail::KillmailId;
 use crate::statics::Statics;
 use crate::store::static_rows::{self, Cell, Kind, MEMBERS, NAMED, Row, SHEETS, SYSTEMS, Sheet};
-use crate::store::{Error, Import, StaticData};
+use crate::store::{Error, Import, Origins, Queued, StaticData};
 
 /// Who changes static data waits for whoever does so already; readers wait for nobody.
 const TURN: &str = "LOCK TABLE eve_imports IN SHARE ROW EXCLUSIVE MODE";
@@ -114,16 +115,39 @@ async fn note(
 
 async fn replace(
     connection: &mut PgConnection,
+    over: Option<i64>,
     prepared: Vec<PgArguments>,
     (source, counts): (&str, [i64; 7]),
     now: Timestamp,
 ) -> Result<i64, Error> {
     sqlx::query(TURN).execute(&mut *connection).await?;
+    if let Some(over) = over
+        && over != sqlx::query_scalar::<_, i64>(static_rows::LAST_IMPORT).fetch_one(&mut *connection).await?
+    {
+        return Err(static_rows::overtaken());
+    }
     for ((clear, fill), arguments) in CLEAR.iter().zip(&*REPLACE).zip(prepared) {
         sqlx::query(clear.as_str()).execute(&mut *connection).await?;
         sqlx::query_with(fill.as_str(), arguments).execute(&mut *connection).await?;
     }
     note(connection, ("import", source), counts, now).await
+}
+
+async fn import(
+    store: &Postgres,
+    over: Option<i64>,
+    statics: &Statics,
+    source: &str,
+    now: Timestamp,
+) -> Result<i64, Error> {
+    let prepared = prepared(statics, "import")?;
+    let counts = static_rows::signed(statics.counts());
+    let call = async {
+        let mut lease = Lease::begin(&store.writers).await?;
+        let outcome = replace(&mut lease, over, prepared, (source, counts), now).await;
+        lease.end(outcome).await
+    };
+    store.bounded(call).await.map_err(|error| error.while_doing("store static data"))
 }
 
 async fn add(connection: &mut PgConnection, prepared: Vec<PgArguments>, now: Timestamp) -> Result<Option<i64>, Error> {
@@ -141,11 +165,24 @@ async fn add(connection: &mut PgConnection, prepared: Vec<PgArguments>, now: Tim
     note(connection, ("esi", ""), counts, now).await.map(Some)
 }
 
+/// One moment of all tables.
+const ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 async fn load(connection: &mut PgConnection) -> Result<(i64, Statics), Error> {
-    // One moment of all tables.
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *connection).await?;
-    let mut statics = Statics::default();
+    sqlx::query(ONE_MOMENT).execute(&mut *connection).await?;
     let version = sqlx::query_scalar(static_rows::VERSION).fetch_one(&mut *connection).await?;
+    Ok((version, all(connection).await?))
+}
+
+async fn origins(connection: &mut PgConnection) -> Result<Origins, Error> {
+    sqlx::query(ONE_MOMENT).execute(&mut *connection).await?;
+    let version = sqlx::query_scalar(static_rows::LAST_IMPORT).fetch_one(&mut *connection).await?;
+    let told: Vec<_> = sqlx::query_as(static_rows::TOLD).fetch_all(&mut *connection).await?;
+    Ok(static_rows::origins(version, all(connection).await?, &told))
+}
+
+async fn all(connection: &mut PgConnection) -> Result<Statics, Error> {
+    let mut statics = Statics::default();
     {
         let mut rows = sqlx::query_as(TYPES).fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
@@ -165,7 +202,36 @@ async fn load(connection: &mut PgConnection) -> Result<(i64, Statics), Error> {
             static_rows::add_named(&mut statics, table, row);
         }
     }
-    Ok((version, statics))
+    Ok(statics)
+}
+
+async fn queue_untagged(
+    store: &Postgres,
+    after: Option<KillmailId>,
+    limit: u32,
+    due_at: Timestamp,
+) -> Result<Queued, Error> {
+    let after = after.map_or(0, KillmailId::get);
+    let sql =
+        "SELECT killmail_id, killmail_time, enrichment_status = 'partial' AND region_id IS NULL FROM killmails_enriched
+        WHERE killmail_id > $1 ORDER BY killmail_id LIMIT $2";
+    let query = sqlx::query_as(sql).bind(after).bind(i64::from(limit));
+    let seen: Vec<(i64, jiff_sqlx::Timestamp, bool)> = query.fetch_all(&store.readers).await?;
+    let is_last = seen.len() < limit as usize;
+    let next = seen.last().filter(|_| !is_last).and_then(|(id, _, _)| KillmailId::new(*id));
+    let lacking = seen.into_iter().filter(|(_, _, is_lacking)| *is_lacking);
+    let (ids, times): (Vec<_>, Vec<_>) = lacking.map(|(id, time, _)| (id, time)).unzip();
+    if ids.is_empty() {
+        return Ok(Queued { queued: 0, next });
+    }
+    // The times, so that the months are found that hold them.
+    let sql = "INSERT INTO refreshes (killmail_id, killmail_time, due_at)
+        SELECT killmail_id, killmail_time, $3 FROM unnest($1::bigint[], $2::timestamptz[]) AS given (killmail_id, killmail_time)
+        JOIN killmails_enriched USING (killmail_id, killmail_time) JOIN killmails_raw USING (killmail_id, killmail_time)
+        WHERE enrichment_status = 'partial' AND region_id IS NULL AND form > 0 ORDER BY killmail_id ON CONFLICT DO NOTHING";
+    let query = sqlx::query(sql).bind(ids).bind(times).bind(stamp(due_at));
+    let done = query.execute(&store.writers).await?;
+    Ok(Queued { queued: u32::try_from(done.rows_affected()).unwrap_or(u32::MAX), next })
 }
 
 type LastRow = (i64, String, jiff_sqlx::Timestamp, i64, i64, i64, i64, i64, i64, i64);
@@ -186,14 +252,11 @@ async fn last(store: &Postgres) -> Result<Option<Import>, Error> {
 #[async_trait]
 impl StaticData for Postgres {
     async fn replace_statics(&self, statics: &Statics, source: &str, now: Timestamp) -> Result<i64, Error> {
-        let prepared = prepared(statics, "import")?;
-        let counts = static_rows::signed(statics.counts());
-        let call = async {
-            let mut lease = Lease::begin(&self.writers).await?;
-            let outcome = replace(&mut lease, prepared, (source, counts), now).await;
-            lease.end(outcome).await
-        };
-        self.bounded(call).await.map_err(|error| error.while_doing("store static data"))
+        import(self, None, statics, source, now).await
+    }
+
+    async fn amend_statics(&self, over: i64, statics: &Statics, source: &str, now: Timestamp) -> Result<i64, Error> {
+        import(self, Some(over), statics, source, now).await
     }
 
     async fn add_statics(&self, found: &Statics, now: Timestamp) -> Result<Option<i64>, Error> {
@@ -218,6 +281,19 @@ impl StaticData for Postgres {
             lease.end(outcome).await
         })
         .await
+    }
+
+    async fn load_origins(&self) -> Result<Origins, Error> {
+        self.bounded(async {
+            let mut lease = Lease::begin(&self.readers).await?;
+            let outcome = origins(&mut lease).await;
+            lease.end(outcome).await
+        })
+        .await
+    }
+
+    async fn queue_untagged(&self, after: Option<KillmailId>, limit: u32, due_at: Timestamp) -> Result<Queued, Error> {
+        self.bounded(queue_untagged(self, after, limit, due_at)).await
     }
 
     async fn last_import(&self) -> Result<Option<Import>, Error> {

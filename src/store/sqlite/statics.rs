@@ -11,9 +11,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 
 use super::statements::{Insert, Prepared, Row, execute};
 use super::{Sqlite, id_list, stamp};
+use crate::killmail::KillmailId;
 use crate::statics::Statics;
 use crate::store::static_rows::{self, Cell, MEMBERS, NAMED, SHEETS, SYSTEMS};
-use crate::store::{Error, Import, StaticData};
+use crate::store::{Error, Import, Origins, Queued, StaticData};
 
 static REPLACE: LazyLock<Vec<Insert>> = LazyLock::new(|| {
     SHEETS.iter().map(|sheet| Insert::new(sheet.table, &sheet.names(), &sheet.overwriting())).collect()
@@ -65,9 +66,20 @@ async fn note(
     Ok(counts.into_iter().fold(query, |query, count| query.bind(count)).fetch_one(connection).await?)
 }
 
-async fn replace(store: &Sqlite, statics: &Statics, source: &str, now: Timestamp) -> Result<i64, Error> {
+async fn replace(
+    store: &Sqlite,
+    over: Option<i64>,
+    statics: &Statics,
+    source: &str,
+    now: Timestamp,
+) -> Result<i64, Error> {
     let prepared = prepared(&REPLACE, statics, "import")?;
     let mut transaction = store.writer.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(over) = over
+        && over != sqlx::query_scalar::<_, i64>(static_rows::LAST_IMPORT).fetch_one(&mut *transaction).await?
+    {
+        return Err(static_rows::overtaken());
+    }
     for (clear, fill) in CLEAR.iter().zip(prepared) {
         sqlx::query(clear.as_str()).execute(&mut *transaction).await?;
         execute(&mut transaction, fill).await?;
@@ -98,8 +110,19 @@ async fn add(store: &Sqlite, found: &Statics, now: Timestamp) -> Result<Option<i
 async fn load(store: &Sqlite) -> Result<(i64, Statics), Error> {
     // One moment of all tables.
     let mut reading = store.readers.begin().await?;
-    let mut statics = Statics::default();
     let version = sqlx::query_scalar(static_rows::VERSION).fetch_one(&mut *reading).await?;
+    Ok((version, all(&mut reading).await?))
+}
+
+async fn origins(store: &Sqlite) -> Result<Origins, Error> {
+    let mut reading = store.readers.begin().await?;
+    let version = sqlx::query_scalar(static_rows::LAST_IMPORT).fetch_one(&mut *reading).await?;
+    let told: Vec<_> = sqlx::query_as(static_rows::TOLD).fetch_all(&mut *reading).await?;
+    Ok(static_rows::origins(version, all(&mut reading).await?, &told))
+}
+
+async fn all(reading: &mut SqliteConnection) -> Result<Statics, Error> {
+    let mut statics = Statics::default();
     {
         let mut rows = sqlx::query_as(TYPES).fetch(&mut *reading);
         while let Some(row) = rows.try_next().await? {
@@ -119,7 +142,32 @@ async fn load(store: &Sqlite) -> Result<(i64, Statics), Error> {
             static_rows::add_named(&mut statics, table, row);
         }
     }
-    Ok((version, statics))
+    Ok(statics)
+}
+
+/// Kills are looked at by a reader, and the writer is taken for those alone that are to be queued.
+async fn queue_untagged(
+    store: &Sqlite,
+    after: Option<KillmailId>,
+    limit: u32,
+    due_at: Timestamp,
+) -> Result<Queued, Error> {
+    let after = after.map_or(0, KillmailId::get);
+    let sql = "SELECT killmail_id, enrichment_status = 'partial' AND region_id IS NULL FROM killmails_enriched
+        WHERE killmail_id > ? ORDER BY killmail_id LIMIT ?";
+    let seen: Vec<(i64, bool)> = sqlx::query_as(sql).bind(after).bind(limit).fetch_all(&store.readers).await?;
+    let is_last = seen.len() < limit as usize;
+    let next = seen.last().filter(|_| !is_last).and_then(|(id, _)| KillmailId::new(*id));
+    let lacking = id_list(seen.iter().filter(|(_, is_lacking)| *is_lacking).map(|(id, _)| *id));
+    if lacking == "[]" {
+        return Ok(Queued { queued: 0, next });
+    }
+    let sql = "INSERT INTO refreshes (killmail_id, killmail_time, due_at)
+        SELECT killmail_id, e.killmail_time, ?2 FROM killmails_enriched e JOIN killmails_raw r USING (killmail_id)
+        WHERE killmail_id IN (SELECT value FROM json_each(?1)) AND enrichment_status = 'partial' AND region_id IS NULL AND form > 0
+        ON CONFLICT DO NOTHING";
+    let done = sqlx::query(sql).bind(lacking).bind(stamp(due_at)).execute(&store.writer).await?;
+    Ok(Queued { queued: u32::try_from(done.rows_affected()).unwrap_or(u32::MAX), next })
 }
 
 type LastRow = (i64, String, String, i64, i64, i64, i64, i64, i64, i64);
@@ -141,7 +189,14 @@ async fn last(store: &Sqlite) -> Result<Option<Import>, Error> {
 #[async_trait]
 impl StaticData for Sqlite {
     async fn replace_statics(&self, statics: &Statics, source: &str, now: Timestamp) -> Result<i64, Error> {
-        self.bounded(replace(self, statics, source, now)).await.map_err(|error| error.while_doing("store static data"))
+        self.bounded(replace(self, None, statics, source, now))
+            .await
+            .map_err(|error| error.while_doing("store static data"))
+    }
+
+    async fn amend_statics(&self, over: i64, statics: &Statics, source: &str, now: Timestamp) -> Result<i64, Error> {
+        let amended = self.bounded(replace(self, Some(over), statics, source, now)).await;
+        amended.map_err(|error| error.while_doing("store static data"))
     }
 
     async fn add_statics(&self, found: &Statics, now: Timestamp) -> Result<Option<i64>, Error> {
@@ -155,6 +210,14 @@ impl StaticData for Sqlite {
 
     async fn load_statics(&self) -> Result<(i64, Statics), Error> {
         self.bounded(load(self)).await
+    }
+
+    async fn load_origins(&self) -> Result<Origins, Error> {
+        self.bounded(origins(self)).await
+    }
+
+    async fn queue_untagged(&self, after: Option<KillmailId>, limit: u32, due_at: Timestamp) -> Result<Queued, Error> {
+        self.bounded(queue_untagged(self, after, limit, due_at)).await
     }
 
     async fn last_import(&self) -> Result<Option<Import>, Error> {
