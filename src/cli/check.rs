@@ -8,9 +8,9 @@ use broadside_engine::{Demand, Factory};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::opening::open_store;
-use super::worker::{check_sources, resources};
+use super::worker::{check_sources, prices_of_two_kinds, resources};
 use super::{Database, drawing, print};
-use crate::definition::{Definition, environment, select};
+use crate::definition::{Definition, Problems, environment, select};
 use crate::record::Typed;
 use crate::resources::Resources;
 use crate::settings::Settings;
@@ -67,6 +67,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         text.push('\n');
     }
     print(&text);
+    if let Some(problem) = prices_of_two_kinds(&selection.definitions) {
+        return Err(Problems(vec![problem]).into());
+    }
     if !args.connect {
         return Ok(ExitCode::SUCCESS);
     }

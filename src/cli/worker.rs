@@ -18,11 +18,12 @@ use super::pauses;
 use super::signals::Signals;
 use super::statics;
 use super::upkeep::keep_partitions;
-use crate::definition::{Definition, Problems};
+use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, Readiness, Running};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::{sources, stages};
 
 /// Running pipelines and what serves them.
 #[derive(Debug)]
@@ -46,8 +47,34 @@ pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool
 /// Refuses definitions whose sources lack something, before anything is opened.
 pub(super) fn check_sources(definitions: &[Definition], settings: &Settings) -> Result<(), Problems> {
     let contact = settings.contact.as_deref();
-    let problems: Vec<_> = definitions.iter().filter_map(|d| d.check_source(contact).err()).collect();
+    let mut problems: Vec<_> = definitions.iter().filter_map(|d| d.check_source(contact).err()).collect();
+    problems.extend(prices_of_two_kinds(definitions));
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+/// The price cache job and the stage that prices kills share what they know of a market: the same price must count for both.
+pub(super) fn prices_of_two_kinds(definitions: &[Definition]) -> Option<Problem> {
+    let stages = || definitions.iter().flat_map(|definition| &definition.stages);
+    let kills = stages().find_map(|stage| match stage {
+        stages::Config::Price(price) => Some(&price.janice),
+        _ => None,
+    })?;
+    definitions.iter().find_map(|definition| {
+        let sources::Config::Prices(job) = &definition.source else { return None };
+        let differs = |stage: &stages::Config| match stage {
+            stages::Config::Quote(quote) => (quote.pricing, quote.variant) != (kills.pricing, kills.variant),
+            _ => false,
+        };
+        let is_mixed = job.markets.contains(&kills.market) && definition.stages.iter().any(differs);
+        let market = kills.market;
+        is_mixed.then(|| Problem {
+            hint: Some(format!("give `quote` the pricing and variant of `price`, or leave out market {market}")),
+            ..Problem::whole(
+                &definition.file,
+                format!("`quote` would keep other prices of market {market} than those by which kills are priced"),
+            )
+        })
+    })
 }
 
 impl Worker {

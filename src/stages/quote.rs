@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::appraisal::Key;
 use crate::clients::address;
 use crate::clients::janice::{Choice, Error, Janice, LINES_MAX, Pricing, Variant};
 use crate::clients::retry::Plan;
@@ -32,7 +33,7 @@ pub struct Config {
     /// Base address of Janice.
     pub url: String,
     /// Its key; without one, the job cannot be started.
-    pub key: String,
+    pub key: Key,
     /// Which price counts: `buy`, `split`, `sell`.
     pub pricing: Pricing,
     /// How it is reckoned: `immediate`, `top5percent`.
@@ -42,7 +43,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let url = "https://janice.e-351.com/api/rest/v2".to_owned();
-        Self { url, key: String::new(), pricing: Pricing::default(), variant: Variant::default() }
+        Self { url, key: Key::default(), pricing: Pricing::default(), variant: Variant::default() }
     }
 }
 
@@ -56,10 +57,10 @@ impl Config {
     }
 
     fn janice(&self, resources: &Resources) -> Result<Janice, String> {
-        if self.key.trim().is_empty() {
+        if self.key.reveal().is_empty() {
             return Err("Janice wants a key: set JANICE_API_KEY".to_owned());
         }
-        resources.janice.at(&self.url, &self.key, resources.contact.as_deref()).map_err(|error| explain(&error))
+        resources.janice.at(&self.url, self.key.reveal(), resources.contact.as_deref()).map_err(|error| explain(&error))
     }
 
     /// Whether it can ask. Without a key it never will, and needs nothing.
@@ -67,7 +68,7 @@ impl Config {
     /// # Errors
     /// A sentence for the operator.
     pub fn check(&self, contact: Option<&str>) -> Result<(), String> {
-        let contact = if self.key.trim().is_empty() { Some("none needed") } else { contact };
+        let contact = if self.key.reveal().is_empty() { Some("none needed") } else { contact };
         address::base(&self.url, contact).map(drop).map_err(|error| explain(&error))
     }
 }

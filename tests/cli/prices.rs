@@ -88,3 +88,19 @@ async fn what_is_missing_is_said() {
     let (_, done) = run(world, &janice, "key", &["start"]).await;
     assert!(done.code == 1 && done.err.contains("broadside sde import"), "{}", done.err);
 }
+
+#[test]
+fn a_job_that_would_keep_other_prices_than_those_of_kills_is_refused() {
+    let world = World::new();
+    world.write("pipelines/kills.toml", include_str!("../../pipelines/kills.toml"));
+    let check = |pricing: &str| {
+        let text = include_str!("../../pipelines/prices.toml").replace("pricing = \"sell\"", pricing);
+        world.write("pipelines/prices.toml", &text);
+        world.run_with(&["check"], &[("BROADSIDE_CONTACT", "me@example.com")])
+    };
+    assert_eq!(check("pricing = \"sell\"").code, 0);
+    let done = check("pricing = \"buy\"");
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    let said = "prices.toml: `quote` would keep other prices of market 2 than those by which kills are priced";
+    assert!(done.err.contains(said), "{}", done.err);
+}
