@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_line_names_its_column_and_field() {
         let (column, why) = wrong(r#"{"_key":587,"groupID":"25","name":{"en":"Rifter"}}"#);
-        assert_eq!((&*column, &*why), ("27 (groupID)", "invalid type: string \"25\", expected i64"));
+        assert_eq!((&*column, &*why), ("26 (groupID)", "invalid type: string \"25\", expected i64"));
         let (column, why) = wrong(r#"{"_key":587,"groupID":25,"name":{"en":"Rifter"}}"#);
         assert_eq!((&*column, &*why), ("13 (groupID)", "there is no group 25"));
         let (column, why) = wrong(r#"{"_key":587,"groupID":25,"name":{"de":"Rifter"}}"#);
