@@ -262,7 +262,8 @@ mod tests {
             assert_eq!(m.unit == Unit::Ratio, base.ends_with("_ratio"), "{}", m.name);
             assert_eq!(m.unit == Unit::Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
-            let bounded = "pipeline source outcome result group stage batcher trigger state cache service status decision reason region quality change field";
+            let bounded = "pipeline source outcome result group stage batcher trigger state cache service status decision reason region quality change field \
+                kind market why";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }

@@ -55,14 +55,18 @@ impl Averages {
         self.put(list, holds);
     }
 
-    /// The list, if there is one; an old one while it is being renewed.
+    /// The list, if there is one; one that has expired while it is being renewed.
     pub(super) fn list(&self) -> Option<List> {
-        let now = Instant::now();
-        let list = self.state(|state| state.list.clone().filter(|(_, until)| now < *until + STALE));
-        if list.as_ref().is_none_or(|(_, until)| now >= *until) {
+        self.state(|state| state.list.clone())
+            .filter(|(_, until)| Instant::now() < *until + STALE)
+            .map(|(list, _)| list)
+    }
+
+    /// Begins a call for the list, unless there is one that holds.
+    pub(super) fn keep_fresh(&self) {
+        if self.state(|state| state.list.as_ref().is_none_or(|(_, until)| Instant::now() >= *until)) {
             self.ask();
         }
-        list.map(|(list, _)| list)
     }
 
     /// A call for it, begun if there is none; `None`: it failed of late.

@@ -2,7 +2,7 @@
 //!
 //! The first type that is needed begins a round; others join it for a few milliseconds (`gather`), and for as long as another round is under way. A round that
 //! has room is filled up with types that are likely to be needed ([`fill`]): so all types there are cost some fifty calls, whether kills come by the thousand or one by one.
-//! A full round goes at once.
+//! One call is under way at a time.
 //!
 //! A type that is absent from an answer is unknown to Janice, or its line was lost. Of one that is on the market, or that Janice has ever priced, the second is
 //! likelier: it is asked for up to twice more when it is needed, before it counts as unknown.
@@ -52,7 +52,7 @@ struct Inner {
     shelf: Arc<Shelf>,
     keeper: Keeper,
     state: Mutex<State>,
-    /// Of those that are not full, one is under way at a time.
+    /// One call is under way at a time.
     turn: Semaphore,
     tasks: Tasks,
 }
@@ -148,11 +148,8 @@ impl Bulk {
             () = wave.full.cancelled() => {}
             () = sleep(self.0.gather) => {}
         }
-        let _turn = tokio::select! {
-            biased;
-            () = wave.full.cancelled() => None,
-            turn = self.0.turn.acquire() => turn.ok(),
-        };
+        // Nobody closes it. One at a time: so a pause that is asked for is known before the next goes out.
+        let _turn = self.0.turn.acquire().await;
         let since = Instant::now();
         flight.since = Some(since);
         let types = self.close(wave, since);

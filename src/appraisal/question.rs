@@ -94,6 +94,9 @@ impl<'a> Question<'a> {
 
     /// Every type with what could be found out by the deadline.
     pub(super) async fn answer(mut self, types: impl Iterator<Item = TypeId>) -> HashMap<TypeId, Found> {
+        if let Some(averages) = &self.inner.averages {
+            averages.keep_fresh();
+        }
         self.take(types);
         if self.open.is_empty() {
             return self.found;

@@ -5,7 +5,7 @@
 //! backfill) leaves the queue by itself.
 //!
 //! Kills that only lack prices are many at once, after an outage. While the service that they need is known to be down they wait, untouched and due; once it
-//! is back they are priced by the hundred with a few calls, in seconds.
+//! is back they are priced by the thousand with a few calls, in seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::appraisal::{Appraiser, Delay};
+use crate::appraisal::Appraiser;
 use crate::clients::esi::{Ask, Esi};
 use crate::definition::Definition;
 use crate::killmail::{Form, Kill, KillmailId, wire};
@@ -25,7 +25,7 @@ use crate::store::{Error, Refresh, Store};
 /// Between two looks into the queue.
 const EVERY: Duration = Duration::from_secs(5);
 /// Kills at a look …
-const AT_ONCE: u32 = 500;
+const AT_ONCE: u32 = 1_000;
 /// … or more, when those that wait longest cannot be helped now.
 const AT_ONCE_MOST: u32 = 4_000;
 /// Of these so many are completed with ESI's killmail.
@@ -34,6 +34,8 @@ const DETAILS: usize = 50;
 const STORED_AT_ONCE: usize = 100;
 /// How long one may take: it can wait for its turn, and holds up nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a look waits for prices: those that are not there by then have been asked for, and are there at a later look.
+const PRICED_WITHIN: Duration = Duration::from_secs(2);
 /// After the first failure; each further one doubles it …
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// … up to here.
@@ -158,7 +160,7 @@ impl Completion {
         self.price(&mut works).await;
         let mut done = Vec::new();
         for mut work in works {
-            // It had its say before: it stays due until the service is back.
+            // It is stored with what there was, and stays due until a service is back, or has answered.
             if work.waits && !work.is_detailed {
                 look.waiting += 1;
             } else if !work.kill.refresh || work.is_detailed {
@@ -186,14 +188,14 @@ impl Completion {
 
     async fn price(&self, works: &mut [Work]) {
         let Some(appraiser) = &self.appraiser else { return };
-        let (statics, deadline) = (self.shelf.current(), Instant::now() + PATIENCE);
+        let (statics, deadline) = (self.shelf.current(), Instant::now() + PRICED_WITHIN);
         let priced: Vec<bool> = works.iter().map(|work| price::want(&work.kill, &statics).is_some()).collect();
         let kills = works.iter_mut().map(|work| &mut work.kill);
         let outcomes = price::price(appraiser, &statics, kills, deadline).await;
         let delays = outcomes.into_iter().map(|(_, delay)| delay);
         let priced = works.iter_mut().zip(priced).filter(|(_, is_priced)| *is_priced);
         for ((work, _), delay) in priced.zip(delays) {
-            work.waits = delay == Some(Delay::Down);
+            work.waits = delay.is_some();
         }
     }
 
@@ -244,7 +246,7 @@ impl Completion {
 struct Look {
     seen: usize,
     completed: u32,
-    /// They need a service that is down.
+    /// They need a service that is down, or has not answered yet.
     waiting: usize,
 }
 
@@ -263,7 +265,7 @@ struct Work {
     kill: Kill,
     /// ESI has brought its items.
     is_detailed: bool,
-    /// A service that it needs is down.
+    /// A service that it needs is down, or has not answered yet.
     waits: bool,
 }
 

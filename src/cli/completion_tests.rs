@@ -69,7 +69,7 @@ async fn completed(completion: &Completion) -> u32 {
 
 async fn queued(store: &dyn Store) -> Vec<u32> {
     let later = Timestamp::now() + SignedDuration::from_hours(24);
-    let due = store.due_refreshes(later, 1_000).await.expect("a queue");
+    let due = store.due_refreshes(later, 2_000).await.expect("a queue");
     due.iter().map(|refresh| refresh.attempts).collect()
 }
 
@@ -149,16 +149,16 @@ fn with_janice(store: &Arc<dyn Store>, janice: &Service) -> Completion {
 
 #[tokio::test]
 async fn kills_priced_in_an_outage_stay_due_through_it_and_are_all_done_after_it_with_few_calls() {
-    let (store, kills) = marked(700).await;
+    let (store, kills) = marked(1_400).await;
     let janice = service("500 Internal Server Error", "{}".into()).await;
     let completion = with_janice(&store, &janice);
     let look = completion.some(AT_ONCE).await.expect("a queue");
-    assert_eq!((look.seen, look.completed, look.waiting), (500, 0, 500));
+    assert_eq!((look.seen, look.completed, look.waiting), (1_000, 0, 1_000));
     let asked = *janice.asked.lock().expect("no panic");
     let look = completion.some(AT_ONCE).await.expect("a queue");
-    assert_eq!((look.completed, look.waiting), (0, 500));
+    assert_eq!((look.completed, look.waiting), (0, 1_000));
     assert_eq!(*janice.asked.lock().expect("no panic"), asked, "nothing is attempted while it is known to be down");
-    assert_eq!(queued(&*store).await, [0; 700]);
+    assert_eq!(queued(&*store).await, [0; 1_400]);
 
     *janice.answer.lock().expect("no panic") = ("200 OK", price_list(&kills));
     let mut looks = tokio::time::interval(Duration::from_millis(20));
@@ -170,8 +170,8 @@ async fn kills_priced_in_an_outage_stay_due_through_it_and_are_all_done_after_it
     }
     let again = *janice.asked.lock().expect("no panic") - asked;
     assert!(again <= 4, "{again} calls");
-    let events = store.events_after(0, &[], 1_000).await.expect("events");
-    assert_eq!(events.len(), 700, "none is published a second time");
+    let events = store.events_after(0, &[], 2_000).await.expect("events");
+    assert_eq!(events.len(), 1_400, "none is published a second time");
 }
 
 #[tokio::test]

@@ -162,7 +162,9 @@ mod tests {
         let mut breaker = Breaker::open_for_at_most(Duration::from_secs(7));
         assert_eq!(breaker.rests_for(now), None);
         for seconds in [5, 7, 7] {
-            (0..FAILURES).for_each(|_| drop(breaker.failed(now)));
+            for _ in 0..FAILURES {
+                breaker.failed(now);
+            }
             assert_eq!(breaker.rests_for(now), Some(Duration::from_secs(seconds)));
             now += Duration::from_secs(seconds);
             assert_eq!(breaker.rests_for(now), None);

@@ -107,7 +107,7 @@ async fn a_restart_finds_the_prices_of_before() {
     until("the prices are stored", || {
         let quotes = world.store.quotes();
         let of = |source| quotes.iter().filter(|quote| quote.source == source).count();
-        of(Source::Janice) == 240 && of(Source::Esi) == 200
+        of(Source::Janice) == 248 && of(Source::Esi) == 200
     })
     .await;
     let asked = (world.asked("/pricer"), world.asked("/markets/prices"));

@@ -146,13 +146,26 @@ impl Visitor<'_> for CentsVisitor {
     absent!();
 }
 
-/// To the nearest cent; `None` below 0 and above 92 quadrillion. The whole part is multiplied as an integer, so that large amounts lose nothing.
+/// To the nearest cent, halves up; `None` below 0 and above 92 quadrillion. The whole part is multiplied as an integer, so that large amounts lose nothing.
 pub(crate) fn cents(isk: f64) -> Option<i64> {
     if !(0.0..92_233_720_368_547_758.0).contains(&isk) {
         return None;
     }
     let whole = isk.trunc();
-    (whole as i64).checked_mul(100)?.checked_add(((isk - whole) * 100.0).round() as i64)
+    let cents = (isk - whole) * 100.0;
+    let is_half = (cents.fract() - 0.5).abs() < 0.05;
+    let cents = if is_half && is_half_as_written(isk) { cents.trunc() + 1.0 } else { cents.round() };
+    (whole as i64).checked_mul(100)?.checked_add(cents as i64)
+}
+
+/// Whether the number was sent with a third decimal of 5 or more. Few such numbers are floats: 0.545 comes as something less, and is a half all the same.
+fn is_half_as_written(isk: f64) -> bool {
+    // The shortest decimal that reads back as this float: up to 15 digits, it is what was sent.
+    let written = isk.to_string();
+    written
+        .split_once('.')
+        .and_then(|(_, decimals)| decimals.as_bytes().get(2).copied())
+        .is_some_and(|third| third >= b'5')
 }
 
 scalar! {
@@ -273,6 +286,18 @@ mod tests {
         assert_eq!(cents(1.999), Some(200));
         assert_eq!(cents(90_071_992_547_409.91), Some(9_007_199_254_740_991));
         assert_eq!(cents(9_007_199_254_740_993.0), Some(900_719_925_474_099_200), "the double itself is even");
+        for (sent, expected) in [
+            (15_631_702.545, 1_563_170_255),
+            (737_998.575, 73_799_858),
+            (0.005, 1),
+            (0.004_999, 0),
+            (1.115, 112),
+            (2.675, 268),
+            (2.674_9, 267),
+            (1_234_567_890_123.455, 123_456_789_012_346),
+        ] {
+            assert_eq!(cents(sent), Some(expected), "{sent}: halves go up, as they were written");
+        }
         for wrong in [-0.01, f64::NAN, f64::INFINITY, 1e17, 92_233_720_368_547_760.0] {
             assert_eq!(cents(wrong), None, "{wrong}");
         }
