@@ -210,7 +210,8 @@ fn parse<T: DeserializeOwned>(line: &str) -> Result<T, Wrong> {
         // Once more, slower, for the field's name.
         let mut again = serde_json::Deserializer::from_str(line);
         let path = match serde_path_to_error::deserialize::<_, T>(&mut again) {
-            Err(error) if error.path().iter().next().is_some() => format!(" ({})", error.path()),
+            // Of a line that breaks off in a name there is none.
+            Err(error) if !matches!(&*error.path().to_string(), "." | "?") => format!(" ({})", error.path()),
             _ => String::new(),
         };
         let text = error.to_string();
