@@ -1,10 +1,14 @@
 //! The static data that a worker has in memory: taken from the store at start, and again when the store's have changed.
+//!
+//! After an import, kills that were stored without static data can be completed. The import queues those of before; a worker, which has gone on for a moment
+//! without the new static data, those that it has stored since.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::HumanCount;
-use tokio::time::MissedTickBehavior;
+use jiff::Timestamp;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::resources::Resources;
 use crate::statics::{KINDS, Shelf};
@@ -12,6 +16,13 @@ use crate::store::{Error, Store};
 
 /// Between two looks at the version.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// After this what was tagged with the old static data is stored.
+const STORED_AFTER: Duration = Duration::from_secs(10);
+/// Kills that are looked at in one step: the writer is held for some ten milliseconds at most …
+const KILLS_AT_ONCE: u32 = 5_000;
+/// … and free for so long between two steps.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Takes what the store has, before any kill comes; says so when that is nothing.
 pub(super) async fn take_up(resources: &Resources) {
@@ -28,15 +39,52 @@ pub(super) async fn take_up(resources: &Resources) {
 pub(super) async fn keep(store: Arc<dyn Store>, shelf: Arc<Shelf>) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut was_away = false;
+    let (mut was_away, mut queue_at) = (false, None);
+    let mut import = last(&*store).await;
     loop {
         every.tick().await;
         let renewed = renew(&*store, &shelf).await;
+        let before = import;
+        if renewed == Ok(true) {
+            import = last(&*store).await;
+        }
+        if import != before {
+            queue_at = Some(Instant::now() + STORED_AFTER);
+        }
+        if queue_at.is_some_and(|at| at <= Instant::now()) {
+            let mut queued = 0;
+            // An outage is told elsewhere; the next look tries again.
+            if queue_untagged(&*store, Timestamp::now(), &mut queued).await.is_ok() {
+                queue_at = None;
+            }
+            if queued > 0 {
+                tracing::info!(kills = queued, "queued kills that were stored before the static data were in use");
+            }
+        }
         if let (Err(error), false) = (&renewed, was_away) {
             tracing::warn!(%error, "failed to look for new static data: those in use stay until that works");
         }
         was_away = renewed.is_err();
     }
+}
+
+/// Queues all kills that were stored without static data, to be completed from `due_at` on; adds to `queued` how many.
+pub(super) async fn queue_untagged(store: &dyn Store, due_at: Timestamp, queued: &mut u64) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let step = store.queue_untagged(after, KILLS_AT_ONCE, due_at).await?;
+        *queued += u64::from(step.queued);
+        if step.next.is_none() {
+            return Ok(());
+        }
+        after = step.next;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The version of the last import.
+async fn last(store: &dyn Store) -> Option<i64> {
+    Some(store.last_import().await.ok()??.version)
 }
 
 /// Loads them if they have changed; answers whether they had.
@@ -96,6 +144,25 @@ mod tests {
         store.replace_statics(&groups(2..=3), "a test", Timestamp::now()).await.expect("stored");
         after(2).await;
         assert_eq!((shelf.version(), shelf.current().groups.len()), (Some(2), 2));
+        keeping.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn kills_that_were_stored_before_an_import_was_in_use_are_queued_once_after_it() {
+        let (store, shelf) = (Arc::new(MemoryStore::default()), Arc::new(Shelf::default()));
+        store.replace_statics(&groups(1..=3), "a test", Timestamp::now()).await.expect("stored");
+        let keeping = tokio::spawn(keep(store.clone(), shelf.clone()));
+        let after = |time: u64| tokio::time::sleep(Duration::from_secs(time));
+        after(60).await;
+        assert_eq!(store.walks(), 0, "those of before the start are the import's");
+        store.replace_statics(&groups(1..=4), "a test", Timestamp::now()).await.expect("stored");
+        after(9).await;
+        assert_eq!(store.walks(), 0, "some are under way still");
+        after(60).await;
+        assert_eq!(store.walks(), 1);
+        store.add_statics(&groups(5..=5), Timestamp::now()).await.expect("stored");
+        after(60).await;
+        assert_eq!((store.walks(), shelf.version()), (1, Some(3)), "what ESI tells of is no import");
         keeping.abort();
     }
 

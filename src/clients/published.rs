@@ -131,7 +131,8 @@ mod tests {
             Plan { attempts: 2, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(1) };
         let published = Published::with(&url, None, &manners, retries).expect("loopback");
         let folder = tempfile::tempdir().expect("a folder");
-        let fetched = published.fetch("latest.zip?key=secret", &folder.path().join("latest.zip"));
+        let into = folder.path().join("latest.zip");
+        let fetched = published.fetch("latest.zip?key=secret", &into);
         let fetched = tokio::time::timeout(Duration::from_secs(30), fetched).await.expect("an end");
         let error = fetched.expect_err("half of it").to_string();
         assert!(error.contains("/sde/latest.zip: get an answer from static_data in time"), "{error}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use indicatif::HumanBytes;
@@ -20,6 +20,7 @@ use crate::cli::columns::align;
 use crate::cli::opening::open_store;
 use crate::cli::progress::{Progress, Unit};
 use crate::cli::signals::Signals;
+use crate::cli::statics::queue_untagged;
 use crate::cli::text::clean;
 use crate::cli::{Database, Usage, print};
 use crate::clients::address;
@@ -28,11 +29,7 @@ use crate::statics::read::{Absent, Alone, Found, Problem};
 use crate::statics::{KINDS, Statics};
 use crate::store::{Error, Origins, Store};
 
-/// Kills that are looked at in one step: the writer is held for some ten milliseconds at most.
-const KILLS_AT_ONCE: u32 = 5_000;
-/// Between two steps, in which others write.
-const PAUSE: Duration = Duration::from_millis(5);
-/// Kills are completed once the workers have taken up the new static data, which they look for every two seconds.
+/// Kills that are queued here are due once the workers have taken up the new static data, which they look for every two seconds.
 const TAKEN_UP: SignedDuration = SignedDuration::from_secs(15);
 
 #[derive(Debug, clap::Args)]
@@ -126,21 +123,11 @@ async fn put(
 
 /// Queues the kills that can be completed now.
 async fn queue(store: &dyn Store, queued: &mut u64) -> anyhow::Result<()> {
-    let due_at = Timestamp::now() + TAKEN_UP;
-    let mut after = None;
-    loop {
-        let step = store.queue_untagged(after, KILLS_AT_ONCE, due_at).await.map_err(|error| {
-            anyhow::anyhow!(
-                "failed to queue the kills that were stored without static data: {error}; these are imported: to queue the kills, import them again"
-            )
-        })?;
-        *queued += u64::from(step.queued);
-        if step.next.is_none() {
-            return Ok(());
-        }
-        after = step.next;
-        tokio::time::sleep(PAUSE).await;
-    }
+    let why = "these are imported: to queue the kills, import them again";
+    let done = queue_untagged(store, Timestamp::now() + TAKEN_UP, queued).await;
+    done.map_err(|error| {
+        anyhow::anyhow!("failed to queue the kills that were stored without static data: {error}; {why}")
+    })
 }
 
 /// What an import that did not come to its end says.

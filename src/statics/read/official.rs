@@ -210,7 +210,8 @@ fn parse<T: DeserializeOwned>(line: &str) -> Result<T, Wrong> {
         // Once more, slower, for the field's name.
         let mut again = serde_json::Deserializer::from_str(line);
         let path = match serde_path_to_error::deserialize::<_, T>(&mut again) {
-            Err(error) if error.path().iter().next().is_some() => format!(" ({})", error.path()),
+            // Of a line that breaks off in a name there is none.
+            Err(error) if !matches!(&*error.path().to_string(), "." | "?") => format!(" ({})", error.path()),
             _ => String::new(),
         };
         let text = error.to_string();
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_line_names_its_column_and_field() {
         let (column, why) = wrong(r#"{"_key":587,"groupID":"25","name":{"en":"Rifter"}}"#);
-        assert_eq!((&*column, &*why), ("27 (groupID)", "invalid type: string \"25\", expected i64"));
+        assert_eq!((&*column, &*why), ("26 (groupID)", "invalid type: string \"25\", expected i64"));
         let (column, why) = wrong(r#"{"_key":587,"groupID":25,"name":{"en":"Rifter"}}"#);
         assert_eq!((&*column, &*why), ("13 (groupID)", "there is no group 25"));
         let (column, why) = wrong(r#"{"_key":587,"groupID":25,"name":{"de":"Rifter"}}"#);
