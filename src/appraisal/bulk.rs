@@ -5,7 +5,8 @@
 //! One call is under way at a time.
 //!
 //! A type that is absent from an answer is unknown to Janice, or its line was lost. Of one that is on the market, or that Janice has ever priced, the second is
-//! likelier: it is asked for up to twice more when it is needed, before it counts as unknown.
+//! likelier: it is asked for up to twice more when it is needed, before it counts as unknown. Once more only where an answer had few of the lines that Janice should
+//! know: then it knows little, and asking for the rest again and again would cost more calls than prices are worth.
 //!
 //! After a call that failed Janice is left alone for a second, then for longer: whoever needs it meanwhile does without.
 
@@ -31,8 +32,10 @@ use crate::market::Cents;
 use crate::price::{Quote, Source};
 use crate::statics::{Shelf, Statics};
 
-/// Times that a line may be lost.
+/// Times that a line may be lost …
 const ABSENCES: u8 = 3;
+/// … where few of the others came.
+const ABSENCES_OF_MANY: u8 = 2;
 /// After the first failure; each further one doubles it …
 const REST: Duration = Duration::from_secs(1);
 /// … up to here.
@@ -217,14 +220,16 @@ impl Bulk {
         let mut none: Vec<TypeId> =
             answer.iter().filter(|(_, price)| price.is_none()).map(|(type_id, _)| *type_id).collect();
         let absent: Vec<TypeId> = types.iter().filter(|type_id| !answer.contains_key(type_id)).copied().collect();
+        let came = types.len() - absent.len();
         let (lost, unknown) = self.sorted(absent);
+        let most = if lost.len() <= came { ABSENCES } else { ABSENCES_OF_MANY };
         {
             let mut state = self.state();
             state.absences.retain(|type_id, _| !answer.contains_key(type_id));
             for type_id in lost {
                 let absences = state.absences.entry(type_id).or_default();
                 *absences += 1;
-                if *absences >= ABSENCES {
+                if *absences >= most {
                     state.absences.remove(&type_id);
                     none.push(type_id);
                 }

@@ -8,6 +8,10 @@ use std::collections::VecDeque;
 /// Enough for a resolution of a percent.
 const MARKS_MAX: usize = 256;
 
+/// What comes within so many seconds of a mark belongs to it, or within this share of all that has passed.
+const ONE_STEP: f64 = 0.05;
+const ONE_STEP_SHARE: f64 = 0.005;
+
 /// Marks of progress: products done, after so many seconds.
 #[derive(Debug, Clone, Default)]
 pub struct Pace {
@@ -23,12 +27,17 @@ impl Pace {
         pace
     }
 
-    /// So many products were done after so long. No time counts twice, and none in which nothing was asked for.
+    /// So many products were done after so long. No time counts twice, and none in which nothing was asked for. Products of one request are told one after
+    /// the other and are one step all the same.
     pub fn note(&mut self, completed: u64, seconds: f64) {
         if self.marks.back().is_some_and(|(last, _)| *last >= completed) {
             return;
         }
-        self.marks.push_back((completed, seconds));
+        let is_begun = self.marks.len() > 1;
+        match self.marks.back_mut() {
+            Some((last, at)) if is_begun && seconds - *at <= ONE_STEP.max(*at * ONE_STEP_SHARE) => *last = completed,
+            _ => self.marks.push_back((completed, seconds)),
+        }
         while self.marks.get(1).is_some_and(|(second, _)| *second <= completed / 4) {
             self.marks.pop_front();
         }
@@ -103,7 +112,9 @@ mod tests {
                 pace.note(step * size, step as f64);
             }
             prop_assert!(pace.marks.len() <= MARKS_MAX + 1);
-            prop_assert_eq!(pace.marks.back().copied(), Some((steps * size, steps as f64)));
+            let (completed, seconds) = pace.marks.back().copied().expect("there is one");
+            prop_assert_eq!(completed, steps * size);
+            prop_assert!((seconds / steps as f64 - 1.0).abs() < 0.01, "{}", seconds);
         }
     }
 
@@ -116,6 +127,18 @@ mod tests {
         }
         let each = pace.seconds_each().expect("there is one");
         assert!((each - 0.003).abs() < 1e-9, "{each}");
+    }
+
+    #[test]
+    fn products_that_come_in_one_answer_are_one_step() {
+        let mut pace = Pace::since(0, 0.0);
+        for request in 0..4 {
+            for product in 1..=500 {
+                pace.note(request * 500 + product, (request + 1) as f64 * 0.6 + product as f64 * 1e-5);
+            }
+            let each = pace.seconds_each().expect("there is one");
+            assert!((each / 0.0012 - 1.0).abs() < 0.01, "{each} after {} requests", request + 1);
+        }
     }
 
     #[test]
