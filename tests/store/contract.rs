@@ -42,7 +42,7 @@ macro_rules! suite {
             imports_at_once_come_one_after_the_other, what_imports_brought_is_told_from_what_esi_told_of,
             a_table_is_not_put_over_an_import_that_it_was_not_read_over, kills_that_were_stored_without_static_data_are_queued_once);
         suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
-            workers_that_store_the_same_quotes_at_once_lose_nothing);
+            workers_that_store_the_same_quotes_at_once_lose_nothing, quotes_of_old_days_are_forgotten_so_many_at_a_time);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
