@@ -135,6 +135,11 @@ pub(crate) async fn unfinished_kills_wait_until_they_are_completed(store: &Share
         due.iter().map(|refresh| (refresh.killmail_id.get(), refresh.attempts)).collect::<Vec<_>>()
     };
     assert_eq!(due(later).await, [(1, 0), (3, 0), (4, 0)]);
+    let soon = later - jiff::SignedDuration::from_secs(1);
+    store.defer_refreshes(&[1, 2, 3].map(|id| KillmailId::new(id).unwrap()), soon).await.unwrap();
+    assert_eq!(due(jiff::Timestamp::now()).await, [(4, 0)]);
+    assert_eq!(due(later).await[0], (4, 0), "it has been due for longer");
+    store.defer_refreshes(&[KillmailId::new(3).unwrap()], jiff::Timestamp::now()).await.unwrap();
     store.postpone_refresh(KillmailId::new(1).unwrap(), Some(later)).await.unwrap();
     store.postpone_refresh(KillmailId::new(4).unwrap(), None).await.unwrap();
     assert_eq!(due(jiff::Timestamp::now()).await, [(3, 0)]);
