@@ -1,4 +1,5 @@
 -- What types cost, by whom and day: the last quote of each UTC day stays, so that a kill of that day finds its price.
+-- The worker deletes days that are older than what the stage `price` keeps.
 
 CREATE TABLE prices (
     type_id    bigint        NOT NULL,

@@ -4,8 +4,8 @@
 //! detail comes from the upper half of its limits, so that live kills never wait for old ones. A kill that comes complete by another way (the fallback's copy, a
 //! backfill) leaves the queue by itself.
 //!
-//! Kills that only lack prices are many at once, after an outage. While the service that they need is known to be down they wait, untouched and due; once it
-//! is back they are priced by the thousand with a few calls, in seconds.
+//! Kills that only lack prices are many at once, after an outage. While the service that they need is known to be down they wait, untouched; once it is
+//! back they are priced by the thousand with a few calls, in seconds. They hold up nobody: when there are more than one look takes, they go behind the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +24,11 @@ use crate::store::{Error, Refresh, Store};
 
 /// Between two looks into the queue.
 const EVERY: Duration = Duration::from_secs(5);
-/// Kills at a look …
+/// Kills at a look.
 const AT_ONCE: u32 = 1_000;
-/// … or more, when those that wait longest cannot be helped now.
-const AT_ONCE_MOST: u32 = 4_000;
+/// How long those are left alone that cannot be helped now, when others wait behind them. With a client's pause and a look, the longest of which is some ten
+/// seconds and one is five, half a minute passes from a service's return.
+const ASIDE: SignedDuration = SignedDuration::from_secs(15);
 /// Of these so many are completed with ESI's killmail.
 const DETAILS: usize = 50;
 /// Kills that are stored together.
@@ -82,11 +83,10 @@ impl Completion {
     pub(super) async fn run(self) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut limit = AT_ONCE;
         loop {
             every.tick().await;
             loop {
-                let look = match self.some(limit).await {
+                let look = match self.some(AT_ONCE, Timestamp::now()).await {
                     Ok(look) => look,
                     Err(error) => {
                         // It says so itself where it matters.
@@ -97,9 +97,7 @@ impl Completion {
                 if look.completed > 0 {
                     tracing::info!(completed = look.completed, "completed kills that were stored in part");
                 }
-                let is_full = look.seen >= limit as usize;
-                limit = if is_full && look.waiting == look.seen { (limit * 2).min(AT_ONCE_MOST) } else { AT_ONCE };
-                if !is_full || look.completed == 0 {
+                if look.seen < AT_ONCE as usize || look.completed == 0 {
                     break;
                 }
             }
@@ -107,8 +105,8 @@ impl Completion {
     }
 
     /// One look into the queue.
-    async fn some(&self, limit: u32) -> Result<Look, Error> {
-        let due = self.store.due_refreshes(Timestamp::now(), limit).await?;
+    async fn some(&self, limit: u32, now: Timestamp) -> Result<Look, Error> {
+        let due = self.store.due_refreshes(now, limit).await?;
         let mut look = Look { seen: due.len(), ..Look::default() };
         let (mut ready, mut details, mut esi_is_busy) = (Vec::new(), 0, false);
         for refresh in due {
@@ -116,18 +114,25 @@ impl Completion {
             let is_poor = work.kill.mail.as_ref().is_none_or(|mail| mail.form == Form::Feed);
             match self.esi.as_ref().filter(|_| is_poor) {
                 None => ready.push(work),
-                Some(_) if esi_is_busy || details >= DETAILS => {}
+                Some(_) if esi_is_busy => look.waiting.push(work.id),
+                Some(_) if details >= DETAILS => {}
                 Some(esi) => {
                     details += 1;
                     match self.detail(esi, &mut work).await? {
                         Came::Complete => ready.push(work),
                         Came::Not => {}
-                        Came::Busy => esi_is_busy = true,
+                        Came::Busy => {
+                            esi_is_busy = true;
+                            look.waiting.push(work.id);
+                        }
                     }
                 }
             }
         }
         self.finish(ready, &mut look).await?;
+        if look.seen >= limit as usize && !look.waiting.is_empty() {
+            self.store.defer_refreshes(&look.waiting, now + ASIDE).await?;
+        }
         Ok(look)
     }
 
@@ -153,7 +158,7 @@ impl Completion {
     /// Tags and prices kills that have their items, and stores those that have gained by it.
     async fn finish(&self, mut works: Vec<Work>, look: &mut Look) -> Result<(), Error> {
         let is_in_vain = |work: &Work| !work.is_detailed && self.is_in_vain(&work.kill);
-        look.waiting = works.extract_if(.., |work| is_in_vain(work)).count();
+        look.waiting.extend(works.extract_if(.., |work| is_in_vain(work)).map(|work| work.id));
         if let Some(tag) = &self.tag {
             tag.tag(works.iter_mut().map(|work| &mut work.kill)).await;
         }
@@ -162,7 +167,7 @@ impl Completion {
         for mut work in works {
             // It is stored with what there was, and stays due until a service is back, or has answered.
             if work.waits && !work.is_detailed {
-                look.waiting += 1;
+                look.waiting.push(work.id);
             } else if !work.kill.refresh || work.is_detailed {
                 done.push(work);
             } else if work.attempts < ATTEMPTS_MAX {
@@ -247,7 +252,7 @@ struct Look {
     seen: usize,
     completed: u32,
     /// They need a service that is down, or has not answered yet.
-    waiting: usize,
+    waiting: Vec<KillmailId>,
 }
 
 /// What an attempt at a kill's items came to.

@@ -10,7 +10,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::*;
 use crate::appraisal::Janice;
 use crate::duration::Span;
+use crate::killmail::TypeId;
 use crate::killmail::sample::Sampler;
+use crate::market::Cents;
+use crate::price::{Quote, Source};
 use crate::store::{Options, connect};
 
 /// A service that gives every caller this answer; it can be given another.
@@ -64,7 +67,13 @@ fn with_esi(store: &Arc<dyn Store>, esi: &Service) -> Completion {
 }
 
 async fn completed(completion: &Completion) -> u32 {
-    completion.some(AT_ONCE).await.expect("a queue").completed
+    look(completion, AT_ONCE, Timestamp::now()).await.1
+}
+
+/// Kills that a look saw, that it completed, and that wait.
+async fn look(completion: &Completion, limit: u32, now: Timestamp) -> (usize, u32, usize) {
+    let look = completion.some(limit, now).await.expect("a queue");
+    (look.seen, look.completed, look.waiting.len())
 }
 
 async fn queued(store: &dyn Store) -> Vec<u32> {
@@ -105,13 +114,15 @@ async fn while_esi_has_other_answers_the_kill_waits() {
     assert_eq!(queued(&*store).await, [1]);
 }
 
+fn types(kills: &[Kill]) -> Vec<TypeId> {
+    let mails = kills.iter().filter_map(|kill| kill.mail.as_ref());
+    mails.flat_map(|mail| crate::price::worth::needed(mail, &crate::statics::Statics::default())).collect()
+}
+
 /// Janice's price of every type of these kills: 2 ISK.
 fn price_list(kills: &[Kill]) -> String {
-    let types = kills.iter().flat_map(|kill| {
-        let mail = kill.mail.as_ref().expect("decoded");
-        crate::price::worth::needed(mail, &crate::statics::Statics::default())
-    });
-    let rows: HashMap<i64, String> = types
+    let rows: HashMap<i64, String> = types(kills)
+        .into_iter()
         .map(|id| (id.get(), format!(r#"{{"itemType":{{"eid":{id}}},"immediatePrices":{{"sellPrice":2}}}}"#)))
         .collect();
     format!("[{}]", rows.into_values().collect::<Vec<_>>().join(","))
@@ -152,11 +163,10 @@ async fn kills_priced_in_an_outage_stay_due_through_it_and_are_all_done_after_it
     let (store, kills) = marked(1_400).await;
     let janice = service("500 Internal Server Error", "{}".into()).await;
     let completion = with_janice(&store, &janice);
-    let look = completion.some(AT_ONCE).await.expect("a queue");
-    assert_eq!((look.seen, look.completed, look.waiting), (1_000, 0, 1_000));
+    let mut now = Timestamp::now();
+    assert_eq!(look(&completion, AT_ONCE, now).await, (1_000, 0, 1_000));
     let asked = *janice.asked.lock().expect("no panic");
-    let look = completion.some(AT_ONCE).await.expect("a queue");
-    assert_eq!((look.completed, look.waiting), (0, 1_000));
+    assert_eq!(look(&completion, AT_ONCE, now).await, (400, 0, 400));
     assert_eq!(*janice.asked.lock().expect("no panic"), asked, "nothing is attempted while it is known to be down");
     assert_eq!(queued(&*store).await, [0; 1_400]);
 
@@ -166,12 +176,33 @@ async fn kills_priced_in_an_outage_stay_due_through_it_and_are_all_done_after_it
     while !queued(&*store).await.is_empty() {
         assert!(Instant::now() < deadline);
         looks.tick().await;
-        completion.some(AT_ONCE).await.expect("a queue");
+        now += ASIDE;
+        look(&completion, AT_ONCE, now).await;
     }
     let again = *janice.asked.lock().expect("no panic") - asked;
     assert!(again <= 4, "{again} calls");
     let events = store.events_after(0, &[], 2_000).await.expect("events");
     assert_eq!(events.len(), 1_400, "none is published a second time");
+}
+
+#[tokio::test]
+async fn kills_that_wait_for_a_service_hold_up_nobody_and_have_their_turn_again() {
+    let (store, kills) = marked(6).await;
+    let known = |type_id| {
+        let source = Source::Janice;
+        Quote { type_id, source, market: crate::clients::janice::JITA, price: Cents(1), fetched_at: Timestamp::now() }
+    };
+    let quotes: Vec<Quote> = types(&kills[5..]).into_iter().map(known).collect();
+    store.store_quotes(&quotes).await.expect("stored");
+    let janice = service("500 Internal Server Error", "{}".into()).await;
+    let completion = with_janice(&store, &janice);
+    let now = Timestamp::now();
+    assert_eq!(look(&completion, 2, now).await, (2, 0, 2));
+    assert_eq!(look(&completion, 2, now).await, (2, 0, 2));
+    assert_eq!(look(&completion, 2, now).await, (2, 1, 1), "the last of the queue lacks nothing that cannot be had");
+    assert_eq!(look(&completion, 2, now).await, (0, 0, 0));
+    assert_eq!(look(&completion, 9, now + ASIDE).await, (5, 0, 5));
+    assert_eq!(queued(&*store).await, [0; 5], "none has been attempted");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use super::ending::{self, Ended};
 use super::pauses;
 use super::signals::Signals;
 use super::statics;
-use super::upkeep::keep_partitions;
+use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, Readiness, Running};
 use crate::resources::Resources;
@@ -114,6 +114,9 @@ impl Worker {
         upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
         for (base, esi) in resources.esi.all() {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
+        }
+        if let Some(keep) = prices_kept(definitions) {
+            upkeep.push(AbortOnDropHandle::new(tokio::spawn(forget_prices(store.clone(), keep))));
         }
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));

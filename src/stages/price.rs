@@ -40,6 +40,8 @@ pub struct Config {
     pub market: Market,
     /// ESI's base address, for its average prices; empty: it is not asked.
     pub esi: String,
+    /// How long the prices of a day are kept, for kills of that day: two days at least, whatever is said. Kills of a day before get today's.
+    pub keep: Span,
 }
 
 impl Default for Config {
@@ -51,6 +53,7 @@ impl Default for Config {
             mutamarket: Mutamarket::default(),
             market: Market::default(),
             esi: "https://esi.evetech.net".to_owned(),
+            keep: Span::from_secs(90 * 24 * 3600),
         }
     }
 }

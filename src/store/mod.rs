@@ -232,10 +232,12 @@ pub trait Store: Orders + StaticData + Quotes + Jobs + Send + Sync + std::fmt::D
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error>;
     /// Of these kills of one UTC day, those that are not stored, or only in a poorer form; in their order.
     async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error>;
-    /// Kills that were stored with [`Kill::refresh`] and are due, those that have waited longest first.
+    /// Kills that were stored with [`Kill::refresh`] and are due, those first that have been due for longest.
     async fn due_refreshes(&self, now: Timestamp, limit: u32) -> Result<Vec<Refresh>, Error>;
     /// An attempt to complete a kill failed: the next is due then; `None`: there is none.
     async fn postpone_refresh(&self, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error>;
+    /// Nothing could be attempted for these kills: they are due again then, behind the others. Counts as no attempt.
+    async fn defer_refreshes(&self, ids: &[KillmailId], until: Timestamp) -> Result<(), Error>;
     /// Events above `after`, ascending, of these systems (none given: of all).
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error>;
     /// The least and the greatest event id, when there are any.

@@ -23,6 +23,8 @@ pub trait Quotes {
     async fn quotes_since(&self, source: Source, market: i64, since: Timestamp) -> Result<Vec<Quote>, Error>;
     /// What a source said of a market on a day, ascending by type.
     async fn quotes_of(&self, source: Source, market: i64, day: Date) -> Result<Vec<Quote>, Error>;
+    /// Deletes up to `limit` quotes of days before this one; answers how many. No other day's are read for it.
+    async fn forget_quotes(&self, before: Date, limit: u32) -> Result<u64, Error>;
 }
 
 /// A row's key, in the order of the table's.

@@ -19,7 +19,7 @@ fn unknown_settings_are_refused_and_the_key_is_never_shown() {
     let config = read(
         r#"{"price": {"max_wait": "1s", "gather": "3ms", "esi": "", "market": {"region": 10000043, "price": "best_bid"},
             "janice": {"key": "top-secret", "market": 115, "pricing": "split", "variant": "top5percent", "ttl": "30m"},
-            "mutamarket": {"url": "", "ttl": "1h", "least": 5}}}"#,
+            "mutamarket": {"url": "", "ttl": "1h", "least": 5}, "keep": "30d"}}"#,
     )
     .unwrap();
     assert!(!format!("{config:?}").contains("secret"));
@@ -29,6 +29,9 @@ fn unknown_settings_are_refused_and_the_key_is_never_shown() {
         "a contact is needed for the real Janice"
     );
     assert!(config.check(Some("me@example.com")).is_ok());
+    let keep = |config: &Config| if let Config::Price(price) = config { Some(price.keep) } else { None };
+    assert_eq!(keep(&config), "30d".parse().ok());
     let bare = read(r#""price""#).unwrap();
+    assert_eq!(keep(&bare), "90d".parse().ok());
     assert!(bare.lacks().unwrap().contains("JANICE_API_KEY"));
 }

@@ -42,7 +42,7 @@ macro_rules! suite {
             imports_at_once_come_one_after_the_other, what_imports_brought_is_told_from_what_esi_told_of,
             a_table_is_not_put_over_an_import_that_it_was_not_read_over, kills_that_were_stored_without_static_data_are_queued_once);
         suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
-            workers_that_store_the_same_quotes_at_once_lose_nothing);
+            workers_that_store_the_same_quotes_at_once_lose_nothing, quotes_of_old_days_are_forgotten_so_many_at_a_time);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,6 +135,11 @@ pub(crate) async fn unfinished_kills_wait_until_they_are_completed(store: &Share
         due.iter().map(|refresh| (refresh.killmail_id.get(), refresh.attempts)).collect::<Vec<_>>()
     };
     assert_eq!(due(later).await, [(1, 0), (3, 0), (4, 0)]);
+    let soon = later - jiff::SignedDuration::from_secs(1);
+    store.defer_refreshes(&[1, 2, 3].map(|id| KillmailId::new(id).unwrap()), soon).await.unwrap();
+    assert_eq!(due(jiff::Timestamp::now()).await, [(4, 0)]);
+    assert_eq!(due(later).await[0], (4, 0), "it has been due for longer");
+    store.defer_refreshes(&[KillmailId::new(3).unwrap()], jiff::Timestamp::now()).await.unwrap();
     store.postpone_refresh(KillmailId::new(1).unwrap(), Some(later)).await.unwrap();
     store.postpone_refresh(KillmailId::new(4).unwrap(), None).await.unwrap();
     assert_eq!(due(jiff::Timestamp::now()).await, [(3, 0)]);

@@ -71,3 +71,19 @@ pub(crate) async fn workers_that_store_the_same_quotes_at_once_lose_nothing(stor
     let stored = store.quotes_of(Source::Janice, 2, "2026-03-01".parse().unwrap()).await.unwrap();
     assert_eq!((stored.len(), stored.iter().all(|quote| quote.price == Cents(6))), (700, true));
 }
+
+pub(crate) async fn quotes_of_old_days_are_forgotten_so_many_at_a_time(store: &Shared, look: &dyn Look) {
+    let at = |type_id, source, market, time| Quote { market, ..quote(type_id, source, 1, time) };
+    let (old, older, kept) = ("2026-02-28T23:59:59.999Z", "2025-12-01T10:00:00Z", "2026-03-01T00:00:00Z");
+    let sides = [(Source::Janice, 2), (Source::Janice, 115), (Source::Esi, 0), (Source::Base, 0)];
+    for (source, market) in sides {
+        let quotes = [at(34, source, market, old), at(35, source, market, older), at(34, source, market, kept)];
+        store.store_quotes(&quotes).await.unwrap();
+    }
+    let forget = async |limit| store.forget_quotes("2026-03-01".parse().unwrap(), limit).await.unwrap();
+    assert_eq!((forget(0).await, forget(3).await, forget(3).await, forget(3).await), (0, 3, 3, 2));
+    assert_eq!(forget(3).await, 0);
+    let rows = look.rows("SELECT source, market, type_id, day FROM prices ORDER BY 1, 2").await;
+    let left = ["base|0|34|2026-03-01", "esi|0|34|2026-03-01", "janice|2|34|2026-03-01", "janice|115|34|2026-03-01"];
+    assert_eq!(rows, left);
+}

@@ -175,7 +175,7 @@ async fn a_call_that_is_dropped_leaves_nothing_and_blocks_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_type_costs_in_a_region_is_found_by_an_index() {
+async fn what_a_type_costs_in_a_region_and_prices_of_old_days_are_found_by_an_index() {
     let open = open().await;
     for (sql, index) in [
         (
@@ -184,9 +184,18 @@ async fn what_a_type_costs_in_a_region_is_found_by_an_index() {
         ),
         ("SELECT * FROM market_orders WHERE order_id = 34", "INTEGER PRIMARY KEY"),
         ("SELECT * FROM market_prices WHERE region_id = 2 AND type_id = 34", "PRIMARY KEY (region_id=? AND type_id=?)"),
+        (
+            "SELECT min(market) FROM prices WHERE source = 'janice' AND market > 2",
+            "PRIMARY KEY (source=? AND market>?)",
+        ),
+        (
+            "DELETE FROM prices WHERE (source, market, day, type_id) IN (SELECT source, market, day, type_id FROM prices
+                WHERE source = 'janice' AND market = 2 AND day < '2026-03-01' LIMIT 2000)",
+            "PRIMARY KEY (source=? AND market=? AND day<?)",
+        ),
     ] {
         let plan = open.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await.concat();
-        assert!(plan.contains("SEARCH") && plan.contains(index), "{sql}: {plan}");
+        assert!(plan.contains("SEARCH") && !plan.contains("SCAN") && plan.contains(index), "{sql}: {plan}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Quotes`] in memory, by the rules that every store keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use broadside::killmail::TypeId;
@@ -49,5 +49,13 @@ impl Quotes for MemoryStore {
         let prices = self.prices.lock().expect("no panic while held");
         let is_meant = |key: &(Source, i64, Date, TypeId)| (key.0, key.1, key.2) == (source, market, day);
         self.answer(prices.iter().filter(|(key, _)| is_meant(key)).map(|(_, quote)| *quote).collect())
+    }
+
+    async fn forget_quotes(&self, before: Date, limit: u32) -> Result<u64, Error> {
+        self.answer(())?;
+        let mut prices = self.prices.lock().expect("no panic while held");
+        let old: BTreeSet<_> = prices.keys().filter(|key| key.2 < before).take(limit as usize).copied().collect();
+        prices.retain(|key, _| !old.contains(key));
+        Ok(old.len() as u64)
     }
 }

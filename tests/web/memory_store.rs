@@ -115,6 +115,10 @@ impl Store for MemoryStore {
         self.answer(())
     }
 
+    async fn defer_refreshes(&self, _ids: &[KillmailId], _until: Timestamp) -> Result<(), Error> {
+        self.answer(())
+    }
+
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
         let events = self.events.lock().expect("no panic while held");
         let from = events.1.partition_point(|event| event.event_id <= after);

@@ -201,6 +201,10 @@ impl Store for Postgres {
         self.bounded(refreshes::postpone(&self.writers, id, until)).await
     }
 
+    async fn defer_refreshes(&self, ids: &[KillmailId], until: Timestamp) -> Result<(), Error> {
+        self.bounded(refreshes::defer(&self.writers, ids, until)).await
+    }
+
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
         self.bounded(events::after(&self.readers, after, systems, limit)).await
     }

@@ -23,6 +23,12 @@ const SINCE: &str = "SELECT type_id, (price * 100)::bigint, fetched_at FROM pric
 const OF: &str = "SELECT type_id, (price * 100)::bigint, fetched_at FROM prices
     WHERE source = $1 AND market = $2 AND day = $3::text::date ORDER BY type_id";
 
+/// One of a source after the other: the key begins with them, so that a day is found without a scan.
+const NEXT_MARKET: &str = "SELECT min(market) FROM prices WHERE source = $1 AND market > $2";
+
+const FORGET: &str = "DELETE FROM prices WHERE ctid = ANY (ARRAY (SELECT ctid FROM prices
+    WHERE source = $1 AND market = $2 AND day < $3::text::date ORDER BY day, type_id LIMIT $4))";
+
 #[async_trait]
 impl Quotes for Postgres {
     async fn store_quotes(&self, quotes: &[Quote]) -> Result<(), Error> {
@@ -51,6 +57,26 @@ impl Quotes for Postgres {
     async fn quotes_of(&self, source: Source, market: i64, day: Date) -> Result<Vec<Quote>, Error> {
         let query = sqlx::query_as(OF).bind(source.as_str()).bind(market).bind(day.to_string());
         Ok(read(source, market, self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?))
+    }
+
+    async fn forget_quotes(&self, before: Date, limit: u32) -> Result<u64, Error> {
+        self.bounded(async {
+            let (mut forgotten, limit) = (0, u64::from(limit));
+            for source in Source::ALL {
+                let mut after = i64::MIN;
+                while forgotten < limit {
+                    let query = sqlx::query_scalar(NEXT_MARKET).bind(source.as_str()).bind(after);
+                    let market: Option<i64> = query.fetch_one(&self.writers).await?;
+                    let Some(market) = market else { break };
+                    let query = sqlx::query(FORGET).bind(source.as_str()).bind(market).bind(before.to_string());
+                    let query = query.bind((limit - forgotten) as i64);
+                    forgotten += query.execute(&self.writers).await?.rows_affected();
+                    after = market;
+                }
+            }
+            Ok(forgotten)
+        })
+        .await
     }
 }
 

@@ -54,3 +54,10 @@ pub(super) async fn postpone(pool: &PgPool, id: KillmailId, until: Option<Timest
     }
     Ok(())
 }
+
+pub(super) async fn defer(pool: &PgPool, ids: &[KillmailId], until: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE refreshes SET due_at = $1 WHERE killmail_id = ANY ($2)";
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    sqlx::query(sql).bind(stamp(until)).bind(ids).execute(pool).await?;
+    Ok(())
+}

@@ -209,6 +209,10 @@ impl Store for Sqlite {
         self.bounded(refreshes::postpone(&self.writer, id, until)).await
     }
 
+    async fn defer_refreshes(&self, ids: &[KillmailId], until: Timestamp) -> Result<(), Error> {
+        self.bounded(refreshes::defer(&self.writer, ids, until)).await
+    }
+
     async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
         // The ids first: payloads are read only for what goes out.
         let sql = if systems.is_empty() {

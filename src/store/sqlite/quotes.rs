@@ -21,6 +21,12 @@ static WRITE: LazyLock<Insert> = LazyLock::new(|| {
     Insert::new("prices AS old", &["source", "market", "day", "type_id", "price", "fetched_at"], tail)
 });
 
+/// One of a source after the other: the key begins with them, so that a day is found without a scan.
+const NEXT_MARKET: &str = "SELECT min(market) FROM prices WHERE source = ? AND market > ?";
+
+const FORGET: &str = "DELETE FROM prices WHERE (source, market, day, type_id) IN
+    (SELECT source, market, day, type_id FROM prices WHERE source = ? AND market = ? AND day < ? LIMIT ?)";
+
 impl Row for (Key, &Quote) {
     fn bind(&self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
         let ((source, market, day, type_id), quote) = self;
@@ -61,6 +67,26 @@ impl Quotes for Sqlite {
         let sql = "SELECT type_id, price, fetched_at FROM prices WHERE source = ? AND market = ? AND day = ? ORDER BY type_id";
         let query = sqlx::query_as(sql).bind(source.as_str()).bind(market).bind(day.to_string());
         read(source, market, self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?)
+    }
+
+    async fn forget_quotes(&self, before: Date, limit: u32) -> Result<u64, Error> {
+        self.bounded(async {
+            let (mut forgotten, limit) = (0, u64::from(limit));
+            for source in Source::ALL {
+                let mut after = i64::MIN;
+                while forgotten < limit {
+                    let query = sqlx::query_scalar(NEXT_MARKET).bind(source.as_str()).bind(after);
+                    let market: Option<i64> = query.fetch_one(&self.readers).await?;
+                    let Some(market) = market else { break };
+                    let query = sqlx::query(FORGET).bind(source.as_str()).bind(market).bind(before.to_string());
+                    let query = query.bind((limit - forgotten) as i64);
+                    forgotten += query.execute(&self.writer).await?.rows_affected();
+                    after = market;
+                }
+            }
+            Ok(forgotten)
+        })
+        .await
     }
 }
 

@@ -51,3 +51,10 @@ pub(super) async fn postpone(pool: &SqlitePool, id: KillmailId, until: Option<Ti
     }
     Ok(())
 }
+
+pub(super) async fn defer(pool: &SqlitePool, ids: &[KillmailId], until: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE refreshes SET due_at = ? WHERE killmail_id IN (SELECT value FROM json_each(?))";
+    let ids = id_list(ids.iter().map(|id| id.get()));
+    sqlx::query(sql).bind(stamp(until)).bind(ids).execute(pool).await?;
+    Ok(())
+}

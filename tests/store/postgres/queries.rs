@@ -105,3 +105,24 @@ async fn losses_and_kills_of_a_pilot_are_found_by_an_index() {
         touches_few_and_scans_none(&open, sql, true).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prices_of_old_days_are_found_by_the_key_and_by_their_place() {
+    let open = open().await;
+    open.execute(
+        "INSERT INTO prices SELECT type_id, source, market, '2026-03-01'::date - age, 1, now() FROM generate_series(1, 1000) type_id,
+            generate_series(0, 19) age, (VALUES ('janice', 2), ('janice', 115), ('esi', 0)) side (source, market)",
+    )
+    .await;
+    open.execute("ANALYZE").await;
+    for sql in [
+        "SELECT min(market) FROM prices WHERE source = 'janice' AND market > 2",
+        "DELETE FROM prices WHERE ctid = ANY (ARRAY (SELECT ctid FROM prices
+            WHERE source = 'janice' AND market = 2 AND day < '2026-02-20' ORDER BY day, type_id LIMIT 2000))",
+        "DELETE FROM prices WHERE ctid = ANY (ARRAY (SELECT ctid FROM prices
+            WHERE source = 'janice' AND market = 2 AND day < '2020-01-01' ORDER BY day, type_id LIMIT 2000))",
+    ] {
+        let nodes = plan(&open, sql).await;
+        assert!(nodes.iter().all(|(kind, _, rows)| kind != "Seq Scan" && *rows <= 2000.0), "{sql}: {nodes:?}");
+    }
+}
