@@ -6,11 +6,11 @@
 //! ```
 //!
 //! What is known and as good as new is answered at once, without an await ([`Board`]). What is not is asked for together with what others need
-//! ([`bulk`], [`abyssal`], [`averages`]), and waited for until the caller's deadline, which wins over everything: then the next source serves, and the
+//! (`bulk`, `abyssal`, `averages`), and waited for until the caller's deadline, which wins over everything: then the next source serves, and the
 //! price is marked as late, so that its kill is priced again. A service that is known to be down is not waited for at all.
 //!
 //! Calls run as tasks of the appraiser's own, few and bounded in time: a caller that goes takes nothing from the others. What was fetched is stored aside
-//! ([`keeper`]), and read again at the first question: a restart is warm. A kill older than a day is priced with what was kept for its UTC day ([`days`]), by
+//! (`keeper`), and read again at the first question: a restart is warm. A kill older than a day is priced with what was kept for its UTC day (`days`), by
 //! the same order, and by today's price where nothing was.
 
 mod abyssal;
