@@ -5,8 +5,8 @@
 //! One call is under way at a time.
 //!
 //! A type that is absent from an answer is unknown to Janice, or its line was lost. Of one that is on the market, or that Janice has ever priced, the second is
-//! likelier: it is asked for up to twice more when it is needed, before it counts as unknown. Once more only where an answer had few of the lines that Janice should
-//! know: then it knows little, and asking for the rest again and again would cost more calls than prices are worth.
+//! likelier: it is asked for up to twice more when it is needed, before it counts as unknown. Once more only while more such types are absent than have a price:
+//! then Janice knows little, and asking for the rest again and again would cost more calls than it is worth.
 //!
 //! After a call that failed Janice is left alone for a second, then for longer: whoever needs it meanwhile does without.
 
@@ -34,7 +34,7 @@ use crate::statics::{Shelf, Statics};
 
 /// Times that a line may be lost …
 const ABSENCES: u8 = 3;
-/// … where few of the others came.
+/// … while more are absent than priced.
 const ABSENCES_OF_MANY: u8 = 2;
 /// After the first failure; each further one doubles it …
 const REST: Duration = Duration::from_secs(1);
@@ -220,11 +220,11 @@ impl Bulk {
         let mut none: Vec<TypeId> =
             answer.iter().filter(|(_, price)| price.is_none()).map(|(type_id, _)| *type_id).collect();
         let absent: Vec<TypeId> = types.iter().filter(|type_id| !answer.contains_key(type_id)).copied().collect();
-        let came = types.len() - absent.len();
         let (lost, unknown) = self.sorted(absent);
-        let most = if lost.len() <= came { ABSENCES } else { ABSENCES_OF_MANY };
+        let priced = self.priced() + quotes.len();
         {
             let mut state = self.state();
+            let most = if state.absences.len() + lost.len() <= priced { ABSENCES } else { ABSENCES_OF_MANY };
             state.absences.retain(|type_id, _| !answer.contains_key(type_id));
             for type_id in lost {
                 let absences = state.absences.entry(type_id).or_default();
@@ -238,6 +238,13 @@ impl Bulk {
         self.0.board.put(&quotes);
         self.0.board.put_none(source, market, none.into_iter().chain(unknown));
         self.0.keeper.keep(&quotes);
+    }
+
+    /// Types of which Janice has told a price.
+    fn priced(&self) -> usize {
+        let look = self.0.board.look();
+        let side = look.side(Source::Janice, self.0.settings.market);
+        side.map_or(0, |side| side.values().filter(|known| known.price.is_some()).count())
     }
 
     /// Of types that are absent from an answer, those that Janice should know; and the others.

@@ -51,6 +51,20 @@ async fn lost_lines_cost_few_calls_more() {
 }
 
 #[tokio::test]
+async fn a_janice_that_knows_little_is_asked_little_more_than_one_that_knows_all() {
+    let world = World::new(10_000).await;
+    world.janice(|ids| rows(&ids.iter().copied().filter(|id| *id <= 100).collect::<Vec<_>>()));
+    let stage = world.stage(PATIENT);
+    for n in 0..200 {
+        let types: Vec<i64> = (0..50).map(|k| 1 + n + k * 200).collect();
+        one(&stage, kill(types[0], &types)).await;
+    }
+    let calls = world.server.count();
+    // Each line twice would be 40.
+    assert!(calls <= 50, "{calls} calls for 10000 types");
+}
+
+#[tokio::test]
 async fn a_lost_line_is_asked_for_twice_more_before_its_type_counts_as_unknown() {
     let world = World::new(100).await;
     let losses = std::sync::Mutex::new(0);

@@ -77,7 +77,7 @@ impl Outlook {
         let current = job.current_market();
         let here = job.markets.iter().find(|market| Some(market.market_id) == current);
         let all = sum(&job.markets, Market::completed);
-        let seconds = job.markets.iter().map(|market| market.seconds).sum();
+        let seconds = job.markets.iter().map(|market| market.seconds).fold(0.0, |sum, seconds| sum + seconds);
         let since = |market: &Market| Pace::since(market.completed(), market.seconds);
         Self { here: here.map_or_else(|| Pace::since(0, 0.0), since), all: Pace::since(all, seconds), waited: 0.0 }
     }
@@ -138,7 +138,7 @@ fn seconds_left(market: &Market, remaining: u64, is_current: bool, outlook: &Out
 
 fn analytics(markets: &[Market]) -> Analytics {
     let (completed, successful) = (sum(markets, Market::completed), sum(markets, |market| market.successful));
-    let seconds: f64 = markets.iter().map(|market| market.seconds).sum();
+    let seconds: f64 = markets.iter().map(|market| market.seconds).fold(0.0, |sum, seconds| sum + seconds);
     let of_market = |market: &Market| MarketAnalytics {
         market_id: market.market_id,
         success_rate: rate(market.successful, market.completed()),
