@@ -18,6 +18,7 @@
 //! | [`statics`] | static data as plain values: types, groups, systems; reading them | |
 //! | [`tags`] | what a kill is: tags, classes, zKillboard's flags and labels, the measures; rules as tables | |
 //! | [`price`] | quotes, the order of their sources, what a kill is worth: plain values | |
+//! | [`profile`] | surveillance profiles: filters, reading them, matching them against a kill | |
 //! | [`appraisal`] | what types cost now or cost on a day, asked of all who say so | |
 //! | [`record`] | what messages carry: kills, pages of orders, or products to be priced | |
 //! | [`archive`] | files of killmails, split into records | |
@@ -32,6 +33,7 @@
 //! | [`feeds`] | which feed serves each pipeline, for the page | |
 //! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
 //! | [`price_job`] | the price cache job: what its worker is at, what operators ask of it | |
+//! | [`surveillance`] | the profiles in use, matched while they change | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`unknowns`] | types and systems that the static data lack, learned from ESI | |
 //! | [`resources`] | what components share | a field |
@@ -62,6 +64,7 @@ pub mod killmail;
 pub mod market;
 pub mod price;
 pub mod price_job;
+pub mod profile;
 pub mod recent;
 pub mod record;
 pub mod regions;
@@ -73,6 +76,7 @@ pub mod sources;
 pub mod stages;
 pub mod statics;
 pub mod store;
+pub mod surveillance;
 pub mod tags;
 pub mod telemetry;
 pub mod unknowns;

@@ -34,6 +34,8 @@ pub struct Resources {
     pub appraisers: Arc<crate::appraisal::Appraisers>,
     /// Learns from ESI what the static data lack.
     pub unknowns: Arc<crate::unknowns::Unknowns>,
+    /// The surveillance profiles in use.
+    pub surveillance: Arc<crate::surveillance::Surveillance>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -61,6 +63,7 @@ impl Resources {
             quotes: Arc::default(),
             appraisers: Arc::default(),
             statics,
+            surveillance: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

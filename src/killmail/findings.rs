@@ -10,6 +10,8 @@ pub struct Tagged {
     pub module_tags: Vec<Arc<str>>,
     /// Of the victim's ship: `frigate`, `capsule`, …
     pub ship_class: Option<Arc<str>>,
+    /// Of the victim's ship.
+    pub ship_group_id: Option<i64>,
     /// `highsec`, `lowsec`, `nullsec`, `wspace`, `pochven`, `abyssal`, `drifter`.
     pub system_class: Option<&'static str>,
     pub constellation_id: Option<i64>,

@@ -62,6 +62,8 @@ id! {
     CategoryId,
     /// What kind of make a type is: tech II, faction, deadspace.
     MetaGroupId,
+    /// A surveillance profile: what somebody watches for.
+    ProfileId,
 }
 
 /// The 20 bytes that, with its id, open a killmail at ESI.

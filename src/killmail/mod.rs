@@ -2,6 +2,7 @@
 
 pub mod findings;
 pub mod ids;
+mod known;
 pub mod model;
 pub mod sample;
 pub mod wire;
@@ -13,8 +14,9 @@ use bytes::Bytes;
 pub use findings::{Measures, Tagged, VALUE_LABELS, Worth, value_label};
 pub use ids::{
     AllianceId, CategoryId, CharacterId, ConstellationId, CorporationId, FactionId, GroupId, KillmailHash, KillmailId,
-    MetaGroupId, RegionId, SystemId, TypeId,
+    MetaGroupId, ProfileId, RegionId, SystemId, TypeId,
 };
+pub use known::Values;
 pub use model::{Attacker, Form, Item, Killmail, Participant, Position, Victim, Zkb};
 
 /// The payload of the kills pipeline: the bytes that came in, and what became of them so far.
@@ -36,6 +38,8 @@ pub struct Kill {
     pub tagged: Option<Arc<Tagged>>,
     /// What `price` found.
     pub worth: Option<Arc<Worth>>,
+    /// The surveillance profiles that match it, sorted; `None`: no stage has looked.
+    pub matches: Option<Arc<[ProfileId]>>,
     /// The source says that this copy takes the place of an earlier one of the same form: a correction.
     pub revises: bool,
     /// A stage could not complete it now: the store notes that it is to be completed later.
@@ -57,6 +61,7 @@ impl Kill {
             whole: None,
             tagged: None,
             worth: None,
+            matches: None,
             revises: false,
             refresh: false,
             event_id: None,

@@ -3,6 +3,7 @@
 //! What every engine shares is outside the engines' folders: the rows of a kill, what a call changes, the classes of
 //! errors, and waiting for a store that is away ([`retry`]).
 
+mod alerts;
 mod error;
 mod jobs;
 mod migrations;
@@ -11,6 +12,7 @@ mod order_rows;
 mod orders;
 mod plan;
 pub mod postgres;
+mod profiles;
 mod quotes;
 pub mod retry;
 mod rows;
@@ -25,10 +27,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+pub use alerts::Alerts;
 pub use error::Error;
 pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
+pub use profiles::Profiles;
 pub use quotes::Quotes;
 pub use retry::Health;
 pub use statics::{Import, Origins, Queued, StaticData};
@@ -219,7 +223,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>
 
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
-pub trait Store: Orders + StaticData + Quotes + Jobs + Send + Sync + std::fmt::Debug {
+pub trait Store: Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Send + Sync + std::fmt::Debug {
     /// Brings the tables up to this build, one step after the other; answers the steps that it took.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
     /// The steps that [`migrate`](Self::migrate) would take.

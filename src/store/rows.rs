@@ -2,13 +2,12 @@
 //!
 //! The rows are plain values in the order of the columns; an engine adds the SQL.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Error;
-use crate::killmail::{Attacker, Form, Kill, Killmail, Measures, Tagged, VALUE_LABELS, Victim, Zkb, value_label};
+use crate::killmail::{Attacker, Form, Kill, Killmail, Measures, Tagged, Victim};
 
 /// Columns of `killmails_raw`, in the order of [`Raw`]'s fields.
 pub(super) const RAW: [&str; 8] =
@@ -110,7 +109,7 @@ pub(super) struct Enriched<'a> {
     pub(super) solo: Option<bool>,
     pub(super) awox: Option<bool>,
     pub(super) points: Option<i64>,
-    pub(super) labels: Option<Vec<Cow<'a, str>>>,
+    pub(super) labels: Option<Vec<&'a str>>,
     pub(super) enrichment_status: &'static str,
     pub(super) enriched_at: Timestamp,
 }
@@ -197,16 +196,7 @@ pub(super) fn raw<'a>(kill: &'a Kill, mail: &Killmail) -> Result<Raw<'a>, Error>
 /// What is known of the kill so far. What the stages found holds; what they did not look for, or could not know, is as zKillboard says.
 pub(super) fn enriched<'a>(kill: &'a Kill, mail: &'a Killmail, now: Timestamp) -> Enriched<'a> {
     let victim = &mail.victim;
-    let (no_zkb, untagged) = (Zkb::default(), UNTAGGED);
-    let zkb = mail.zkb.as_ref().unwrap_or(&no_zkb);
-    let tagged = kill.tagged.as_deref().unwrap_or(untagged);
-    let (total_value, destroyed_value, dropped_value, fitted_value, price_source) = match kill.worth.as_deref() {
-        Some(worth) => (worth.total, worth.destroyed, worth.dropped, worth.fitted, Some(worth.source.as_str())),
-        None => {
-            let source = zkb.total_value.map(|_| "zkb");
-            (zkb.total_value, zkb.destroyed_value, zkb.dropped_value, zkb.fitted_value, source)
-        }
-    };
+    let (tagged, values) = (kill.tagged.as_deref().unwrap_or(UNTAGGED), kill.values());
     Enriched {
         killmail_id: mail.killmail_id.get(),
         killmail_time: mail.killmail_time,
@@ -222,17 +212,17 @@ pub(super) fn enriched<'a>(kill: &'a Kill, mail: &'a Killmail, now: Timestamp) -
         victim_ship_type_id: victim.ship_type_id.map(|id| id.get()),
         ship_class: tagged.ship_class.as_deref(),
         attacker_count: mail.attackers.len() as i64,
-        total_value,
-        destroyed_value,
-        dropped_value,
-        fitted_value,
-        price_source,
+        total_value: values.total,
+        destroyed_value: values.destroyed,
+        dropped_value: values.dropped,
+        fitted_value: values.fitted,
+        price_source: values.source,
         module_tags: &tagged.module_tags,
-        npc: kill.tagged.as_ref().map(|tagged| tagged.npc).or(zkb.npc),
-        solo: tagged.solo.or(zkb.solo),
-        awox: tagged.awox.or(zkb.awox),
-        points: tagged.points.or(zkb.points),
-        labels: labels(kill, mail, total_value),
+        npc: kill.npc(),
+        solo: kill.solo(),
+        awox: kill.awox(),
+        points: kill.points(),
+        labels: kill.labels(),
         enrichment_status: enrichment_status(kill, mail),
         enriched_at: now,
     }
@@ -242,6 +232,7 @@ pub(super) fn enriched<'a>(kill: &'a Kill, mail: &'a Killmail, now: Timestamp) -
 const UNTAGGED: &Tagged = &Tagged {
     module_tags: Vec::new(),
     ship_class: None,
+    ship_group_id: None,
     system_class: None,
     constellation_id: None,
     region_id: None,
@@ -260,24 +251,6 @@ fn enrichment_status(kill: &Kill, mail: &Killmail) -> &'static str {
     let is_poor =
         mail.form == Form::Feed || kill.refresh || kill.tagged.as_ref().is_some_and(|tagged| !tagged.is_whole);
     if is_poor { "partial" } else { "complete" }
-}
-
-/// The labels that `tag` found, or zKillboard's, with that of the value as it is stored, sorted. `None`: nobody gave any.
-fn labels<'a>(kill: &'a Kill, mail: &'a Killmail, total: Option<i64>) -> Option<Vec<Cow<'a, str>>> {
-    let mut labels: Vec<Cow<'a, str>> = match (&kill.tagged, &mail.zkb) {
-        (Some(tagged), _) => tagged.labels.iter().map(|label| Cow::Borrowed(&**label)).collect(),
-        (None, Some(zkb)) if !zkb.labels.is_empty() => {
-            zkb.labels.iter().map(|label| Cow::Borrowed(label.as_str())).collect()
-        }
-        (None, _) => return None,
-    };
-    if let Some(total) = total {
-        labels.retain(|label| !label.starts_with(VALUE_LABELS));
-        labels.extend(value_label(total).map(Cow::Borrowed));
-    }
-    labels.sort_unstable();
-    labels.dedup();
-    Some(labels)
 }
 
 /// The victim, then the attackers.

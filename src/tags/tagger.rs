@@ -63,6 +63,7 @@ impl Tagger {
         let tagged = Tagged {
             module_tags: self.modules.names(fitted),
             ship_class: class.map(|class| class.name.clone()),
+            ship_group_id: victim.and_then(|ship| statics.group(ship)).map(|group| group.group_id.get()),
             system_class: place.class(),
             constellation_id: system.map(|system| system.constellation_id.get()),
             region_id: system.map(|system| system.region_id.get()),

@@ -12,6 +12,7 @@ fn tagged() -> Tagged {
     let measured = |mass_balance, usefulness| Measures { mass_balance: Some(mass_balance), usefulness };
     Tagged {
         module_tags: vec!["Mid".into(), "Shield Extender".into(), "T2".into(), r#"a "b", \c"#.into()],
+        ship_group_id: Some(25),
         ship_class: Some("frigate".into()),
         system_class: Some("lowsec"),
         constellation_id: Some(20_000_020),

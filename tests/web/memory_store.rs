@@ -1,9 +1,13 @@
 //! A store in memory that knows events, checkpoints, dead-letter counts and markets: enough for what is served over HTTP, and for pollers.
 
+#[path = "memory_alerts.rs"]
+mod alerts;
 #[path = "memory_jobs.rs"]
 mod jobs;
 #[path = "memory_orders.rs"]
 mod orders;
+#[path = "memory_profiles.rs"]
+mod profiles;
 #[path = "memory_quotes.rs"]
 mod quotes;
 #[path = "memory_statics.rs"]

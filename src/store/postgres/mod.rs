@@ -12,6 +12,7 @@
 //! is cut off, on the server.
 
 mod address;
+mod alerts;
 mod ceiling;
 mod copy;
 mod error;
@@ -23,6 +24,7 @@ mod letters;
 mod orders;
 mod partitions;
 mod prices;
+mod profiles;
 mod quotes;
 mod refreshes;
 mod statements;

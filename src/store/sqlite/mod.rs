@@ -9,12 +9,14 @@
 //! the log was last synced, whole ones only and in order: the file stays consistent. With `?synchronous=full` in the URL
 //! each commit is synced, at a few milliseconds each.
 
+mod alerts;
 mod error;
 mod jobs;
 mod kills;
 mod letters;
 mod orders;
 mod prices;
+mod profiles;
 mod quotes;
 mod refreshes;
 mod statements;

@@ -1,0 +1,219 @@
+//! The values of one kill, as filters ask for them.
+//!
+//! They are those that are stored: what the stages found, and where they found nothing what zKillboard says. Numbers are integers, so that they compare
+//! exactly: ISK in cents, a security status as its [`key`](super::decimal::security_key), flags as 0 and 1.
+
+use jiff::tz::TimeZone;
+
+use super::decimal::security_key;
+use super::field::{FIELDS, Field, Kind};
+use crate::killmail::{Attacker, Kill, Killmail};
+
+/// The values of one kill. Of a field with one value at most there are one or none.
+#[derive(Debug, Clone, Default)]
+pub struct Subject<'k> {
+    single: Singles,
+    many: [Vec<i64>; 6],
+    module_tags: Vec<&'k str>,
+    labels: Vec<&'k str>,
+    system_class: Option<&'k str>,
+    ship_class: Option<&'k str>,
+}
+
+/// By field; of those that are neither single nor numbers nothing.
+#[derive(Debug, Clone, Copy)]
+struct Singles([Option<i64>; FIELDS]);
+
+impl Default for Singles {
+    fn default() -> Self {
+        Self([None; FIELDS])
+    }
+}
+
+/// A subject's lists, to be filled again for the next kill.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    many: [Vec<i64>; 6],
+    module_tags: Vec<&'static str>,
+    labels: Vec<&'static str>,
+}
+
+impl<'k> Subject<'k> {
+    /// Of a kill; `None`: it was not decoded.
+    #[must_use]
+    pub fn of(kill: &'k Kill) -> Option<Self> {
+        Self::with(kill, &mut Buffers::default())
+    }
+
+    /// Of a kill, in the lists of an earlier subject ([`buffers`](Self::buffers)).
+    #[must_use]
+    pub fn with(kill: &'k Kill, buffers: &mut Buffers) -> Option<Self> {
+        let mail = kill.mail.as_deref()?;
+        let mut subject = Self {
+            many: std::mem::take(&mut buffers.many),
+            module_tags: emptied(std::mem::take(&mut buffers.module_tags)),
+            labels: emptied(std::mem::take(&mut buffers.labels)),
+            ..Self::default()
+        };
+        subject.read_place(kill, mail);
+        subject.read_worth(kill);
+        subject.read_people(mail);
+        subject.read_time(kill, mail);
+        Some(subject)
+    }
+
+    /// Its lists, for the next kill.
+    #[must_use]
+    pub fn buffers(mut self) -> Buffers {
+        self.many.iter_mut().for_each(Vec::clear);
+        Buffers { many: self.many, module_tags: emptied(self.module_tags), labels: emptied(self.labels) }
+    }
+
+    /// The values of a field that is no text: sorted, each once.
+    #[must_use]
+    pub fn values(&self, field: Field) -> &[i64] {
+        match many(field) {
+            Some(place) => &self.many[place],
+            None => self.single.0[field as usize].as_slice(),
+        }
+    }
+
+    /// The words of a field that is text: each once.
+    #[must_use]
+    pub fn texts(&self, field: Field) -> &[&'k str] {
+        match field {
+            Field::ModuleTags => &self.module_tags,
+            Field::Labels => &self.labels,
+            Field::SystemClass => self.system_class.as_slice(),
+            Field::ShipClass => self.ship_class.as_slice(),
+            _ => &[],
+        }
+    }
+
+    /// Sets the values of a field that is no text; of a single one the first. For made-up kills.
+    pub fn set(&mut self, field: Field, values: &[i64]) {
+        debug_assert!(field.kind() != Kind::Text);
+        match many(field) {
+            Some(place) => {
+                self.many[place].clear();
+                self.many[place].extend_from_slice(values);
+                self.many[place].sort_unstable();
+                self.many[place].dedup();
+            }
+            None => self.single.0[field as usize] = values.first().copied(),
+        }
+    }
+
+    /// Sets the words of a text; of a single one the first. For made-up kills.
+    pub fn set_texts(&mut self, field: Field, texts: &[&'k str]) {
+        let put = |list: &mut Vec<&'k str>| {
+            list.clear();
+            list.extend_from_slice(texts);
+            list.sort_unstable();
+            list.dedup();
+        };
+        match field {
+            Field::ModuleTags => put(&mut self.module_tags),
+            Field::Labels => put(&mut self.labels),
+            Field::SystemClass => self.system_class = texts.first().copied(),
+            Field::ShipClass => self.ship_class = texts.first().copied(),
+            _ => debug_assert!(false, "{field} is no text"),
+        }
+    }
+
+    fn put(&mut self, field: Field, value: Option<i64>) {
+        self.single.0[field as usize] = value;
+    }
+
+    fn read_place(&mut self, kill: &'k Kill, mail: &Killmail) {
+        self.put(Field::SystemId, Some(mail.solar_system_id.get()));
+        let Some(tagged) = kill.tagged.as_deref() else { return };
+        self.put(Field::ConstellationId, tagged.constellation_id);
+        self.put(Field::RegionId, tagged.region_id);
+        self.put(Field::SecurityStatus, tagged.security_status.map(security_key));
+        self.put(Field::ShipGroupId, tagged.ship_group_id);
+        self.system_class = tagged.system_class;
+        self.ship_class = tagged.ship_class.as_deref();
+        self.module_tags.extend(tagged.module_tags.iter().map(|tag| &**tag));
+    }
+
+    fn read_worth(&mut self, kill: &'k Kill) {
+        let values = kill.values();
+        self.put(Field::IskValue, values.total);
+        self.put(Field::DestroyedValue, values.destroyed);
+        self.put(Field::DroppedValue, values.dropped);
+        self.put(Field::Npc, kill.npc().map(i64::from));
+        self.put(Field::Solo, kill.solo().map(i64::from));
+        self.put(Field::Awox, kill.awox().map(i64::from));
+        self.labels.extend(kill.labels().into_iter().flatten());
+    }
+
+    fn read_people(&mut self, mail: &Killmail) {
+        let victim = &mail.victim;
+        self.put(Field::ShipTypeId, victim.ship_type_id.map(|id| id.get()));
+        self.put(Field::VictimCharacterId, victim.character_id.map(|id| id.get()));
+        self.put(Field::VictimCorporationId, victim.corporation_id.map(|id| id.get()));
+        self.put(Field::VictimAllianceId, victim.alliance_id.map(|id| id.get()));
+        self.put(Field::VictimFactionId, victim.faction_id.map(|id| id.get()));
+        if let Some(last) = mail.attackers.iter().find(|attacker| attacker.final_blow) {
+            FINAL_BLOW.iter().zip(ids(last)).for_each(|(field, id)| self.put(*field, id));
+        }
+        self.put(Field::AttackerCount, i64::try_from(mail.attackers.len()).ok());
+        for attacker in &mail.attackers {
+            self.many.iter_mut().zip(ids(attacker)).for_each(|(list, id)| list.extend(id));
+        }
+        for list in &mut self.many {
+            list.sort_unstable();
+            list.dedup();
+        }
+    }
+
+    fn read_time(&mut self, kill: &Kill, mail: &Killmail) {
+        let time = mail.killmail_time.to_zoned(TimeZone::UTC);
+        self.put(Field::Hour, Some(time.hour().into()));
+        self.put(Field::Weekday, Some(time.weekday().to_monday_one_offset().into()));
+        let age = kill.received_at.duration_since(mail.killmail_time).as_secs();
+        self.put(Field::AgeSeconds, Some(age.max(0)));
+    }
+}
+
+/// In the order of [`ids`].
+const FINAL_BLOW: [Field; 6] = [
+    Field::FinalBlowCharacterId,
+    Field::FinalBlowCorporationId,
+    Field::FinalBlowAllianceId,
+    Field::FinalBlowFactionId,
+    Field::FinalBlowShipTypeId,
+    Field::FinalBlowWeaponTypeId,
+];
+
+fn ids(attacker: &Attacker) -> [Option<i64>; 6] {
+    [
+        attacker.character_id.map(|id| id.get()),
+        attacker.corporation_id.map(|id| id.get()),
+        attacker.alliance_id.map(|id| id.get()),
+        attacker.faction_id.map(|id| id.get()),
+        attacker.ship_type_id.map(|id| id.get()),
+        attacker.weapon_type_id.map(|id| id.get()),
+    ]
+}
+
+/// The place of a field with many numbers, in the order of [`ids`].
+const fn many(field: Field) -> Option<usize> {
+    match field {
+        Field::AttackerCharacterId => Some(0),
+        Field::AttackerCorporationId => Some(1),
+        Field::AttackerAllianceId => Some(2),
+        Field::AttackerFactionId => Some(3),
+        Field::AttackerShipTypeId => Some(4),
+        Field::AttackerWeaponTypeId => Some(5),
+        _ => None,
+    }
+}
+
+/// The same memory for words of another kill.
+fn emptied<'a>(mut list: Vec<&str>) -> Vec<&'a str> {
+    list.clear();
+    // Collected in place: the standard library reuses the allocation.
+    list.into_iter().map(|_| "").collect()
+}
