@@ -24,12 +24,14 @@ mod decimal;
 pub mod document;
 pub mod field;
 pub mod filter;
+pub mod index;
 pub mod interpret;
 mod json;
 pub mod operator;
 pub mod parse;
 pub mod problem;
 pub mod subject;
+pub mod workload;
 
 pub use decimal::security_key;
 pub use field::{Field, Kind};
