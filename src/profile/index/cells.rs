@@ -81,7 +81,7 @@ pub(super) const fn is_banded(field: Field) -> bool {
     matches!(scheme(field), Scheme::Open(_) | Scheme::From(_))
 }
 
-/// The field's few possible numbers.
+/// The first and the last of the field's few possible numbers: no kill has others, so a test of a span may be listed under them.
 pub(super) const fn points(field: Field) -> Option<(i64, i64)> {
     match scheme(field) {
         Scheme::Points(first, count) => Some((first, first + count as i64 - 1)),

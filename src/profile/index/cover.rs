@@ -81,6 +81,8 @@ pub(super) struct Key {
     pub(super) leaf: usize,
     /// What must hold besides the key.
     pub(super) guard: Guard,
+    /// Nothing must hold besides the leaf.
+    pub(super) is_alone: bool,
 }
 
 /// Where a plan is listed.
@@ -236,7 +238,7 @@ impl Chooser<'_> {
             (Plan::Leaf(leaf), _) => {
                 let is_whole = matches!(leaf.ask, Ask::AnyOf(_)) || cells::points(leaf.field).is_some();
                 let own = if is_whole { Guard::FREE } else { Guard::of_leaf(leaf, self.statistics, self.texts) };
-                keys.push(Key { leaf: first, guard: guard.and(own) });
+                keys.push(Key { leaf: first, guard: guard.and(own), is_alone: guard.is_nothing() });
             }
             (Plan::And(members), From::One(chosen, choice)) => {
                 let mut without = left_out.to_vec();

@@ -29,11 +29,14 @@ pub(super) struct Guard {
     share: f32,
     /// When the condition must be evaluated though the box fits: [`EXACT`], [`NEVER`] (or: always), or for kills in the cell of this [`cells::code`].
     pub(super) code: u32,
+    /// A sum of ISK has a say: whatever the bits are, they say nothing of a kill that is wild.
+    is_cut: bool,
 }
 
 impl Guard {
     /// Fits every kill.
-    pub(super) const FREE: Self = Self { common: u64::MAX, class: 0, mask: MASK, share: 1.0, code: EXACT };
+    pub(super) const FREE: Self =
+        Self { common: u64::MAX, class: 0, mask: MASK, share: 1.0, code: EXACT, is_cut: false };
 
     /// Of a plan.
     pub(super) fn of(plan: &Plan, statistics: &Statistics, texts: &Texts) -> Self {
@@ -72,14 +75,17 @@ impl Guard {
             (1, Some(code)) => code,
             _ => NEVER,
         };
+        let free = Self { code, is_cut: field.kind() == Kind::Money, ..Self::FREE };
         if may == present | absent {
-            return Self { code, ..Self::FREE };
+            return free;
         }
         if let Some((first, width)) = cells::group(field) {
             let bits = ((1_u64 << width) - 1) << first;
-            return Self { common: !bits | u64::from(may) << first, code, ..Self::FREE };
+            return Self { common: !bits | u64::from(may) << first, ..free };
         }
-        Self { class: cells::class(field), mask: may, share: share(leaf, statistics, texts), code, ..Self::FREE }
+        // A kill that is wild has all bits, so one that no cell has lets it pass whatever is allowed.
+        let wild = if cells::absent(field) < cells::CELLS - 1 { 1 << (cells::CELLS - 1) } else { 0 };
+        Self { class: cells::class(field), mask: may | wild, share: share(leaf, statistics, texts), ..free }
     }
 
     /// Of two conditions that both hold.
@@ -90,7 +96,8 @@ impl Guard {
             _ => NEVER,
         };
         let (kept, lost) = if self.share <= other.share { (self, other) } else { (other, self) };
-        let both = Self { common: self.common & other.common, code, ..kept };
+        let is_cut = self.is_cut || other.is_cut;
+        let both = Self { common: self.common & other.common, code, is_cut, ..kept };
         match (kept.class, lost.class) {
             (_, 0) => both,
             (0, _) => Self { class: lost.class, mask: lost.mask, share: lost.share, ..both },
@@ -108,9 +115,10 @@ impl Guard {
             (first, second) if first == second => first,
             _ => NEVER,
         };
+        let is_cut = self.is_cut || other.is_cut;
         for (inner, outer) in [(self, other), (other, self)] {
             if inner.is_inside(outer) {
-                return Self { code, ..outer };
+                return Self { code, is_cut, ..outer };
             }
         }
         let common = self.common | other.common;
@@ -126,7 +134,7 @@ impl Guard {
         let differing = differing.count() + usize::from(self.class != other.class || self.mask != other.mask);
         // Two boxes that differ in one field alone fill the one around them.
         let code = if differing > 1 || is_lost { NEVER } else { code };
-        Self { common, class, mask, share, code }
+        Self { common, class, mask, share, code, is_cut }
     }
 
     /// Whether every kill that fits also fits the other.

@@ -5,7 +5,7 @@ use super::cover::packed;
 use super::lists::{self, CODE, ID, ONCE, SHARED};
 use super::scan::{Bits, Hits, RUN, scan};
 use super::view::View;
-use super::{Index, cells, program};
+use super::{Index, Statistics, cells, program};
 use crate::profile::field::{Field, Kind};
 use crate::profile::subject::Subject;
 
@@ -24,7 +24,7 @@ pub struct Scratch {
     pub evaluated: u64,
     /// Entries that were matches without an evaluation.
     pub direct: u64,
-    /// Kills matched.
+    /// Kills that [`observe`](Self::observe) was told of.
     pub kills: u64,
     view: View,
     slots: Vec<Slot>,
@@ -53,13 +53,19 @@ impl Default for Scratch {
     }
 }
 
+impl Scratch {
+    /// Counts the values of the next kill, if it is one of those that are counted.
+    pub fn observe(&mut self, statistics: &Statistics, subject: &Subject<'_>) {
+        if self.kills < COUNTED || self.kills.is_multiple_of(COUNTED_OF) {
+            statistics.observe(subject);
+        }
+        self.kills += 1;
+    }
+}
+
 impl Index {
     /// Adds the ids of the profiles whose filters hold for the kill to `out`: each once, in no order.
     pub fn matches(&self, subject: &Subject<'_>, scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if scratch.kills < COUNTED || scratch.kills.is_multiple_of(COUNTED_OF) {
-            self.statistics.observe(subject);
-        }
-        scratch.kills += 1;
         if self.profiles == 0 {
             return;
         }

@@ -211,10 +211,9 @@ impl Index {
         }
         for key in &cover.keys {
             let leaf = leaf(key.leaf);
-            let is_own = key.guard == guard::Guard::of_leaf(&leaf, &self.statistics, &self.texts);
             let kind = match leaf.ask {
                 _ if key.guard.is_nothing() => Kind::Plain,
-                Ask::Within(_, i64::MAX) if is_own && leaf.field.kind() == super::Kind::Money => Kind::Threshold,
+                Ask::Within(_, i64::MAX) if key.is_alone && leaf.field.kind() == super::Kind::Money => Kind::Threshold,
                 _ => Kind::Guarded,
             };
             keys += self.board.insert(Some(&leaf), key.guard, tag, kind);

@@ -1,7 +1,7 @@
 //! A kill as the index sees it: the values of the fields that filters ask for, words as numbers, and its cells as bits.
 
 use super::cells;
-use super::guard::{EXACT, MASK, NEVER};
+use super::guard::{MASK, NEVER};
 use super::texts::Texts;
 use crate::profile::field::{FIELDS, Field, Kind};
 use crate::profile::subject::Subject;
@@ -148,11 +148,6 @@ impl View {
         }
         self.present |= u64::from(!values.is_empty()) << field as usize;
         self.classes[cells::class(field) as usize] = mask;
-    }
-
-    /// Whether a value of the field may be anything: see [`cells`].
-    pub(super) fn is_wild(&self) -> bool {
-        self.unsure >> EXACT & 1 == 1
     }
 
     #[inline]
