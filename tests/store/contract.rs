@@ -43,6 +43,10 @@ macro_rules! suite {
             a_table_is_not_put_over_an_import_that_it_was_not_read_over, kills_that_were_stored_without_static_data_are_queued_once);
         suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
             workers_that_store_the_same_quotes_at_once_lose_nothing, quotes_of_old_days_are_forgotten_so_many_at_a_time);
+        suite!($open: profiles: a_profile_is_stored_whole_and_replaced_by_its_id, a_profile_that_is_not_there_or_twice_refuses_the_whole_call,
+            profiles_are_listed_in_pages_and_by_owner, profiles_in_use_are_loaded_in_pages, changes_come_once_each_as_it_is_now_and_of_what_is_gone_too,
+            what_is_written_by_hand_counts_as_a_change, matches_are_counted_and_are_no_change, workers_that_count_matches_at_once_lose_none,
+            stored_kills_come_back_newest_first_with_what_was_found);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ mod kills;
 mod market;
 mod pipeline;
 mod postgres;
+mod profiles;
 mod quotes;
 #[path = "../postgres/mod.rs"]
 mod server;
