@@ -58,6 +58,14 @@ impl Kept {
     }
 }
 
+#[allow(dead_code, reason = "each of those that share this file uses its own part")]
+impl MemoryStore {
+    /// As when an empty database is put in the place of this.
+    pub(crate) fn forget_profiles(&self) {
+        *self.profiles.lock().expect("no panic while held") = Kept::default();
+    }
+}
+
 fn refused(message: String) -> Error {
     let (sqlstate, constraint, column) = (None, None, Some("profile_id".to_owned()));
     Error::Data { message, sqlstate, column, constraint, killmail_ids: Vec::new() }
