@@ -1,3 +1,5 @@
+//! What is in the language, what is refused, and what it means at its edges.
+
 use proptest::prelude::*;
 
 use super::*;
