@@ -242,3 +242,7 @@ fn kind(field: Field) -> &'static str {
         Kind::Text => "a text of 1 to 100 characters",
     }
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -217,3 +217,90 @@ fn emptied<'a>(mut list: Vec<&str>) -> Vec<&'a str> {
     // Collected in place: the standard library reuses the allocation.
     list.into_iter().map(|_| "").collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::killmail::{Tagged, Worth, wire};
+
+    const PACKAGE: &str = r#"{"killmail_id": 7, "killmail_time": "2026-03-01T23:59:59Z", "solar_system_id": 30000142,
+        "victim": {"ship_type_id": 587, "character_id": 11, "corporation_id": 12, "damage_taken": 5, "items": []},
+        "attackers": [
+            {"character_id": 32, "corporation_id": 12, "ship_type_id": 600, "damage_done": 2, "final_blow": false, "security_status": 0.5},
+            {"character_id": 31, "corporation_id": 12, "weapon_type_id": 601, "damage_done": 3, "final_blow": true, "security_status": 0.5},
+            {"faction_id": 500001, "damage_done": 0, "final_blow": false, "security_status": 0}],
+        "zkb": {"hash": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "totalValue": 12.34, "npc": false, "solo": false, "awox": true, "labels": ["pvp"]}}"#;
+
+    fn kill() -> Kill {
+        let received: Timestamp = "2026-03-02T00:01:00.9Z".parse().expect("a time");
+        let mut kill = Kill::new(Bytes::from_static(PACKAGE.as_bytes()), "file", received, true);
+        kill.mail = Some(Arc::new(wire::decode(&kill.raw).expect("a kill")));
+        kill
+    }
+
+    #[test]
+    fn a_kill_has_the_values_of_its_mail_its_tags_and_its_worth() {
+        let mut kill = kill();
+        let subject = Subject::of(&kill).expect("decoded");
+        let expected: [(Field, &[i64]); 14] = [
+            (Field::SystemId, &[30_000_142]),
+            (Field::RegionId, &[]),
+            (Field::IskValue, &[1234]),
+            (Field::DroppedValue, &[]),
+            (Field::ShipTypeId, &[587]),
+            (Field::VictimAllianceId, &[]),
+            (Field::AttackerCharacterId, &[31, 32]),
+            (Field::AttackerCorporationId, &[12]),
+            (Field::AttackerFactionId, &[500_001]),
+            (Field::FinalBlowCharacterId, &[31]),
+            (Field::FinalBlowShipTypeId, &[]),
+            (Field::AttackerCount, &[3]),
+            (Field::Hour, &[23]),
+            (Field::AgeSeconds, &[61]),
+        ];
+        for (field, values) in expected {
+            assert_eq!(subject.values(field), values, "{field}");
+        }
+        assert_eq!((subject.values(Field::Weekday), subject.values(Field::Awox)), (&[7][..], &[1][..]), "a Sunday");
+        assert_eq!(subject.texts(Field::Labels), ["pvp"]);
+        kill.tagged = Some(Arc::new(Tagged {
+            module_tags: vec!["Mid".into()],
+            ship_group_id: Some(25),
+            system_class: Some("highsec"),
+            labels: vec!["loc:highsec".into()],
+            security_status: Some(0.9),
+            awox: Some(false),
+            ..Tagged::default()
+        }));
+        kill.worth = Some(Arc::new(Worth { total: Some(100_000_000_000), dropped: Some(5), ..Worth::default() }));
+        let subject = Subject::of(&kill).expect("decoded");
+        assert_eq!(subject.values(Field::IskValue), [100_000_000_000]);
+        assert_eq!((subject.values(Field::DroppedValue), subject.values(Field::DestroyedValue)), (&[5][..], &[][..]));
+        assert_eq!((subject.values(Field::ShipGroupId), subject.values(Field::Awox)), (&[25][..], &[0][..]));
+        assert_eq!(subject.values(Field::SecurityStatus), [security_key(0.9)]);
+        assert_eq!(subject.texts(Field::Labels), ["isk:1b+", "loc:highsec"]);
+        assert_eq!(
+            (subject.texts(Field::ModuleTags), subject.texts(Field::SystemClass)),
+            (&["Mid"][..], &["highsec"][..])
+        );
+    }
+
+    #[test]
+    fn lists_are_used_again_and_keep_nothing() {
+        let mut buffers = Buffers::default();
+        let (first, mut bare) = (kill(), kill());
+        let mail = Killmail { attackers: Vec::new(), zkb: None, ..(*kill().mail.expect("decoded")).clone() };
+        bare.mail = Some(Arc::new(mail));
+        buffers = Subject::with(&first, &mut buffers).expect("decoded").buffers();
+        let subject = Subject::with(&bare, &mut buffers).expect("decoded");
+        for field in Field::ALL.into_iter().filter(|field| field.is_many()) {
+            assert!(subject.values(field).is_empty() && subject.texts(field).is_empty(), "{field}");
+        }
+        assert!(Subject::of(&Kill { mail: None, ..first }).is_none());
+    }
+}
