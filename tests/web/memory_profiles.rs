@@ -77,7 +77,9 @@ struct Looks;
 #[async_trait]
 impl ProfileNews for Looks {
     async fn wait(&mut self) {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        let mut every = tokio::time::interval(Duration::from_millis(250));
+        every.tick().await;
+        every.tick().await;
     }
 }
 
