@@ -33,6 +33,7 @@ pub mod sde;
 mod signals;
 pub mod simulate;
 mod statics;
+mod surveillance;
 mod text;
 mod upkeep;
 mod worker;

@@ -22,7 +22,7 @@ pub(super) async fn wait_for_store(url: &str, migrate: bool, health: &Health) ->
 pub(super) async fn unless_signalled<T>(signals: &mut Signals, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         caught = signals.next() => {
-            tracing::info!(signal = caught.name(), "ended before the database was open: nothing was received");
+            tracing::info!(signal = caught.name(), "ended before the worker had begun: nothing was received");
             None
         }
         done = work => Some(done),

@@ -78,7 +78,11 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let resources = resources(store?, &settings, true);
-    let worker = Worker::start(&selection.definitions, &resources, &settings, listener, metrics).await?;
+    // What it loads first may take its time, or wait for the database.
+    let starting = Worker::start(&selection.definitions, &resources, &settings, listener, metrics);
+    let Some(worker) = unless_signalled(&mut signals, starting).await.transpose()? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let names: Vec<&str> = selection.definitions.iter().map(|definition| definition.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), page = format!("http://{}/", worker.address), "running");
     let ended = worker.finished(&mut signals, false).await;

@@ -17,6 +17,7 @@ use super::ending::{self, Ended};
 use super::pauses;
 use super::signals::Signals;
 use super::statics;
+use super::surveillance::Keeper;
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, Readiness, Running};
@@ -93,6 +94,7 @@ impl Worker {
         }
         statics::take_up(resources).await;
         pauses::take_up(&*resources.store, &resources.esi).await;
+        let keeper = Keeper::take_up(resources).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();
@@ -112,6 +114,7 @@ impl Worker {
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
         upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
+        upkeep.push(AbortOnDropHandle::new(tokio::spawn(keeper.keep())));
         for (base, esi) in resources.esi.all() {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
         }

@@ -30,10 +30,12 @@ mod json;
 pub mod operator;
 pub mod parse;
 pub mod problem;
+pub mod schema;
 pub mod subject;
 pub mod workload;
 
 pub use decimal::security_key;
+pub use document::{Document, Format, Target};
 pub use field::{Field, Kind};
 pub use filter::{Filter, Node, Span, Test, What};
 pub use operator::Operator;

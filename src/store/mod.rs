@@ -32,7 +32,7 @@ pub use error::Error;
 pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
-pub use profiles::Profiles;
+pub use profiles::{Matched, NewProfile, ProfileChange, ProfileNews, Profiles, StoredProfile, WatchedProfile, Which};
 pub use quotes::Quotes;
 pub use retry::Health;
 pub use statics::{Import, Origins, Queued, StaticData};

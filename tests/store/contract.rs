@@ -37,12 +37,20 @@ macro_rules! suite {
             an_impossible_time_names_its_column_and_its_order, pages_come_back_as_stored_and_vanish_when_there_are_fewer,
             nothing_to_store_is_stored, a_region_rests_before_its_first_sweep_and_after, prices_are_those_of_the_open_orders,
             a_price_is_kept_column_by_column_and_goes_with_its_orders, workers_at_once_on_the_same_orders_lose_nothing);
+        suite!($open: matches: matches_are_stored_with_their_kill, kills_that_are_not_stored_have_no_matches,
+            a_richer_copy_has_the_matches_that_it_has_and_those_that_stay_keep_their_time,
+            of_a_kill_given_twice_the_matches_of_the_copy_that_stays_are_stored, hundreds_of_matches_a_kill_are_stored_whole,
+            what_is_left_of_a_kill_that_was_deleted_by_hand_is_in_nobodys_way);
         suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
             what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
             imports_at_once_come_one_after_the_other, what_imports_brought_is_told_from_what_esi_told_of,
             a_table_is_not_put_over_an_import_that_it_was_not_read_over, kills_that_were_stored_without_static_data_are_queued_once);
         suite!($open: quotes: quotes_come_back_by_time_and_by_day, of_a_day_the_newest_quote_stays,
             workers_that_store_the_same_quotes_at_once_lose_nothing, quotes_of_old_days_are_forgotten_so_many_at_a_time);
+        suite!($open: profiles: a_profile_is_stored_whole_and_replaced_by_its_id, a_profile_that_is_not_there_or_twice_refuses_the_whole_call,
+            profiles_are_listed_in_pages_and_by_owner, profiles_in_use_are_loaded_in_pages, changes_come_once_each_as_it_is_now_and_of_what_is_gone_too,
+            what_is_written_by_hand_counts_as_a_change, matches_are_counted_and_are_no_change, workers_that_count_matches_at_once_lose_none,
+            stored_kills_come_back_newest_first_with_what_was_found);
     };
     ($open:path: $module:ident: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,8 +7,10 @@ mod findings;
 mod jobs;
 mod kills;
 mod market;
+mod matches;
 mod pipeline;
 mod postgres;
+mod profiles;
 mod quotes;
 #[path = "../postgres/mod.rs"]
 mod server;

@@ -40,6 +40,7 @@ pub(crate) struct MemoryStore {
     prices: Mutex<quotes::Prices>,
     job: Mutex<broadside::price::job::Job>,
     turnstile: jobs::Turnstile,
+    profiles: Mutex<profiles::Kept>,
     statics: Mutex<statics::Kept>,
 }
 

@@ -1,0 +1,217 @@
+//! The surveillance profiles that a worker has in use: all are loaded before any kill comes; then each change is taken up, within a second.
+//!
+//! Only what changed is touched: the rest stays as it is, and kills are matched meanwhile. A profile that cannot be read (written by hand, or by another
+//! build) is left out, said once, and counted: it stops nothing. While the store is away what is in use stays; what changed meanwhile is taken up after.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::HumanCount;
+use tokio::time::Instant;
+
+use crate::killmail::ProfileId;
+use crate::profile::document::parse_targets;
+use crate::profile::{Filter, Problem};
+use crate::resources::Resources;
+use crate::store::retry::hold;
+use crate::store::{Error, ProfileNews, Store, WatchedProfile};
+use crate::surveillance::{Surveillance, Watched};
+
+/// Profiles that are loaded together.
+const PAGE: u32 = 5_000;
+/// Changes that are taken up together.
+const CHANGES: u32 = 1_000;
+/// Between two looks whether the numbers of changes still go on where they were: a database may have been put back to what it was.
+const RECOUNT_EVERY: Duration = Duration::from_secs(10);
+/// Profiles that cannot be read and are named, at one load; the others are only counted.
+const NAMED: usize = 20;
+
+/// Keeps the profiles in use as the store has them.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    store: Arc<dyn Store>,
+    news: Box<dyn ProfileNews>,
+    kept: Kept,
+    /// The number of the last change that was taken up; `None`: nothing was loaded.
+    seen: Option<i64>,
+    was_away: bool,
+    recounted: Instant,
+}
+
+impl Keeper {
+    /// Loads all, before any kill comes. A store that is away is waited for: a kill that nobody looked at would never be matched.
+    pub(super) async fn take_up(resources: &Resources) -> Self {
+        let store = resources.store.clone();
+        let kept = Kept { surveillance: resources.surveillance.clone(), used: HashSet::new(), refused: HashSet::new() };
+        let (news, recounted) = (store.profile_news(), Instant::now());
+        let mut keeper = Self { store, news, kept, seen: None, was_away: false, recounted };
+        if let Err(error) = keeper.load(true).await {
+            // No reason not to store kills.
+            tracing::warn!(%error, "failed to load the surveillance profiles: none match until that works");
+            keeper.was_away = true;
+        }
+        keeper
+    }
+
+    /// Takes up changes, until it is dropped.
+    pub(super) async fn keep(mut self) {
+        loop {
+            self.news.wait().await;
+            let looked = self.look().await;
+            match &looked {
+                Err(error) if !self.was_away => {
+                    tracing::warn!(%error, "failed to look for changes of surveillance profiles: those in use stay until that works");
+                }
+                Ok(()) if self.was_away => tracing::info!("changes of surveillance profiles are looked for again"),
+                _ => {}
+            }
+            self.was_away = looked.is_err();
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Error> {
+        let Some(mut seen) = self.seen else { return self.load(false).await };
+        if self.recounted.elapsed() >= RECOUNT_EVERY {
+            if self.store.last_profile_change().await? < seen {
+                tracing::warn!("the database was put back to what it was: all surveillance profiles are loaded again");
+                self.seen = None;
+                return self.load(false).await;
+            }
+            self.recounted = Instant::now();
+        }
+        loop {
+            let changes = self.store.profile_changes(seen, CHANGES).await?;
+            let Some(last) = changes.last() else { return Ok(()) };
+            seen = last.change_id;
+            let is_all = changes.len() < CHANGES as usize;
+            let gone = changes.iter().filter(|change| change.now.is_none()).map(|change| change.profile_id);
+            self.kept.drop_out(&gone.collect::<Vec<_>>());
+            let taken = read(changes.into_iter().filter_map(|change| change.now).collect()).await?;
+            tracing::debug!(changed = taken.read.len(), refused = taken.refused.len(), "surveillance profiles changed");
+            tell_refused(&taken.refused);
+            self.kept.take(taken);
+            self.kept.tell_counts();
+            self.seen = Some(seen);
+            if is_all {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Everything, also that some are gone. With `patience` a store that is away is waited for.
+    async fn load(&mut self, patience: bool) -> Result<(), Error> {
+        let (begun, store) = (Instant::now(), self.store.clone());
+        let page = |after: i64| {
+            let store = store.clone();
+            async move {
+                let call = || store.watched_profiles(after, PAGE);
+                if patience { hold(store.health(), "load surveillance profiles", call).await } else { call().await }
+            }
+        };
+        // What changes from here on is taken up as a change, whether its page was read before or after.
+        let call = || store.last_profile_change();
+        let seen =
+            if patience { hold(store.health(), "load surveillance profiles", call).await } else { call().await }?;
+        let (mut loaded, mut refused) = (HashSet::new(), 0);
+        let mut profiles = page(0).await?;
+        while let Some(last) = profiles.last().map(|profile| profile.profile_id.get()) {
+            loaded.extend(profiles.iter().map(|profile| profile.profile_id));
+            let (next, taken) = tokio::join!(page(last), read(profiles));
+            let taken = taken?;
+            tell_refused(&taken.refused[..taken.refused.len().min(NAMED.saturating_sub(refused))]);
+            refused += taken.refused.len();
+            self.kept.take(taken);
+            profiles = next?;
+        }
+        let gone = self.kept.used.union(&self.kept.refused).filter(|id| !loaded.contains(id)).copied();
+        let gone: Vec<ProfileId> = gone.collect();
+        self.kept.drop_out(&gone);
+        self.kept.tell_counts();
+        (self.seen, self.recounted) = (Some(seen), Instant::now());
+        let took = begun.elapsed();
+        metrics::gauge!("broadside_profile_index_rebuild_seconds").set(took.as_secs_f64());
+        if !loaded.is_empty() {
+            let profiles = HumanCount(self.kept.used.len() as u64);
+            tracing::info!(?took, refused, "{profiles} surveillance profiles in use");
+        }
+        Ok(())
+    }
+}
+
+/// What is in use, and what could not be read.
+#[derive(Debug)]
+struct Kept {
+    surveillance: Arc<Surveillance>,
+    used: HashSet<ProfileId>,
+    refused: HashSet<ProfileId>,
+}
+
+impl Kept {
+    fn take(&mut self, taken: Taken) {
+        for watched in &taken.read {
+            self.used.insert(watched.profile_id);
+            self.refused.remove(&watched.profile_id);
+        }
+        self.surveillance.put(taken.read);
+        // Whatever they were before, they are not any more.
+        let refused: Vec<ProfileId> = taken.refused.iter().map(|(id, _)| *id).collect();
+        self.drop_out(&refused);
+        self.refused.extend(refused);
+    }
+
+    fn drop_out(&mut self, gone: &[ProfileId]) {
+        self.surveillance.remove(gone);
+        for id in gone {
+            self.used.remove(id);
+            self.refused.remove(id);
+        }
+    }
+
+    fn tell_counts(&self) {
+        let counts = self.surveillance.counts();
+        metrics::gauge!("broadside_profiles").set(counts.profiles as f64);
+        metrics::gauge!("broadside_profiles_broad").set(counts.broad as f64);
+        metrics::gauge!("broadside_profiles_refused").set(self.refused.len() as f64);
+    }
+}
+
+/// Profiles that were read, and what is wrong with the others.
+#[derive(Debug, Default)]
+struct Taken {
+    read: Vec<Watched>,
+    refused: Vec<(ProfileId, Problem)>,
+}
+
+/// Reads profiles, on a thread where that holds up nobody.
+async fn read(profiles: Vec<WatchedProfile>) -> Result<Taken, Error> {
+    let reading = move || {
+        let mut taken = Taken::default();
+        for profile in profiles {
+            let id = profile.profile_id;
+            match read_one(profile) {
+                Ok(watched) => taken.read.push(watched),
+                Err(problem) => taken.refused.push((id, problem)),
+            }
+        }
+        taken
+    };
+    let died = |_| Error::Permanent("read surveillance profiles: the thread ended early".to_owned());
+    tokio::task::spawn_blocking(reading).await.map_err(died)
+}
+
+fn read_one(profile: WatchedProfile) -> Result<Watched, Problem> {
+    let WatchedProfile { profile_id, name, filter, targets } = profile;
+    let targets = parse_targets(&targets)?;
+    Ok(Watched { profile_id, name: name.into(), filter: Filter::parse(&filter)?, targets: targets.into() })
+}
+
+fn tell_refused(refused: &[(ProfileId, Problem)]) {
+    for (profile_id, problem) in refused {
+        tracing::warn!(%profile_id, %problem, "left a surveillance profile out: it cannot be read");
+    }
+}
+
+#[cfg(test)]
+#[path = "surveillance_tests.rs"]
+mod tests;
