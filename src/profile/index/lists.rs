@@ -119,6 +119,13 @@ impl List {
 }
 
 impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
+    /// The tag of the first entry of a short list, or 0.
+    #[inline]
+    pub(super) fn first(&self, list: List) -> u32 {
+        let length = if list.length() <= T::FEW { list.length().min(1) } else { 0 };
+        self.pool.run(list.place, length).first().map_or(0, |entry| entry.tag())
+    }
+
     /// The runs of a list: at least all entries that allow this step.
     #[inline]
     pub(super) fn runs(&self, list: List, step: u16) -> impl Iterator<Item = &[T]> {
