@@ -20,12 +20,14 @@
 //! Of a field with many values (attackers, tags, labels) a positive operator holds when one value makes it hold; `contains_all` needs all of its list. `ne`,
 //! `not_in` and `contains_none` are the exact opposites of `eq`, `in` and `contains_any`. What an absent value means stands in [`filter`].
 
+pub mod broad;
 mod decimal;
 pub mod document;
 pub mod field;
 pub mod filter;
 pub mod interpret;
 mod json;
+pub mod layout;
 pub mod operator;
 pub mod parse;
 pub mod problem;

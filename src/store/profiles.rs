@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::killmail::{Kill, KillmailId, ProfileId, Tagged, Worth};
+use crate::profile::document::{Figures, Written, written_filter, written_targets};
 use crate::profile::parse::SYSTEM_CLASSES;
 
 /// Profiles, their changes and how often they matched; and stored kills to try filters on.
@@ -123,6 +124,30 @@ pub struct Matched {
     pub profile_id: ProfileId,
     pub matches: i64,
     pub last_matched_at: Timestamp,
+}
+
+impl StoredProfile {
+    /// As the document that would store it. Without `reveal`, URLs are masked.
+    #[must_use]
+    pub fn written(&self, reveal: bool) -> Written<'_> {
+        Written {
+            profile_id: self.profile_id,
+            owner: self.owner.as_deref(),
+            name: &self.name,
+            enabled: self.enabled,
+            filter: written_filter(&self.filter),
+            targets: written_targets(&self.targets, reveal),
+            figures: None,
+        }
+    }
+
+    /// Everything about it but its secrets.
+    #[must_use]
+    pub fn listed(&self) -> Written<'_> {
+        let Self { version, created_at, updated_at, matches, last_matched_at, .. } = *self;
+        let figures = Figures { version, created_at, updated_at, matches, last_matched_at };
+        Written { figures: Some(figures), ..self.written(false) }
+    }
 }
 
 /// Targets hold secrets: nothing here is shown but what tells one profile from another.
