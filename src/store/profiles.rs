@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::killmail::{Kill, KillmailId, ProfileId, Tagged, Worth};
-use crate::profile::document::{Figures, Written, written_filter, written_targets};
+use crate::profile::document::{Document, Figures, Written, written_filter, written_targets};
 use crate::profile::parse::SYSTEM_CLASSES;
 
 /// Profiles, their changes and how often they matched; and stored kills to try filters on.
@@ -124,6 +124,19 @@ pub struct Matched {
     pub profile_id: ProfileId,
     pub matches: i64,
     pub last_matched_at: Timestamp,
+}
+
+impl From<Document> for NewProfile {
+    fn from(document: Document) -> Self {
+        Self {
+            profile_id: document.profile_id,
+            targets: document.targets_json(),
+            owner: document.owner,
+            name: document.name,
+            filter: document.filter_json,
+            enabled: document.enabled,
+        }
+    }
 }
 
 impl StoredProfile {

@@ -72,12 +72,12 @@ fn refused(message: String) -> Error {
 }
 
 #[derive(Debug)]
-struct Looks;
+struct Looks(tokio::time::Interval);
 
 #[async_trait]
 impl ProfileNews for Looks {
     async fn wait(&mut self) {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        self.0.tick().await;
     }
 }
 
@@ -161,7 +161,7 @@ impl Profiles for MemoryStore {
     }
 
     fn profile_news(&self) -> Box<dyn ProfileNews> {
-        Box::new(Looks)
+        Box::new(Looks(tokio::time::interval(Duration::from_millis(250))))
     }
 
     async fn add_profile_matches(&self, matched: &[Matched]) -> Result<(), Error> {

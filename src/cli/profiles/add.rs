@@ -136,7 +136,7 @@ fn read(given: &Given, sender: &tokio::sync::mpsc::Sender<Vec<NewProfile>>) -> a
     given.each(|place, text| -> anyhow::Result<()> {
         let document =
             Document::parse(text).map_err(|problem| anyhow::anyhow!("the file has changed: {place}{problem}"))?;
-        page.push(stored(document));
+        page.push(NewProfile::from(document));
         if page.len() == AT_ONCE {
             sender.blocking_send(std::mem::replace(&mut page, Vec::with_capacity(AT_ONCE)))?;
         }
@@ -146,15 +146,4 @@ fn read(given: &Given, sender: &tokio::sync::mpsc::Sender<Vec<NewProfile>>) -> a
         sender.blocking_send(page)?;
     }
     Ok(())
-}
-
-fn stored(document: Document) -> NewProfile {
-    NewProfile {
-        profile_id: document.profile_id,
-        targets: document.targets_json(),
-        owner: document.owner,
-        name: document.name,
-        filter: document.filter_json,
-        enabled: document.enabled,
-    }
 }
