@@ -1,7 +1,8 @@
 //! In-process topics: what the `pubsub` sink publishes and live readers subscribe to.
 //!
 //! Publishing never waits: every subscriber has a ring of its own, and one that is slower than its topics loses the oldest events
-//! and is told how many. A publication costs a look at two topics plus the subscribers that asked for them, however many others there are.
+//! and is told how many. A publication costs a look at two topics, and at one for each profile that matches when anybody follows profiles, plus the subscribers that asked for
+//! them, however many others there are.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
-use crate::killmail::{Killmail, KillmailId, SystemId};
+use crate::killmail::{Killmail, KillmailId, ProfileId, SystemId};
 
 /// What can be subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +19,8 @@ pub enum Topic {
     All,
     /// Kills in one solar system: `system:<id>`.
     System(SystemId),
+    /// Kills that a surveillance profile matches: `profile:<id>`.
+    Profile(ProfileId),
 }
 
 impl std::fmt::Display for Topic {
@@ -25,17 +28,20 @@ impl std::fmt::Display for Topic {
         match self {
             Self::All => f.write_str("all"),
             Self::System(id) => write!(f, "system:{id}"),
+            Self::Profile(id) => write!(f, "profile:{id}"),
         }
     }
 }
 
 impl Topic {
-    /// From `all` or `system:<id>`.
+    /// From `all`, `system:<id>` or `profile:<id>`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "all" => Some(Self::All),
-            other => SystemId::new(other.strip_prefix("system:")?.parse().ok()?).map(Self::System),
+        match text.split_once(':') {
+            None if text == "all" => Some(Self::All),
+            Some(("system", id)) => SystemId::new(id.parse().ok()?).map(Self::System),
+            Some(("profile", id)) => ProfileId::new(id.parse().ok()?).map(Self::Profile),
+            _ => None,
         }
     }
 }
@@ -47,6 +53,8 @@ pub struct Event {
     pub event_id: Option<i64>,
     pub system_id: SystemId,
     pub killmail_id: KillmailId,
+    /// The profiles that match it, sorted.
+    matches: Arc<[ProfileId]>,
     mail: Arc<Killmail>,
     json: OnceLock<Arc<str>>,
 }
@@ -56,7 +64,19 @@ impl Event {
     #[must_use]
     pub fn new(event_id: Option<i64>, mail: Arc<Killmail>) -> Self {
         let (system_id, killmail_id) = (mail.solar_system_id, mail.killmail_id);
-        Self { event_id, system_id, killmail_id, mail, json: OnceLock::new() }
+        Self { event_id, system_id, killmail_id, matches: Arc::default(), mail, json: OnceLock::new() }
+    }
+
+    /// The same, matched by these profiles.
+    #[must_use]
+    pub fn matched_by(self, matches: Option<Arc<[ProfileId]>>) -> Self {
+        Self { matches: matches.unwrap_or_default(), ..self }
+    }
+
+    /// The profiles that match it, sorted.
+    #[must_use]
+    pub fn matches(&self) -> &[ProfileId] {
+        &self.matches
     }
 
     /// The killmail.
@@ -81,10 +101,47 @@ pub enum Received {
     Lagged(u64),
 }
 
+#[derive(Debug, Default)]
+struct Topics {
+    subscribers: HashMap<Topic, HashMap<u64, Arc<Ring>>>,
+    /// Of profiles.
+    profiles: usize,
+}
+
+impl Topics {
+    fn enter(&mut self, topic: Topic, id: u64, ring: Arc<Ring>) {
+        let subscribers = self.subscribers.entry(topic).or_default();
+        self.profiles += usize::from(subscribers.is_empty() && matches!(topic, Topic::Profile(_)));
+        subscribers.insert(id, ring);
+    }
+
+    fn leave(&mut self, topic: Topic, id: u64) {
+        let Some(subscribers) = self.subscribers.get_mut(&topic) else { return };
+        subscribers.remove(&id);
+        if subscribers.is_empty() {
+            self.subscribers.remove(&topic);
+            self.profiles -= usize::from(matches!(topic, Topic::Profile(_)));
+        }
+    }
+
+    fn publish(&self, event: &Arc<Event>) {
+        let (mut reached, is_followed) = (HashSet::new(), self.profiles > 0);
+        let profiles = event.matches.iter().filter(|_| is_followed).map(|id| Topic::Profile(*id));
+        for topic in [Topic::All, Topic::System(event.system_id)].into_iter().chain(profiles) {
+            for (id, ring) in self.subscribers.get(&topic).into_iter().flatten() {
+                // Only who follows profiles may have several topics that are this kill's.
+                if !is_followed || reached.insert(*id) {
+                    ring.push(event.clone());
+                }
+            }
+        }
+    }
+}
+
 /// The topics. Empty ones are removed again.
 #[derive(Debug, Default)]
 pub struct Hub {
-    topics: RwLock<HashMap<Topic, HashMap<u64, Arc<Ring>>>>,
+    topics: RwLock<Topics>,
     next_id: AtomicU64,
 }
 
@@ -102,27 +159,21 @@ impl Hub {
         let ring = Arc::new(Ring { capacity: capacity.max(1), waiting: Mutex::default(), arrived: Notify::new() });
         let mut all = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         for topic in &topics {
-            all.entry(*topic).or_default().insert(id, ring.clone());
+            all.enter(*topic, id, ring.clone());
         }
         drop(all);
         Subscription { hub: self.clone(), id, topics, ring }
     }
 
-    /// Hands an event to everyone who subscribed to `all` or to its system. Never waits for a subscriber.
+    /// Hands an event to everyone who subscribed to `all`, to its system or to a profile that matches it. Never waits for a subscriber.
     pub fn publish(&self, event: Event) {
-        let event = Arc::new(event);
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        for topic in [Topic::All, Topic::System(event.system_id)] {
-            for ring in topics.get(&topic).into_iter().flat_map(HashMap::values) {
-                ring.push(event.clone());
-            }
-        }
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).publish(&Arc::new(event));
     }
 
     /// Topics that somebody is subscribed to.
     #[must_use]
     pub fn topic_count(&self) -> usize {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).subscribers.len()
     }
 }
 
@@ -194,13 +245,6 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut topics = self.hub.topics.write().unwrap_or_else(PoisonError::into_inner);
-        for topic in &self.topics {
-            if let Some(subscribers) = topics.get_mut(topic) {
-                subscribers.remove(&self.id);
-                if subscribers.is_empty() {
-                    topics.remove(topic);
-                }
-            }
-        }
+        self.topics.iter().for_each(|topic| topics.leave(*topic, self.id));
     }
 }

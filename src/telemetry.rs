@@ -139,6 +139,7 @@ fn recorder() -> Result<PrometheusRecorder, Error> {
     let recorder = PrometheusBuilder::new()
         .set_buckets(SECONDS)?
         .set_buckets_for_metric(Matcher::Full("broadside_stage_seconds".into()), &stage)?
+        .set_buckets_for_metric(Matcher::Full("broadside_profile_match_seconds".into()), &stage)?
         .set_buckets_for_metric(Matcher::Full("broadside_source_lag_seconds".into()), &lag)?
         .set_buckets_for_metric(Matcher::Full("broadside_batch_size".into()), BATCH_SIZE)?
         .build_recorder();

@@ -18,7 +18,7 @@ use crate::clients::esi::{Ask, Esi};
 use crate::definition::Definition;
 use crate::killmail::{Form, Kill, KillmailId, wire};
 use crate::resources::Resources;
-use crate::stages::{self, detail, price, tag};
+use crate::stages::{self, detail, r#match::Matcher, price, tag};
 use crate::statics::Shelf;
 use crate::store::{Error, Refresh, Store};
 
@@ -56,12 +56,14 @@ pub(super) struct Completion {
     esi: Option<Esi>,
     tag: Option<tag::Tag>,
     appraiser: Option<Appraiser>,
+    /// What was found later may matter to those who watch.
+    matcher: Option<Matcher>,
 }
 
 impl Completion {
     /// Of the stages of these pipelines; `None`: they have none that can leave a kill incomplete.
     pub(super) fn new(definitions: &[Definition], resources: &Resources) -> Option<Self> {
-        let (mut esi, mut tag, mut appraiser) = (None, None, None);
+        let (mut esi, mut tag, mut appraiser, mut matcher) = (None, None, None, None);
         let stages = definitions.iter().flat_map(|of| of.stages.iter().map(move |stage| (&of.name, stage)));
         for (pipeline, stage) in stages {
             match stage {
@@ -71,12 +73,13 @@ impl Completion {
                 }
                 stages::Config::Tag(config) if tag.is_none() => tag = Some(config.build(pipeline, resources)),
                 stages::Config::Price(price) if appraiser.is_none() => appraiser = Some(price.appraiser(resources)),
+                stages::Config::Match(_) => matcher = Some(Matcher::new(resources.surveillance.clone())),
                 _ => {}
             }
         }
         let is_any = esi.is_some() || tag.is_some() || appraiser.is_some();
         let (store, shelf) = (resources.store.clone(), resources.statics.clone());
-        is_any.then_some(Self { store, shelf, esi, tag, appraiser })
+        is_any.then_some(Self { store, shelf, esi, tag, appraiser, matcher })
     }
 
     /// Works off the queue until it is dropped.
@@ -177,6 +180,9 @@ impl Completion {
                 work.kill.refresh = false;
                 done.push(work);
             }
+        }
+        if let Some(matcher) = &self.matcher {
+            matcher.match_all(done.iter_mut().map(|work| &mut work.kill));
         }
         for works in done.chunks(STORED_AT_ONCE) {
             look.completed += self.store(works).await?;

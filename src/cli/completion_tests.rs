@@ -63,7 +63,14 @@ async fn waiting() -> (Arc<dyn Store>, String) {
 
 fn with_esi(store: &Arc<dyn Store>, esi: &Service) -> Completion {
     let esi = Esi::new(&esi.url, None).expect("loopback");
-    Completion { store: store.clone(), shelf: Arc::default(), esi: Some(esi), tag: None, appraiser: None }
+    Completion {
+        store: store.clone(),
+        shelf: Arc::default(),
+        esi: Some(esi),
+        tag: None,
+        appraiser: None,
+        matcher: None,
+    }
 }
 
 async fn completed(completion: &Completion) -> u32 {
@@ -155,7 +162,14 @@ fn with_janice(store: &Arc<dyn Store>, janice: &Service) -> Completion {
     };
     let resources = Resources::new(store.clone());
     let appraiser = Some(config.appraiser(&resources));
-    Completion { store: store.clone(), shelf: resources.statics.clone(), esi: None, tag: None, appraiser }
+    Completion {
+        store: store.clone(),
+        shelf: resources.statics.clone(),
+        esi: None,
+        tag: None,
+        appraiser,
+        matcher: None,
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `pubsub`: publishes kills to live readers in this process, on the topics `all` and `system:<id>`.
+//! `pubsub`: publishes kills to live readers in this process, on the topics `all`, `system:<id>` and `profile:<id>`.
 //!
 //! It cannot fail and never waits: a reader that is too slow is told what it missed. Place it `after` the database, so that nothing
 //! is published that is not stored.
@@ -34,8 +34,11 @@ struct PubSub {
 impl Sink<Kill> for PubSub {
     async fn deliver(&self, _batch: &Batch, messages: &mut [Message<Kill>]) -> Result<(), Failure> {
         for message in messages {
-            match &message.payload.mail {
-                Some(mail) => self.hub.publish(Event::new(message.payload.event_id, mail.clone())),
+            let kill = &message.payload;
+            match &kill.mail {
+                Some(mail) => {
+                    self.hub.publish(Event::new(kill.event_id, mail.clone()).matched_by(kill.matches.clone()));
+                }
                 None => message.fail(Failure::invalid("publish a kill that no stage has decoded")),
             }
         }

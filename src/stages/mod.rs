@@ -10,6 +10,7 @@ pub mod decode;
 pub mod decode_orders;
 pub mod deduplicate;
 pub mod detail;
+pub mod r#match;
 pub mod price;
 pub mod quote;
 pub mod tag;
@@ -106,6 +107,8 @@ stages! {
     Tag(tag) = "tag", needs ["decode"];
     /// Says what a kill is worth.
     Price(price) = "price", needs ["decode"];
+    /// Finds the surveillance profiles that match.
+    Match(r#match) = "match", needs ["decode"];
     /// Reads the orders of a page.
     DecodeOrders(decode_orders) = "decode_orders", needs [];
     /// Asks what products cost.
@@ -134,6 +137,7 @@ impl Config {
             }
             Self::Tag(config) => Arc::new(config.build(pipeline, resources)),
             Self::Price(config) => Arc::new(config.build(pipeline, resources)),
+            Self::Match(config) => Arc::new(config.build(resources)),
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
             Self::Quote(config) => return Built::Products(Arc::new(config.build(resources))),
         })
@@ -145,7 +149,7 @@ impl Config {
     /// A sentence for the operator: something that it needs is not set, or cannot be.
     pub fn check(&self, contact: Option<&str>) -> Result<(), String> {
         match self {
-            Self::Decode(_) | Self::Deduplicate(_) | Self::DecodeOrders(_) => Ok(()),
+            Self::Decode(_) | Self::Deduplicate(_) | Self::Match(_) | Self::DecodeOrders(_) => Ok(()),
             Self::Detail(config) => config.check(contact).map_err(|error| format!("failed to {error}")),
             Self::Tag(config) => config.check(contact),
             Self::Quote(config) => config.check(contact),
@@ -260,11 +264,11 @@ mod tests {
         for (text, reason) in [
             (
                 r#""decod""#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `match`, `decode_orders`",
             ),
             (
                 r#"{"decod": {}}"#,
-                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `decode_orders`",
+                "unknown variant `decod`, expected one of `decode`, `deduplicate`, `detail`, `tag`, `price`, `match`, `decode_orders`",
             ),
             (r#"{"decode": {}, "deduplicate": {}}"#, "two stages in one table"),
             ("{}", "the table is empty"),

@@ -63,6 +63,9 @@ pub(super) const PARTICIPANT: [&str; 15] = [
     "usefulness",
 ];
 
+/// Columns of `profile_matches`.
+pub(super) const MATCH: [&str; 4] = ["killmail_id", "killmail_time", "profile_id", "matched_at"];
+
 /// The first day on which a ship could be lost: the game opened on it.
 const FIRST_KILL: Timestamp = Timestamp::constant(1_052_179_200, 0);
 
@@ -132,6 +135,27 @@ pub(super) struct Participant {
     pub(super) security_status: Option<f64>,
     pub(super) mass_balance: Option<f64>,
     pub(super) usefulness: Option<f64>,
+}
+
+/// What of a row of `profile_matches` its kill says.
+#[derive(Debug)]
+pub(super) struct Match {
+    pub(super) killmail_id: i64,
+    pub(super) killmail_time: Timestamp,
+    pub(super) profile_id: i64,
+}
+
+/// The profiles that match these kills of a call.
+pub(super) fn matches<'a>(
+    kills: &'a [&'a Kill],
+    mails: &'a [&'a Killmail],
+    indexes: impl Iterator<Item = usize> + 'a,
+) -> impl Iterator<Item = Match> + 'a {
+    indexes.flat_map(|at| {
+        let (killmail_id, killmail_time) = (mails[at].killmail_id.get(), mails[at].killmail_time);
+        let profiles = kills[at].matches.as_deref().unwrap_or_default();
+        profiles.iter().map(move |id| Match { killmail_id, killmail_time, profile_id: id.get() })
+    })
 }
 
 /// How rich a copy is, as a number to keep and compare.

@@ -118,5 +118,9 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_price_job_state", Gauge, Flag, &["state"], "State of the price cache job, as this process last knew it: 1 for the one it is in."),
     metric("broadside_price_job_progress_ratio", Gauge, Ratio, &["market"], "Share of a market's products that the present or last run of the price cache job has done."),
     metric("broadside_price_job_eta_seconds", Gauge, Seconds, &["market"], "Until the price cache job is done with a market."),
+    metric("broadside_profile_match_seconds", Histogram, Seconds, &[], "How long it took to find the surveillance profiles that match a kill."),
+    metric("broadside_profile_matches_total", Counter, Count, &[], "Matches found: pairs of a kill and a surveillance profile."),
+    metric("broadside_profile_candidates_total", Counter, Count, &[], "Entries of the index of profiles that were looked at."),
+    metric("broadside_profile_evaluations_total", Counter, Count, &[], "Filters of profiles that had to be evaluated."),
     metric("broadside_market_refused_orders_total", Counter, Count, &["pipeline"], "Entries of pages that are no orders."),
 ];

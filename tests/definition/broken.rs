@@ -65,7 +65,7 @@ cases! {
     an_odd_name: format!("{SOURCE}[[processor]]\nname = \"Parse it\"\nstages = [\"decode\"]\n") => ["4:8: the name \"Parse it\" has characters that it may not have | it becomes a label in metrics: use a-z, 0-9, _ and -"];
     a_long_name: format!("{SOURCE}[[processor]]\nname = \"{}\"\nstages = [\"decode\"]\n", "a".repeat(41)) => ["4:8: the name is 41 characters long | at most 40"];
     a_stage_with_a_bad_address: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"decode\", {{ detail = {{ url = \"nowhere\" }} }}]\n") => ["5:21: failed to use the url \"nowhere\": relative URL without a base"];
-    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, tag, price, decode_orders, quote"];
+    no_stages: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = []\n") => ["5:10: a processor without stages does nothing | known here: decode, deduplicate, detail, tag, price, match, decode_orders, quote"];
     a_stage_before_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\", \"decode\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | move `decode` before it"];
     a_stage_without_what_it_needs: format!("{SOURCE}[[processor]]\nname = \"parse\"\nstages = [\"deduplicate\"]\n") => ["5:11: stage `deduplicate` stands before `decode`, which it needs | add `decode` before it"];
     a_stage_twice: format!("{SOURCE}{PARSE}[[processor]]\nname = \"again\"\nstages = [\"decode\"]\n") => ["8:11: stage `decode` stands in the pipeline twice"];

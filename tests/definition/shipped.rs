@@ -31,6 +31,8 @@ fn the_kills_pipeline_publishes_only_what_is_stored() {
     assert_eq!(kills.sink_names()["db_insert"], "database");
     let names: Vec<&str> = kills.topology.processors[0].stages.iter().map(String::as_str).collect();
     assert_eq!(names, ["decode", "deduplicate"]);
+    let groups: Vec<&str> = kills.topology.processors.iter().map(|processor| processor.name.as_str()).collect();
+    assert_eq!(groups, ["parse", "enrich", "match"], "what a kill is and is worth is known before it is matched");
     assert_eq!(kills.worst_case_in_flight(), kills.topology.worst_case_in_flight().min(5000));
 }
 

@@ -1,9 +1,12 @@
 //! The stages, through the engine's contract and by what they do to messages.
 
-use broadside::killmail::Kill;
 use broadside::killmail::sample::Sampler;
+use broadside::killmail::{Kill, ProfileId};
+use broadside::profile::Filter;
 use broadside::recent::RecentKills;
+use broadside::stages::r#match::Matcher;
 use broadside::stages::{decode, deduplicate};
+use broadside::surveillance::{Surveillance, Watched};
 use broadside_engine::{Message, Outcome, Stage, testing::contract};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -62,4 +65,69 @@ async fn a_set_capacity_bounds_the_shared_memory() {
     decode::Config::default().build("test").process(&mut messages).await;
     stage.process(&mut messages).await;
     assert_eq!((recent.len(), recent.stats().evictions), (5, 15));
+}
+
+fn watching(profiles: &[(i64, &str)]) -> Arc<Surveillance> {
+    let surveillance = Surveillance::default();
+    let watched = |(id, filter): &(i64, &str)| Watched {
+        profile_id: ProfileId::new(*id).unwrap(),
+        name: "a profile".into(),
+        filter: Filter::parse(filter).unwrap(),
+        targets: Arc::default(),
+    };
+    surveillance.put(profiles.iter().map(watched).collect());
+    Arc::new(surveillance)
+}
+
+const ALWAYS: &str = r#"{"field": "attacker_count", "operator": "gte", "value": 1}"#;
+const NEVER: &str = r#"{"field": "attacker_count", "operator": "lt", "value": 0}"#;
+const MANY: &str = r#"{"field": "attacker_count", "operator": "gt", "value": 5}"#;
+
+async fn decoded() -> Vec<Message<Kill>> {
+    let mut messages: Vec<_> = kills().into_iter().map(Message::new).collect();
+    decode::Config::default().build("test").process(&mut messages).await;
+    messages
+}
+
+#[tokio::test]
+async fn match_keeps_the_contract() {
+    let decoded = decoded().await;
+    let kills = || decoded.iter().map(|message| message.payload.clone()).collect();
+    let stage = Matcher::new(watching(&[(9, ALWAYS), (4, MANY)]));
+    contract::stage(&stage, kills, |message| message.payload.matches.clone()).await;
+}
+
+#[tokio::test]
+async fn match_notes_the_profiles_that_match_in_the_order_of_their_ids() {
+    let matcher = Matcher::new(watching(&[(9, ALWAYS), (7, NEVER), (4, MANY)]));
+    let mut messages = decoded().await;
+    matcher.process(&mut messages).await;
+    for message in &messages[..20] {
+        let kill = &message.payload;
+        let is_large = kill.mail.as_ref().unwrap().attackers.len() > 5;
+        let expected: &[i64] = if is_large { &[4, 9] } else { &[9] };
+        let matches: Vec<i64> = kill.matches.as_ref().unwrap().iter().map(|id| id.get()).collect();
+        assert_eq!(matches, expected);
+    }
+    assert!(messages[20..].iter().all(|message| message.payload.matches.is_none()), "they were not decoded");
+}
+
+#[tokio::test]
+async fn a_kill_that_nobody_watches_for_is_known_to_match_nothing() {
+    let mut messages = decoded().await;
+    Matcher::new(Arc::default()).process(&mut messages).await;
+    assert!(messages[..20].iter().all(|message| message.payload.matches.as_ref().is_some_and(|some| some.is_empty())));
+    assert!(messages[20..].iter().all(|message| message.payload.matches.is_none()));
+}
+
+#[tokio::test]
+async fn match_takes_up_profiles_while_it_works() {
+    let surveillance = watching(&[(9, ALWAYS)]);
+    let matcher = Matcher::new(surveillance.clone());
+    let mut messages = decoded().await;
+    matcher.process(&mut messages).await;
+    surveillance.remove(&[ProfileId::new(9).unwrap()]);
+    matcher.process(&mut messages[1..]).await;
+    assert_eq!(messages[0].payload.matches.as_ref().unwrap().len(), 1);
+    assert!(messages[1].payload.matches.as_ref().unwrap().is_empty());
 }

@@ -37,6 +37,10 @@ macro_rules! suite {
             an_impossible_time_names_its_column_and_its_order, pages_come_back_as_stored_and_vanish_when_there_are_fewer,
             nothing_to_store_is_stored, a_region_rests_before_its_first_sweep_and_after, prices_are_those_of_the_open_orders,
             a_price_is_kept_column_by_column_and_goes_with_its_orders, workers_at_once_on_the_same_orders_lose_nothing);
+        suite!($open: matches: matches_are_stored_with_their_kill, kills_that_are_not_stored_have_no_matches,
+            a_richer_copy_has_the_matches_that_it_has_and_those_that_stay_keep_their_time,
+            of_a_kill_given_twice_the_matches_of_the_copy_that_stays_are_stored, hundreds_of_matches_a_kill_are_stored_whole,
+            what_is_left_of_a_kill_that_was_deleted_by_hand_is_in_nobodys_way);
         suite!($open: statics: static_data_come_back_as_stored, an_import_takes_the_place_of_the_one_before,
             what_esi_told_of_stays_until_an_import_has_it, systems_are_added_with_their_constellations, a_refused_import_changes_nothing,
             imports_at_once_come_one_after_the_other, what_imports_brought_is_told_from_what_esi_told_of,

@@ -7,6 +7,7 @@ mod findings;
 mod jobs;
 mod kills;
 mod market;
+mod matches;
 mod pipeline;
 mod postgres;
 mod profiles;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use broadside::hub::{Event, Hub, Received, Topic};
-use broadside::killmail::SystemId;
+use broadside::killmail::{ProfileId, SystemId};
 use futures::FutureExt;
 
 use crate::world::mail;
@@ -35,6 +35,41 @@ fn an_event_reaches_all_and_its_system_and_nobody_else() {
     publish(&hub, 1..=2, 1);
     assert_eq!((ids(&mut all), ids(&mut here), ids(&mut both)), (vec![1, 2], vec![1, 2], vec![1, 2]));
     assert!(ids(&mut elsewhere).is_empty());
+}
+
+fn profile(id: i64) -> Topic {
+    Topic::Profile(ProfileId::new(id).unwrap())
+}
+
+#[test]
+fn a_match_reaches_the_followers_of_its_profiles_once_whatever_else_they_follow() {
+    let hub = Arc::new(Hub::default());
+    let mut one = hub.subscribe([profile(1)], 10);
+    let mut several = hub.subscribe([profile(1), profile(2), system(5)], 10);
+    let mut none = hub.subscribe([profile(3)], 10);
+    let matched = |id: i64, profiles: &[i64]| {
+        let profiles = profiles.iter().copied().filter_map(ProfileId::new).collect();
+        hub.publish(Event::new(Some(id), mail(id, 5)).matched_by(Some(profiles)));
+    };
+    matched(7, &[1, 2]);
+    matched(8, &[2]);
+    matched(9, &[]);
+    hub.publish(Event::new(Some(10), mail(10, 6)));
+    assert_eq!((ids(&mut one), ids(&mut several)), (vec![7], vec![7, 8, 9]));
+    assert!(ids(&mut none).is_empty());
+    drop((one, several, none));
+    assert_eq!(hub.topic_count(), 0);
+    matched(11, &[1]);
+}
+
+#[test]
+fn topics_are_written_as_they_are_read() {
+    for text in ["all", "system:30000142", "profile:7"] {
+        assert_eq!(Topic::parse(text).map(|topic| topic.to_string()).as_deref(), Some(text));
+    }
+    for text in ["", "all:", "system:", "system:0", "profile:x", "profile:-1", "profiles:1", "region:1"] {
+        assert_eq!(Topic::parse(text), None, "{text}");
+    }
 }
 
 #[test]

@@ -72,12 +72,14 @@ fn refused(message: String) -> Error {
 }
 
 #[derive(Debug)]
-struct Looks(tokio::time::Interval);
+struct Looks;
 
 #[async_trait]
 impl ProfileNews for Looks {
     async fn wait(&mut self) {
-        self.0.tick().await;
+        let mut every = tokio::time::interval(Duration::from_millis(250));
+        every.tick().await;
+        every.tick().await;
     }
 }
 
@@ -161,7 +163,7 @@ impl Profiles for MemoryStore {
     }
 
     fn profile_news(&self) -> Box<dyn ProfileNews> {
-        Box::new(Looks(tokio::time::interval(Duration::from_millis(250))))
+        Box::new(Looks)
     }
 
     async fn add_profile_matches(&self, matched: &[Matched]) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 use super::error::{Broken, broken, lacks_partition};
 use super::lease::Lease;
 use super::statements::{self, Rows, store_new};
-use super::{Postgres, partitions, refreshes, stamp};
+use super::{Postgres, matches, partitions, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};
 use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows;
@@ -153,14 +153,25 @@ impl<'a> Call<'a> {
     ) -> Result<Vec<Change>, Ended> {
         let claimed: BTreeSet<i64> = store_new(connection, arguments).await?.into_iter().collect();
         if claimed.len() == self.rows.raw.len() {
+            matches::store(
+                connection,
+                self.kills,
+                self.mails,
+                self.assumed.writes.iter().copied(),
+                self.span,
+                self.now,
+            )
+            .await?;
             self.note(connection, &self.assumed).await?;
             return self.announce(connection, &self.assumed, events).await;
         }
         let plan = self.compare(connection, &claimed).await?;
-        let richer: Vec<usize> =
-            plan.writes.iter().copied().filter(|&index| !claimed.contains(&self.ranks[index].0)).collect();
+        let is_new = |index: &usize| claimed.contains(&self.ranks[*index].0);
+        let (new, richer): (Vec<usize>, Vec<usize>) = plan.writes.iter().partition(|index| is_new(index));
+        matches::store(connection, self.kills, self.mails, new.into_iter(), self.span, self.now).await?;
         if !richer.is_empty() {
             Rows::new(self.kills, self.mails, &richer, self.now)?.replace(connection, self.span).await?;
+            matches::replace(connection, self.kills, self.mails, &richer, self.span, self.now).await?;
             refreshes::forget(connection, richer.iter().map(|&index| self.ranks[index].0).collect()).await?;
         }
         self.note(connection, &plan).await?;

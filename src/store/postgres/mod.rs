@@ -21,6 +21,7 @@ mod jobs;
 mod kills;
 mod lease;
 mod letters;
+mod matches;
 mod orders;
 mod partitions;
 mod prices;

@@ -14,7 +14,7 @@ use sqlx::{Arguments, Row as _};
 
 use super::letters::names;
 use super::statements::{self, Insert, Prepared, Row};
-use super::{id_list, refreshes, stamp};
+use super::{id_list, matches, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};
 use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows::{self, Enriched, Participant, Raw};
@@ -47,9 +47,11 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
     let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
     if !stored.is_empty() {
         writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
-        let replaced = || plan.writes.iter().map(|&index| ranks[index].0).filter(|id| stored.contains_key(id));
-        delete_participants(&mut transaction, replaced()).await?;
-        refreshes::forget(&mut transaction, replaced()).await?;
+        let replaced = || plan.writes.iter().copied().filter(|&index| stored.contains_key(&ranks[index].0));
+        let ids = || replaced().map(|index| ranks[index].0);
+        delete_participants(&mut transaction, ids()).await?;
+        refreshes::forget(&mut transaction, ids()).await?;
+        matches::clear(&mut transaction, kills, &mails, replaced()).await?;
     }
     if plan.writes.is_empty() {
         return Ok(vec![Change::Same; kills.len()]);
@@ -110,6 +112,7 @@ struct Writes {
     raw: Vec<Prepared>,
     enriched: Vec<Prepared>,
     participants: Vec<Prepared>,
+    matches: Vec<Prepared>,
 }
 
 impl Writes {
@@ -121,13 +124,15 @@ impl Writes {
             raw: INSERT_RAW.prepare(&raw)?,
             enriched: INSERT_ENRICHED.prepare(&enriched)?,
             participants: INSERT_PARTICIPANTS.prepare(&participants)?,
+            matches: matches::prepare(kills, mails, indexes, now)?,
         })
     }
 
     async fn execute(self, connection: &mut SqliteConnection) -> Result<(), Error> {
         statements::execute(connection, self.raw).await?;
         statements::execute(connection, self.enriched).await?;
-        statements::execute(connection, self.participants).await.map(drop)
+        statements::execute(connection, self.participants).await?;
+        matches::execute(connection, self.matches).await
     }
 }
 

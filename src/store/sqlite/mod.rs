@@ -14,6 +14,7 @@ mod error;
 mod jobs;
 mod kills;
 mod letters;
+mod matches;
 mod orders;
 mod prices;
 mod profiles;
