@@ -41,6 +41,7 @@ pub(crate) struct MemoryStore {
     job: Mutex<broadside::price::job::Job>,
     turnstile: jobs::Turnstile,
     statics: Mutex<statics::Kept>,
+    outbox: Mutex<alerts::Outbox>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
