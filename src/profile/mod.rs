@@ -25,6 +25,7 @@ mod decimal;
 pub mod document;
 pub mod field;
 pub mod filter;
+pub mod index;
 pub mod interpret;
 mod json;
 pub mod layout;
@@ -33,6 +34,7 @@ pub mod parse;
 pub mod problem;
 pub mod schema;
 pub mod subject;
+pub mod workload;
 
 pub use decimal::security_key;
 pub use document::{Document, Format, Target};
