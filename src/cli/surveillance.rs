@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::killmail::ProfileId;
 use crate::profile::document::parse_targets;
-use crate::profile::{Filter, Problem};
+use crate::profile::{Filter, Problem, Tally};
 use crate::resources::Resources;
 use crate::store::retry::hold;
 use crate::store::{Error, ProfileNews, Store, WatchedProfile};
@@ -24,6 +26,12 @@ const PAGE: u32 = 5_000;
 const CHANGES: u32 = 1_000;
 /// Between two looks whether the numbers of changes still go on where they were: a database may have been put back to what it was.
 const RECOUNT_EVERY: Duration = Duration::from_secs(10);
+/// Between two times that the store is told of matches …
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// … of so many profiles in one call.
+const TOLD_AT_ONCE: usize = 5_000;
+/// How long the last call may take.
+const END_WITHIN: Duration = Duration::from_secs(5);
 /// Profiles that cannot be read and are named, at one load; the others are only counted.
 const NAMED: usize = 20;
 
@@ -37,6 +45,23 @@ pub(super) struct Keeper {
     seen: Option<i64>,
     was_away: bool,
     recounted: Instant,
+    tally: Arc<Tally>,
+    told: Instant,
+}
+
+/// A keeper at work.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    task: AbortOnDropHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Keeping {
+    /// Ends it; the store is told of the last matches, if it answers soon.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        drop(tokio::time::timeout(END_WITHIN, self.task).await);
+    }
 }
 
 impl Keeper {
@@ -44,8 +69,8 @@ impl Keeper {
     pub(super) async fn take_up(resources: &Resources) -> Self {
         let store = resources.store.clone();
         let kept = Kept { surveillance: resources.surveillance.clone(), used: HashSet::new(), refused: HashSet::new() };
-        let (news, recounted) = (store.profile_news(), Instant::now());
-        let mut keeper = Self { store, news, kept, seen: None, was_away: false, recounted };
+        let (news, tally, now) = (store.profile_news(), resources.tally.clone(), Instant::now());
+        let mut keeper = Self { store, news, kept, seen: None, was_away: false, recounted: now, tally, told: now };
         if let Err(error) = keeper.load(true).await {
             // No reason not to store kills.
             tracing::warn!(%error, "failed to load the surveillance profiles: none match until that works");
@@ -54,10 +79,21 @@ impl Keeper {
         keeper
     }
 
-    /// Takes up changes, until it is dropped.
-    pub(super) async fn keep(mut self) {
-        loop {
-            self.news.wait().await;
+    /// From now on it takes up changes, and tells the store of matches.
+    pub(super) fn start(self) -> Keeping {
+        let stop = CancellationToken::new();
+        Keeping { task: AbortOnDropHandle::new(tokio::spawn(self.keep(stop.clone()))), stop }
+    }
+
+    async fn keep(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.news.wait() => {}
+                () = stop.cancelled() => break,
+            }
+            if self.told.elapsed() >= TELL_EVERY {
+                self.tell_matches().await;
+            }
             let looked = self.look().await;
             match &looked {
                 Err(error) if !self.was_away => {
@@ -67,6 +103,19 @@ impl Keeper {
                 _ => {}
             }
             self.was_away = looked.is_err();
+        }
+        self.tell_matches().await;
+    }
+
+    /// An outage is told elsewhere: what was counted stays counted until the store has it.
+    async fn tell_matches(&mut self) {
+        self.told = Instant::now();
+        let matched = self.tally.take();
+        for (at, some) in matched.chunks(TOLD_AT_ONCE).enumerate() {
+            if let Err(error) = self.store.add_profile_matches(some).await {
+                tracing::debug!(%error, "the figures of surveillance profiles wait");
+                return self.tally.give_back(&matched[at * TOLD_AT_ONCE..]);
+            }
         }
     }
 

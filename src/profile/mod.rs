@@ -33,6 +33,7 @@ pub mod parse;
 pub mod problem;
 pub mod schema;
 pub mod subject;
+mod tally;
 
 pub use decimal::security_key;
 pub use document::{Document, Format, Target};
@@ -41,3 +42,4 @@ pub use filter::{Filter, Node, Span, Test, What};
 pub use operator::Operator;
 pub use problem::Problem;
 pub use subject::{Buffers, Subject};
+pub use tally::{Matched, Tally};
