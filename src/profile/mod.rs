@@ -25,6 +25,7 @@ mod decimal;
 pub mod document;
 pub mod field;
 pub mod filter;
+pub mod index;
 pub mod interpret;
 mod json;
 pub mod layout;
@@ -34,6 +35,7 @@ pub mod problem;
 pub mod schema;
 pub mod subject;
 mod tally;
+pub mod workload;
 
 pub use decimal::security_key;
 pub use document::{Document, Format, Target};

@@ -1,0 +1,305 @@
+//! Everything that is listed: entries under their keys, thresholds of ISK, those that exclude, and those that every kill is compared with.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::cells::{self, CELLS};
+use super::cover::{self, Place};
+use super::guard::Guard;
+use super::lists::{Guarded, ID, List, Lists, guarded};
+use super::plan::Leaf;
+use crate::profile::field::{FIELDS, Field};
+
+/// The two lists of a key: profiles of which it says all, as tags alone, and guarded ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Slot {
+    pub(super) plain: List,
+    pub(super) guarded: List,
+}
+
+impl Slot {
+    const fn is_empty(self) -> bool {
+        self.plain.is_empty() && self.guarded.is_empty()
+    }
+}
+
+/// Profiles that ask for nothing but at least so much ISK, the least first.
+#[derive(Debug, Default)]
+pub(super) struct Thresholds {
+    pub(super) leasts: Vec<i64>,
+    pub(super) tags: Vec<u32>,
+}
+
+/// Which kind of list an entry stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    Guarded,
+    Threshold,
+    Excluding,
+}
+
+/// All lists.
+#[derive(Debug)]
+pub(super) struct Board {
+    pub(super) plain: Lists<u32, 4_096>,
+    pub(super) guarded: Lists<Guarded, 4_096>,
+    values: HashTable<(u64, Slot)>,
+    hasher: DefaultHashBuilder,
+    /// By field: how many of its values have lists.
+    value_counts: [u32; FIELDS],
+    /// By field and cell.
+    cells: Vec<Slot>,
+    thresholds: Vec<Thresholds>,
+    excluding: HashMap<u64, Vec<u32>>,
+    excluding_counts: [u32; FIELDS],
+    pub(super) every: Slot,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let cells = FIELDS * CELLS as usize;
+        Self {
+            plain: Lists::default(),
+            guarded: Lists::default(),
+            values: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            value_counts: [0; FIELDS],
+            cells: vec![Slot::default(); cells],
+            thresholds: std::iter::repeat_with(Thresholds::default).take(cells).collect(),
+            excluding: HashMap::default(),
+            excluding_counts: [0; FIELDS],
+            every: Slot::default(),
+        }
+    }
+}
+
+const fn cell(field: Field, cell: u32) -> usize {
+    field as usize * CELLS as usize + cell as usize
+}
+
+impl Board {
+    /// The lists of a value.
+    #[inline]
+    pub(super) fn value(&self, packed: u64) -> Option<Slot> {
+        self.values.find(self.hasher.hash_one(packed), |(key, _)| *key == packed).map(|(_, slot)| *slot)
+    }
+
+    /// Whether a field has lists of values.
+    #[inline]
+    pub(super) fn has_values(&self, field: usize) -> bool {
+        self.value_counts[field] > 0
+    }
+
+    /// The lists of a cell.
+    pub(super) fn cell(&self, field: Field, number: u32) -> (Slot, &Thresholds) {
+        let at = cell(field, number);
+        (self.cells[at], &self.thresholds[at])
+    }
+
+    pub(super) fn has_excluding(&self, field: usize) -> bool {
+        self.excluding_counts[field] > 0
+    }
+
+    /// Ids that a value excludes.
+    pub(super) fn excluding(&self, packed: u64) -> &[u32] {
+        self.excluding.get(&packed).map_or(&[], Vec::as_slice)
+    }
+
+    /// Lists an entry under all keys of a leaf, or, without one, among those that every kill is compared with; says under how many.
+    pub(super) fn insert(&mut self, leaf: Option<&Leaf>, guard: Guard, tag: u32, kind: Kind) -> usize {
+        let Some(leaf) = leaf else {
+            let mut slot = self.every;
+            self.push(&mut slot, guard, tag);
+            self.every = slot;
+            return 1;
+        };
+        if kind == Kind::Excluding {
+            return self.exclude(leaf, tag);
+        }
+        let places = cover::places(leaf).unwrap_or_default();
+        for place in &places {
+            match *place {
+                Place::Cell(field, number) if kind == Kind::Threshold => {
+                    let thresholds = &mut self.thresholds[cell(field, number)];
+                    let at = thresholds.leasts.partition_point(|least| *least <= threshold(leaf));
+                    thresholds.leasts.insert(at, threshold(leaf));
+                    thresholds.tags.insert(at, tag);
+                }
+                Place::Cell(field, number) => {
+                    let mut slot = self.cells[cell(field, number)];
+                    self.push(&mut slot, guard, tag);
+                    self.cells[cell(field, number)] = slot;
+                }
+                Place::Value(packed) => {
+                    let mut slot = self.value(packed).unwrap_or_default();
+                    self.push(&mut slot, guard, tag);
+                    self.set(packed, slot);
+                }
+            }
+        }
+        places.len()
+    }
+
+    fn exclude(&mut self, leaf: &Leaf, tag: u32) -> usize {
+        let values = cover::excluding(leaf).unwrap_or_default();
+        for packed in &values {
+            let counts = &mut self.excluding_counts;
+            let list = self.excluding.entry(*packed).or_insert_with(|| {
+                counts[cover::field_of(*packed)] += 1;
+                Vec::new()
+            });
+            list.push(tag & ID);
+        }
+        values.len()
+    }
+
+    /// Takes out what [`insert`](Self::insert) put in.
+    pub(super) fn remove(&mut self, leaf: Option<&Leaf>, id: u32, kind: Kind) {
+        let Some(leaf) = leaf else {
+            let mut slot = self.every;
+            self.pull(&mut slot, id, kind);
+            self.every = slot;
+            return;
+        };
+        if kind == Kind::Excluding {
+            return self.include(leaf, id);
+        }
+        for place in cover::places(leaf).unwrap_or_default() {
+            match place {
+                Place::Cell(field, number) if kind == Kind::Threshold => {
+                    let thresholds = &mut self.thresholds[cell(field, number)];
+                    if let Some(at) = thresholds.at(threshold(leaf), id) {
+                        thresholds.leasts.remove(at);
+                        thresholds.tags.remove(at);
+                    }
+                }
+                Place::Cell(field, number) => {
+                    let mut slot = self.cells[cell(field, number)];
+                    self.pull(&mut slot, id, kind);
+                    self.cells[cell(field, number)] = slot;
+                }
+                Place::Value(packed) => {
+                    let Some(mut slot) = self.value(packed) else { continue };
+                    self.pull(&mut slot, id, kind);
+                    self.set(packed, slot);
+                }
+            }
+        }
+    }
+
+    fn include(&mut self, leaf: &Leaf, id: u32) {
+        for packed in cover::excluding(leaf).unwrap_or_default() {
+            let Some(list) = self.excluding.get_mut(&packed) else { continue };
+            if let Some(at) = list.iter().position(|other| *other == id) {
+                list.swap_remove(at);
+            }
+            if list.is_empty() {
+                self.excluding.remove(&packed);
+                self.excluding_counts[cover::field_of(packed)] -= 1;
+            }
+        }
+    }
+
+    /// Gives the entries under all keys of a leaf another tag.
+    pub(super) fn retag(&mut self, leaf: Option<&Leaf>, id: u32, kind: Kind, tag: impl Fn(u32) -> u32) {
+        let places = leaf.map(|leaf| cover::places(leaf).unwrap_or_default());
+        let slots: Vec<Slot> = match (leaf, places) {
+            (None, _) | (_, None) => vec![self.every],
+            (Some(leaf), Some(_)) if kind == Kind::Excluding => {
+                for packed in cover::excluding(leaf).unwrap_or_default() {
+                    let list = self.excluding.get_mut(&packed).into_iter().flatten();
+                    list.filter(|other| **other == id).for_each(|other| *other = tag(*other) & ID);
+                }
+                return;
+            }
+            (Some(leaf), Some(places)) if kind == Kind::Threshold => {
+                for place in places {
+                    let Place::Cell(field, number) = place else { continue };
+                    let thresholds = &mut self.thresholds[cell(field, number)];
+                    if let Some(at) = thresholds.at(threshold(leaf), id) {
+                        thresholds.tags[at] = tag(thresholds.tags[at]);
+                    }
+                }
+                return;
+            }
+            (Some(_), Some(places)) => {
+                let slot = |place: &Place| match *place {
+                    Place::Value(packed) => self.value(packed),
+                    Place::Cell(field, number) => Some(self.cells[cell(field, number)]),
+                };
+                places.iter().filter_map(slot).collect()
+            }
+        };
+        for slot in slots {
+            match kind {
+                Kind::Plain => self.plain.retag(slot.plain, id, &tag),
+                _ => self.guarded.retag(slot.guarded, id, &tag),
+            }
+        }
+    }
+
+    fn push(&mut self, slot: &mut Slot, guard: Guard, tag: u32) {
+        if guard.is_nothing() {
+            self.plain.push(&mut slot.plain, tag);
+        } else {
+            self.guarded.push(&mut slot.guarded, guarded(guard, tag));
+        }
+    }
+
+    fn pull(&mut self, slot: &mut Slot, id: u32, kind: Kind) {
+        let was_there = match kind {
+            Kind::Plain => self.plain.remove(&mut slot.plain, id),
+            _ => self.guarded.remove(&mut slot.guarded, id),
+        };
+        debug_assert!(was_there, "an entry is where it was put");
+    }
+
+    fn set(&mut self, packed: u64, slot: Slot) {
+        let hash = self.hasher.hash_one(packed);
+        let field = cover::field_of(packed);
+        match self.values.find_entry(hash, |(key, _)| *key == packed) {
+            Ok(found) if slot.is_empty() => {
+                found.remove();
+                self.value_counts[field] -= 1;
+            }
+            Ok(mut found) => found.get_mut().1 = slot,
+            Err(_) if slot.is_empty() => {}
+            Err(_) => {
+                let hasher = &self.hasher;
+                self.values.insert_unique(hash, (packed, slot), |(key, _)| hasher.hash_one(key));
+                self.value_counts[field] += 1;
+            }
+        }
+    }
+
+    /// Bytes in use, about.
+    pub(super) fn bytes(&self) -> usize {
+        let thresholds: usize =
+            self.thresholds.iter().map(|of| of.leasts.capacity() * 8 + of.tags.capacity() * 4).sum();
+        let excluding: usize = self.excluding.values().map(|list| list.capacity() * 4 + 40).sum();
+        let tables = self.values.capacity() * 25 * 8 / 7 + self.cells.capacity() * size_of::<Slot>();
+        self.plain.bytes() + self.guarded.bytes() + tables + thresholds + excluding
+    }
+}
+
+impl Thresholds {
+    fn at(&self, least: i64, id: u32) -> Option<usize> {
+        let first = self.leasts.partition_point(|other| *other < least);
+        let same = self.leasts[first..].iter().take_while(|other| **other == least).count();
+        self.tags[first..first + same].iter().position(|tag| tag & ID == id).map(|at| first + at)
+    }
+}
+
+fn threshold(leaf: &Leaf) -> i64 {
+    match leaf.ask {
+        super::plan::Ask::Within(least, _) => least,
+        _ => i64::MIN,
+    }
+}
+
+/// By field: bands of money that a kill of this value looks at.
+pub(super) fn bands(field: Field, value: i64) -> std::ops::RangeInclusive<u32> {
+    0..=cells::lowest(field, value)
+}

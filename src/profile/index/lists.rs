@@ -1,0 +1,247 @@
+//! The lists of the index: under each key the entries of filters that can only match a kill with that key.
+//!
+//! An entry is a tag (the profile's id and flags); guarded ones have a guard beside it. Short lists lie in a [`Pool`]; long ones are split by the lowest band
+//! of ISK that their guards allow, so that a cheap kill does not look at what only dear ones match.
+
+use super::cells;
+use super::guard::Guard;
+use super::pool::{self, Pool};
+use crate::profile::field::Field;
+
+/// Bits of an id.
+pub(super) const ID: u32 = (1 << 24) - 1;
+/// The tag of a profile that may stand in several lists of one kill, or may have been excluded.
+pub(super) const ONCE: u32 = 1 << 30;
+/// The tag of a profile whose filter others share.
+pub(super) const SHARED: u32 = 1 << 31;
+/// Where the code stands in a tag.
+pub(super) const CODE: u32 = 24;
+
+/// An entry with a guard: its common word in two halves, class and mask, tag.
+pub(super) type Guarded = [u32; 4];
+
+/// As an entry of a list.
+pub(super) fn guarded(guard: Guard, tag: u32) -> Guarded {
+    let class = guard.class << cells::CELLS | guard.mask;
+    [guard.common as u32, (guard.common >> 32) as u32, class, tag | guard.code << CODE]
+}
+
+/// What lists are made of.
+pub(super) trait Entry: Copy + Default {
+    /// Entries of a list that is not split yet.
+    const FEW: usize;
+    fn tag(self) -> u32;
+    fn retagged(self, tag: u32) -> Self;
+    /// Among the [`PARTS`] of a long list.
+    fn part(self) -> usize;
+}
+
+impl Entry for u32 {
+    const FEW: usize = 1_024;
+
+    fn tag(self) -> u32 {
+        self
+    }
+
+    fn retagged(self, tag: u32) -> Self {
+        tag
+    }
+
+    fn part(self) -> usize {
+        0
+    }
+}
+
+impl Entry for Guarded {
+    const FEW: usize = 64;
+
+    fn tag(self) -> u32 {
+        self[3]
+    }
+
+    fn retagged(self, tag: u32) -> Self {
+        [self[0], self[1], self[2], tag]
+    }
+
+    fn part(self) -> usize {
+        let allowed = self[0] & ((1 << (BANDS + 1)) - 1);
+        if allowed >> BANDS & 1 == 1 { 0 } else { part(allowed.trailing_zeros()) }
+    }
+}
+
+const BANDS: u32 = cells::absent(Field::IskValue);
+/// A long list has so many.
+pub(super) const PARTS: usize = 10;
+
+/// The part of entries that allow no lower band, and the last part that a kill of this band looks at.
+pub(super) fn part(band: u32) -> usize {
+    // Ten million ISK is what half of all kills are below.
+    const PART: [u8; 21] = [0, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 7, 7, 8, 8, 9, 9, 9, 0];
+    usize::from(PART[band.min(20) as usize])
+}
+
+/// One list: where it lies, and its length.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct List {
+    place: u32,
+    length: u32,
+}
+
+/// Lists of one kind of entries.
+#[derive(Debug)]
+pub(super) struct Lists<T, const BLOCK: usize> {
+    pool: Pool<T, BLOCK>,
+    long: Vec<[Vec<T>; PARTS]>,
+    free: Vec<u32>,
+}
+
+impl<T, const BLOCK: usize> Default for Lists<T, BLOCK> {
+    fn default() -> Self {
+        Self { pool: Pool::default(), long: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl List {
+    #[inline]
+    pub(super) const fn is_empty(self) -> bool {
+        self.length == 0
+    }
+
+    const fn length(self) -> usize {
+        self.length as usize
+    }
+}
+
+impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
+    /// The runs of a list, of a long one the first parts up to this.
+    #[inline]
+    pub(super) fn runs(&self, list: List, part: usize) -> impl Iterator<Item = &[T]> {
+        let (few, long): (&[T], &[Vec<T>]) = if list.length() <= T::FEW {
+            (self.pool.run(list.place, list.length()), &[])
+        } else {
+            (&[], &self.long[list.place as usize][..=part])
+        };
+        std::iter::once(few).chain(long.iter().map(Vec::as_slice)).filter(|run| !run.is_empty())
+    }
+
+    pub(super) fn push(&mut self, list: &mut List, entry: T) {
+        let length = list.length();
+        if length >= T::FEW {
+            if length == T::FEW {
+                self.lengthen(list);
+            }
+            let part = &mut self.long[list.place as usize][entry.part()];
+            if part.len() == part.capacity() {
+                // Doubling would leave a quarter of all memory unused.
+                part.reserve_exact((part.len() / 8).max(8));
+            }
+            part.push(entry);
+        } else {
+            if length == 0 || pool::room(length) == length {
+                let place = self.pool.take(length + 1);
+                for index in 0..length {
+                    let moved = self.pool.run(list.place, length)[index];
+                    self.pool.run_mut(place, length + 1)[index] = moved;
+                }
+                self.pool.give(list.place, length);
+                list.place = place;
+            }
+            self.pool.run_mut(list.place, length + 1)[length] = entry;
+        }
+        list.length += 1;
+    }
+
+    /// From the pool into parts.
+    fn lengthen(&mut self, list: &mut List) {
+        let mut parts: [Vec<T>; PARTS] = std::array::from_fn(|_| Vec::new());
+        for entry in self.pool.run(list.place, list.length()) {
+            parts[entry.part()].push(*entry);
+        }
+        self.pool.give(list.place, list.length());
+        list.place = match self.free.pop() {
+            Some(place) => {
+                self.long[place as usize] = parts;
+                place
+            }
+            None => {
+                self.long.push(parts);
+                self.long.len() as u32 - 1
+            }
+        };
+    }
+
+    /// Takes the entry of an id out; whether there was one.
+    pub(super) fn remove(&mut self, list: &mut List, id: u32) -> bool {
+        let length = list.length();
+        if length <= T::FEW {
+            let Some(at) = position(self.pool.run(list.place, length), id) else { return false };
+            let run = self.pool.run_mut(list.place, length);
+            run[at] = run[length - 1];
+            list.length -= 1;
+            self.shrink(list, length);
+            return true;
+        }
+        let parts = &mut self.long[list.place as usize];
+        let Some((part, at)) = find(parts, id) else { return false };
+        parts[part].swap_remove(at);
+        list.length -= 1;
+        if list.length() == T::FEW {
+            self.shorten(list);
+        }
+        true
+    }
+
+    /// Into a smaller run, if one would do for the list that was so long.
+    fn shrink(&mut self, list: &mut List, before: usize) {
+        let length = list.length();
+        if length > 0 && pool::room(length) == pool::room(before) {
+            return;
+        }
+        let place = if length == 0 { 0 } else { self.pool.take(length) };
+        for index in 0..length {
+            let moved = self.pool.run(list.place, before)[index];
+            self.pool.run_mut(place, length)[index] = moved;
+        }
+        self.pool.give(list.place, before);
+        list.place = place;
+    }
+
+    /// From parts into the pool.
+    fn shorten(&mut self, list: &mut List) {
+        let parts = std::mem::take(&mut self.long[list.place as usize]);
+        self.free.push(list.place);
+        list.place = self.pool.take(list.length());
+        let run = self.pool.run_mut(list.place, list.length());
+        for (place, entry) in run.iter_mut().zip(parts.into_iter().flatten()) {
+            *place = entry;
+        }
+    }
+
+    /// Gives the entry of an id another tag, made of its own.
+    pub(super) fn retag(&mut self, list: List, id: u32, tag: impl Fn(u32) -> u32) {
+        let run = if list.length() <= T::FEW {
+            self.pool.run_mut(list.place, list.length())
+        } else {
+            let parts = &mut self.long[list.place as usize];
+            let Some((part, _)) = find(parts, id) else { return };
+            &mut parts[part]
+        };
+        if let Some(at) = position(run, id) {
+            run[at] = run[at].retagged(tag(run[at].tag()));
+        }
+    }
+
+    /// Bytes in use.
+    pub(super) fn bytes(&self) -> usize {
+        let parts = self.long.iter().flatten().map(|part| part.capacity() * size_of::<T>()).sum::<usize>();
+        self.pool.bytes() + self.long.capacity() * size_of::<[Vec<T>; PARTS]>() + parts
+    }
+}
+
+fn position<T: Entry>(run: &[T], id: u32) -> Option<usize> {
+    run.iter().position(|entry| entry.tag() & ID == id)
+}
+
+fn find<T: Entry>(parts: &[Vec<T>], id: u32) -> Option<(usize, usize)> {
+    parts.iter().enumerate().find_map(|(part, run)| Some((part, position(run, id)?)))
+}

@@ -1,0 +1,77 @@
+//! The index says what the interpreter says: of any filters and kills, while filters come and go.
+
+use broadside::profile::interpret;
+use broadside::profile::workload::Workload;
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::draw::Draw;
+use crate::world::{World, churn};
+
+/// So many pairs of profiles and kills are compared by [`as_many_pairs_as_are_asked_for`]; without it some hundred thousand.
+const PAIRS: &str = "BROADSIDE_PROFILE_PAIRS";
+
+fn drawing(seed: u64) -> Box<Draw<'static>> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    Box::new(move |below| rng.random_range(0..below))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_matches_what_the_interpreter_matches(seed: u64, profiles in 1_u32..150) {
+        churn(&mut *drawing(seed), profiles, 12);
+    }
+}
+
+#[test]
+fn as_many_pairs_as_are_asked_for() {
+    let wanted = std::env::var(PAIRS).ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(200_000);
+    let (mut pairs, mut matches, mut seed) = (0, 0, 0x5eed);
+    while pairs < wanted {
+        seed += 1;
+        let mut draw = drawing(seed);
+        // Now and then so many that lists grow long.
+        let profiles = if seed % 16 == 0 { 6_000 } else { 1 + draw(400) };
+        let (more, matching) = churn(&mut *draw, profiles, 10);
+        pairs += more;
+        matches += matching;
+    }
+    assert!(matches > pairs / 20, "{matches} of {pairs} matched: too few to tell");
+    println!("{pairs} pairs, {matches} matches, 0 differences");
+}
+
+#[test]
+fn many_filters_of_the_workload_match_as_they_should_while_they_change() {
+    let mut workload = Workload::new(3);
+    let kills: Vec<_> = (0..200).map(|_| workload.kill()).collect();
+    let mut world = World::new(&kills);
+    for id in 0..5_000 {
+        world.insert(id, workload.filter());
+    }
+    for id in (0..5_000).step_by(3) {
+        world.remove(id);
+        world.insert(id / 2, workload.filter());
+    }
+    let matches: usize = (0..40).map(|_| world.compare(&workload.kill())).sum();
+    assert!(matches > 40 * 10, "{matches} matches of 40 kills");
+}
+
+#[test]
+fn thousands_share_a_filter_and_each_is_matched_once() {
+    let mut workload = Workload::new(4);
+    let (kills, filters): (Vec<_>, Vec<_>) = (0..50).map(|_| (workload.kill(), workload.filter())).unzip();
+    let mut world = World::new(&kills);
+    for id in 0..3_000 {
+        world.insert(id, filters[id as usize % filters.len()].clone());
+    }
+    assert_eq!(world.index.stats().filters, filters.len());
+    kills.iter().for_each(|kill| drop(world.compare(kill)));
+    // Those whom the others followed go first.
+    (0..2_900).for_each(|id| world.remove(id));
+    assert_eq!((world.index.stats().profiles, world.index.stats().filters), (100, filters.len()));
+    kills.iter().for_each(|kill| drop(world.compare(kill)));
+    assert!(kills.iter().any(|kill| filters.iter().any(|filter| interpret::holds(&filter.root, kill))));
+}
