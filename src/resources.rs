@@ -36,6 +36,8 @@ pub struct Resources {
     pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// The surveillance profiles in use.
     pub surveillance: Arc<crate::surveillance::Surveillance>,
+    /// Matches of stored kills, until the store is told.
+    pub tally: Arc<crate::profile::Tally>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -64,6 +66,7 @@ impl Resources {
             appraisers: Arc::default(),
             statics,
             surveillance: Arc::default(),
+            tally: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -26,6 +26,7 @@ mod opening;
 pub mod partitions;
 mod pauses;
 pub mod prices;
+pub mod profiles;
 mod progress;
 pub mod run;
 pub mod schema;
@@ -71,6 +72,7 @@ enum Command {
     Dlq(dlq::Args),
     Market(market::Args),
     Prices(prices::Args),
+    Profiles(profiles::Args),
     Migrate(migrate::Args),
     Partitions(partitions::Args),
     Sde(sde::Args),
@@ -132,6 +134,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Market(args) => market::run(args, settings).await,
         Command::Prices(args) => prices::run(args, settings).await,
+        Command::Profiles(args) => profiles::run(args, settings).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
         Command::Sde(args) => sde::run(args, settings).await,

@@ -17,7 +17,7 @@ use super::ending::{self, Ended};
 use super::pauses;
 use super::signals::Signals;
 use super::statics;
-use super::surveillance::Keeper;
+use super::surveillance::{Keeper, Keeping};
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, Readiness, Running};
@@ -37,6 +37,7 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
+    surveillance: Keeping,
     stop_serving: CancellationToken,
 }
 
@@ -114,7 +115,6 @@ impl Worker {
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
         upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
-        upkeep.push(AbortOnDropHandle::new(tokio::spawn(keeper.keep())));
         for (base, esi) in resources.esi.all() {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
         }
@@ -124,7 +124,8 @@ impl Worker {
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
-        Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving })
+        let surveillance = keeper.start();
+        Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
@@ -166,6 +167,7 @@ impl Worker {
             tracing::warn!(%error, "the server did not end well");
         }
         drop(self.upkeep);
+        self.surveillance.end().await;
         self.store.close().await;
     }
 }

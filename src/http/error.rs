@@ -35,6 +35,10 @@ impl ApiError {
         Self { status: StatusCode::CONFLICT, code, message: message.into() }
     }
 
+    pub(super) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code, message: message.into() }
+    }
+
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "too_large", message: message.into() }
     }

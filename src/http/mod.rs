@@ -8,6 +8,7 @@
 //! | `killfeed` | `/api/killfeed/stream`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
+//! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dashboard` | `/`, `/assets/…` |
 //! | `error` | the shape of every refusal |
 //! | `guard` | what every answer goes through: time limit, security headers |
@@ -29,6 +30,7 @@ mod market;
 mod metrics;
 mod pipelines;
 mod prices;
+mod profiles;
 mod server;
 mod waiting;
 
@@ -167,6 +169,9 @@ pub fn router(state: State) -> Router {
         .route("/api/cache/prices/pause", post(prices::pause))
         .route("/api/cache/prices/resume", post(prices::resume))
         .route("/api/cache/prices/reset", post(prices::reset))
+        .route("/api/profiles", get(profiles::list).post(profiles::add))
+        .route("/api/profiles/schema", get(profiles::schema))
+        .route("/api/profiles/{id}", get(profiles::one).put(profiles::replace).delete(profiles::remove))
         .route("/api/kills/recent", get(killfeed::recent))
         .route("/api/killfeed/stream", get(killfeed::stream))
         .fallback(error::no_route)

@@ -64,6 +64,8 @@ id! {
     MetaGroupId,
     /// A surveillance profile: what somebody watches for.
     ProfileId,
+    /// Where matches are told: a digest of the URL, which is a secret.
+    TargetId,
 }
 
 /// The 20 bytes that, with its id, open a killmail at ESI.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 pub use findings::{Measures, Tagged, VALUE_LABELS, Worth, value_label};
 pub use ids::{
     AllianceId, CategoryId, CharacterId, ConstellationId, CorporationId, FactionId, GroupId, KillmailHash, KillmailId,
-    MetaGroupId, ProfileId, RegionId, SystemId, TypeId,
+    MetaGroupId, ProfileId, RegionId, SystemId, TargetId, TypeId,
 };
 pub use known::Values;
 pub use model::{Attacker, Form, Item, Killmail, Participant, Position, Victim, Zkb};
@@ -40,12 +40,21 @@ pub struct Kill {
     pub worth: Option<Arc<Worth>>,
     /// The surveillance profiles that match it, sorted; `None`: no stage has looked.
     pub matches: Option<Arc<[ProfileId]>>,
+    /// Who is to be told of it when it is stored; `None`: nobody has looked.
+    pub alerts: Option<Arc<[Notice]>>,
     /// The source says that this copy takes the place of an earlier one of the same form: a correction.
     pub revises: bool,
     /// A stage could not complete it now: the store notes that it is to be completed later.
     pub refresh: bool,
     /// The id of its row in `killmail_events`, once stored.
     pub event_id: Option<i64>,
+}
+
+/// That a profile's target is to be told of a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Notice {
+    pub profile_id: ProfileId,
+    pub target: TargetId,
 }
 
 impl Kill {
@@ -62,6 +71,7 @@ impl Kill {
             tagged: None,
             worth: None,
             matches: None,
+            alerts: None,
             revises: false,
             refresh: false,
             event_id: None,

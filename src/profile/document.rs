@@ -11,11 +11,13 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
 
 use super::filter::Filter;
 use super::json::{self, Raw};
+use super::layout::compact;
 use super::parse;
 use super::problem::{Path, Problem};
 use crate::killmail::ProfileId;
@@ -44,7 +46,7 @@ pub struct Document {
     pub owner: Option<String>,
     pub name: String,
     pub filter: Filter,
-    /// As it was written.
+    /// As it was written, without blanks.
     pub filter_json: String,
     pub enabled: bool,
     pub targets: Vec<Target>,
@@ -124,7 +126,7 @@ impl Document {
             owner: given("owner").map(|raw| words(raw, &path.key("owner"), OWNER_MAX)).transpose()?,
             name: words(name, &path.key("name"), NAME_MAX)?,
             filter: Filter::read(filter, &path.key("filter"))?,
-            filter_json: filter.get().to_owned(),
+            filter_json: compact(filter.get()),
             enabled: optional("enabled").map(|raw| json::flag(raw, &path.key("enabled"))).transpose()?.unwrap_or(true),
             targets: optional("targets").map(|raw| targets(raw, &path.key("targets"))).transpose()?.unwrap_or_default(),
         })
@@ -150,26 +152,51 @@ pub fn parse_targets(text: &str) -> Result<Vec<Target>, Problem> {
     targets(raw, &path)
 }
 
-/// A stored profile as a document; filter and targets are JSON, as they are stored. Without `reveal`, URLs are masked; what cannot be read as targets is then
-/// left out.
+/// A stored profile as JSON: a document, and maybe what else is known of it. Filter and targets are as they are stored.
+#[derive(Debug, Serialize)]
+pub struct Written<'a> {
+    pub profile_id: ProfileId,
+    pub owner: Option<&'a str>,
+    pub name: &'a str,
+    pub enabled: bool,
+    pub filter: Box<RawValue>,
+    pub targets: Box<RawValue>,
+    #[serde(flatten)]
+    pub figures: Option<Figures>,
+}
+
+/// What is known of a profile that no document says.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Figures {
+    /// Counts its changes, from 1.
+    pub version: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub matches: i64,
+    pub last_matched_at: Option<Timestamp>,
+}
+
+/// A filter as it is stored; one that is no JSON as the text that it is.
 #[must_use]
-pub fn written(
-    (id, owner, name, enabled): (ProfileId, Option<&str>, &str, bool),
-    filter: &str,
-    targets: &str,
-    reveal: bool,
-) -> Value {
-    let read = parse_targets(targets);
-    let targets = match (&read, reveal) {
-        (Ok(read), false) => {
-            read.iter().map(|target| json!({"url": target.masked(), "format": target.format})).collect()
-        }
-        (Err(_), false) => Value::Null,
-        (_, true) => serde_json::from_str(targets).unwrap_or_else(|_| targets.into()),
-    };
-    // What cannot be read as JSON is shown as the text that it is.
-    let filter: Value = serde_json::from_str(filter).unwrap_or_else(|_| filter.into());
-    json!({"profile_id": id, "owner": owner, "name": name, "enabled": enabled, "filter": filter, "targets": targets})
+pub fn written_filter(text: &str) -> Box<RawValue> {
+    let compact =
+        serde_json::from_str::<&RawValue>(text).ok().and_then(|raw| RawValue::from_string(compact(raw.get())).ok());
+    compact.unwrap_or_else(|| raw(&text))
+}
+
+/// Targets as they are stored. Without `reveal`, URLs are masked; what cannot be read is then left out, as it may hold some.
+#[must_use]
+pub fn written_targets(text: &str, reveal: bool) -> Box<RawValue> {
+    if reveal {
+        return written_filter(text);
+    }
+    let masked = |target: Target| Target { url: target.masked(), format: target.format };
+    let read = parse_targets(text).map(|targets| targets.into_iter().map(masked).collect::<Vec<_>>());
+    raw(&read.ok())
+}
+
+fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("strings serialize")
 }
 
 /// What stands there, without what is in it: a secret, maybe.

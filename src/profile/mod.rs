@@ -20,6 +20,7 @@
 //! Of a field with many values (attackers, tags, labels) a positive operator holds when one value makes it hold; `contains_all` needs all of its list. `ne`,
 //! `not_in` and `contains_none` are the exact opposites of `eq`, `in` and `contains_any`. What an absent value means stands in [`filter`].
 
+pub mod broad;
 mod decimal;
 pub mod document;
 pub mod field;
@@ -27,11 +28,13 @@ pub mod filter;
 pub mod index;
 pub mod interpret;
 mod json;
+pub mod layout;
 pub mod operator;
 pub mod parse;
 pub mod problem;
 pub mod schema;
 pub mod subject;
+mod tally;
 pub mod workload;
 
 pub use decimal::security_key;
@@ -41,3 +44,4 @@ pub use filter::{Filter, Node, Span, Test, What};
 pub use operator::Operator;
 pub use problem::Problem;
 pub use subject::{Buffers, Subject};
+pub use tally::{Matched, Tally};

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::killmail::{Kill, KillmailId, ProfileId, Tagged, Worth};
+pub use crate::profile::Matched;
+use crate::profile::document::{Document, Figures, Written, written_filter, written_targets};
 use crate::profile::parse::SYSTEM_CLASSES;
 
 /// Profiles, their changes and how often they matched; and stored kills to try filters on.
@@ -83,7 +85,7 @@ pub struct StoredProfile {
     pub targets: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Kills that it matched, as far as workers have told.
+    /// Kills that it matched when they were first stored, as far as workers have told: some seconds behind.
     pub matches: i64,
     pub last_matched_at: Option<Timestamp>,
 }
@@ -117,12 +119,41 @@ pub struct Which {
     pub limit: Option<u32>,
 }
 
-/// Matches of a profile since they were last told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Matched {
-    pub profile_id: ProfileId,
-    pub matches: i64,
-    pub last_matched_at: Timestamp,
+impl From<Document> for NewProfile {
+    fn from(document: Document) -> Self {
+        Self {
+            profile_id: document.profile_id,
+            targets: document.targets_json(),
+            owner: document.owner,
+            name: document.name,
+            filter: document.filter_json,
+            enabled: document.enabled,
+        }
+    }
+}
+
+impl StoredProfile {
+    /// As the document that would store it. Without `reveal`, URLs are masked.
+    #[must_use]
+    pub fn written(&self, reveal: bool) -> Written<'_> {
+        Written {
+            profile_id: self.profile_id,
+            owner: self.owner.as_deref(),
+            name: &self.name,
+            enabled: self.enabled,
+            filter: written_filter(&self.filter),
+            targets: written_targets(&self.targets, reveal),
+            figures: None,
+        }
+    }
+
+    /// Everything about it but its secrets.
+    #[must_use]
+    pub fn listed(&self) -> Written<'_> {
+        let Self { version, created_at, updated_at, matches, last_matched_at, .. } = *self;
+        let figures = Figures { version, created_at, updated_at, matches, last_matched_at };
+        Written { figures: Some(figures), ..self.written(false) }
+    }
 }
 
 /// Targets hold secrets: nothing here is shown but what tells one profile from another.

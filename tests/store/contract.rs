@@ -37,6 +37,9 @@ macro_rules! suite {
             an_impossible_time_names_its_column_and_its_order, pages_come_back_as_stored_and_vanish_when_there_are_fewer,
             nothing_to_store_is_stored, a_region_rests_before_its_first_sweep_and_after, prices_are_those_of_the_open_orders,
             a_price_is_kept_column_by_column_and_goes_with_its_orders, workers_at_once_on_the_same_orders_lose_nothing);
+        suite!($open: alerts: alerts_are_made_with_their_kill_in_the_order_of_the_events, of_a_richer_copy_only_new_matches_are_told,
+            a_refused_call_tells_nobody, alerts_are_read_by_target_and_removed, what_is_told_of_a_kill_is_what_is_stored,
+            a_target_is_disabled_until_it_is_enabled, one_courier_at_a_time_delivers);
         suite!($open: matches: matches_are_stored_with_their_kill, kills_that_are_not_stored_have_no_matches,
             a_richer_copy_has_the_matches_that_it_has_and_those_that_stay_keep_their_time,
             of_a_kill_given_twice_the_matches_of_the_copy_that_stays_are_stored, hundreds_of_matches_a_kill_are_stored_whole,

@@ -12,6 +12,7 @@ mod memory_store;
 mod metrics;
 mod pages;
 mod prices;
+mod profiles;
 mod sinks;
 mod sqlite;
 mod streams;

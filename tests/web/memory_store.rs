@@ -42,6 +42,7 @@ pub(crate) struct MemoryStore {
     turnstile: jobs::Turnstile,
     profiles: Mutex<profiles::Kept>,
     statics: Mutex<statics::Kept>,
+    outbox: Mutex<alerts::Outbox>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]

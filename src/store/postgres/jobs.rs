@@ -20,7 +20,7 @@ const SESSION: &str = "SET idle_session_timeout = 0; SET tcp_keepalives_idle = 5
     SET tcp_keepalives_count = 3; SET client_min_messages = warning";
 
 #[derive(Debug)]
-struct Held(Option<PgConnection>);
+pub(super) struct Held(Option<PgConnection>);
 
 #[async_trait]
 impl Claim for Held {
@@ -46,14 +46,15 @@ impl Claim for Held {
     }
 }
 
-async fn claim(store: &Postgres, to: To) -> Result<Option<Held>, Error> {
+/// Takes a lock of the database's, on a session of its own; `None`: somebody has it.
+pub(super) async fn claim(store: &Postgres, lock: i64, to: To) -> Result<Option<Held>, Error> {
     let mut connection = connect(&store.options).await?;
     connection.execute(SESSION).await?;
     let sql = match to {
         To::Work => "SELECT pg_try_advisory_lock($1)",
         To::Look => "SELECT pg_try_advisory_lock_shared($1)",
     };
-    let taken = sqlx::query_scalar(sql).bind(LOCK);
+    let taken = sqlx::query_scalar(sql).bind(lock);
     if taken.fetch_one(&mut connection).await? {
         return Ok(Some(Held(Some(connection))));
     }
@@ -98,7 +99,7 @@ impl Jobs for Postgres {
     }
 
     async fn claim_price_job(&self, to: To) -> Result<Option<Box<dyn Claim>>, Error> {
-        let held = within(self.call_timeout, claim(self, to)).await?;
+        let held = within(self.call_timeout, claim(self, LOCK, to)).await?;
         Ok(held.map(|held| Box::new(held) as Box<dyn Claim>))
     }
 }

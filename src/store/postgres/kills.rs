@@ -10,7 +10,7 @@
 //! (`broadside bench --database …` compares), in a third of the round trips. COPY in this place was a tenth faster over a socket and five times
 //! slower over TCP: sqlx 0.9.0 leaves Nagle's algorithm on, which holds the end of each COPY back for 40 ms.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -21,8 +21,9 @@ use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 use super::error::{Broken, broken, lacks_partition};
 use super::lease::Lease;
 use super::statements::{self, Rows, store_new};
-use super::{Postgres, matches, partitions, refreshes, stamp};
+use super::{Postgres, alerts, matches, partitions, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};
+use crate::store::alerts::of_kills;
 use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows;
 use crate::store::{Change, Error, Month};
@@ -163,19 +164,21 @@ impl<'a> Call<'a> {
             )
             .await?;
             self.note(connection, &self.assumed).await?;
-            return self.announce(connection, &self.assumed, events).await;
+            return self.announce(connection, &self.assumed, events, &claimed, &HashSet::new()).await;
         }
         let plan = self.compare(connection, &claimed).await?;
         let is_new = |index: &usize| claimed.contains(&self.ranks[*index].0);
         let (new, richer): (Vec<usize>, Vec<usize>) = plan.writes.iter().partition(|index| is_new(index));
         matches::store(connection, self.kills, self.mails, new.into_iter(), self.span, self.now).await?;
+        let mut new_matches = HashSet::new();
         if !richer.is_empty() {
             Rows::new(self.kills, self.mails, &richer, self.now)?.replace(connection, self.span).await?;
-            matches::replace(connection, self.kills, self.mails, &richer, self.span, self.now).await?;
+            let found = matches::replace(connection, self.kills, self.mails, &richer, self.span, self.now).await?;
+            new_matches.extend(found);
             refreshes::forget(connection, richer.iter().map(|&index| self.ranks[index].0).collect()).await?;
         }
         self.note(connection, &plan).await?;
-        self.announce(connection, &plan, events).await
+        self.announce(connection, &plan, events, &claimed, &new_matches).await
     }
 
     /// What this call changes, given what others have stored before it.
@@ -211,18 +214,29 @@ impl<'a> Call<'a> {
         refreshes::note(connection, &rows::unfinished(self.kills, self.mails, &plan.writes), self.now).await
     }
 
-    /// Events for the kills that are new, in their order.
-    async fn announce(&self, connection: &mut PgConnection, plan: &Plan, events: bool) -> Result<Vec<Change>, Ended> {
+    /// Events for the kills that are new, in their order, and alerts in the same.
+    async fn announce(
+        &self,
+        connection: &mut PgConnection,
+        plan: &Plan,
+        events: bool,
+        claimed: &BTreeSet<i64>,
+        new_matches: &HashSet<(i64, i64)>,
+    ) -> Result<Vec<Change>, Ended> {
         let new = || plan.steps.iter().zip(self.mails).filter(|(step, _)| **step == Step::New).map(|(_, mail)| mail);
-        if !events || new().next().is_none() {
-            return Ok(changes(plan, &self.ranks, &HashMap::new()));
+        let mut ids: HashMap<i64, i64> = HashMap::new();
+        if events && new().next().is_some() {
+            let query = sqlx::query_as(EVENTS)
+                .bind(new().map(|mail| mail.solar_system_id.get()).collect::<Vec<_>>())
+                .bind(new().map(|mail| mail.killmail_id.get()).collect::<Vec<_>>())
+                .bind(new().map(|mail| stamp(mail.killmail_time)).collect::<Vec<_>>())
+                .bind(stamp(self.now));
+            let rows: Vec<(i64, i64)> = query.fetch_all(&mut *connection).await?;
+            ids.extend(rows);
         }
-        let query = sqlx::query_as(EVENTS)
-            .bind(new().map(|mail| mail.solar_system_id.get()).collect::<Vec<_>>())
-            .bind(new().map(|mail| mail.killmail_id.get()).collect::<Vec<_>>())
-            .bind(new().map(|mail| stamp(mail.killmail_time)).collect::<Vec<_>>())
-            .bind(stamp(self.now));
-        let ids: HashMap<i64, i64> = query.fetch_all(connection).await?.into_iter().collect();
+        let is_new = |id| claimed.contains(&id);
+        let told = of_kills(self.kills, self.mails, &plan.writes, is_new, new_matches, &ids);
+        alerts::add(connection, &told, self.now).await?;
         Ok(changes(plan, &self.ranks, &ids))
     }
 }

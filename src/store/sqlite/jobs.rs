@@ -42,14 +42,19 @@ impl Inside {
 }
 
 impl Turnstile {
-    pub(super) fn beside(database: &Path) -> Self {
+    /// `<database>.<of>.lock`.
+    pub(super) fn beside(database: &Path, of: &str) -> Self {
         let mut name = database.as_os_str().to_owned();
-        name.push(".prices.lock");
+        name.push(format!(".{of}.lock"));
         Self::File(name.into())
     }
 
     pub(super) fn in_memory() -> Self {
         Self::Memory(Arc::default())
+    }
+
+    pub(super) fn claim(&self, to: To) -> Result<Option<Box<dyn Claim>>, Error> {
+        Ok(self.enter(to)?.map(|held| Box::new(held) as Box<dyn Claim>))
     }
 
     fn enter(&self, to: To) -> Result<Option<Held>, Error> {
@@ -131,6 +136,6 @@ impl Jobs for Sqlite {
     }
 
     async fn claim_price_job(&self, to: To) -> Result<Option<Box<dyn Claim>>, Error> {
-        Ok(self.turnstile.enter(to)?.map(|held| Box::new(held) as Box<dyn Claim>))
+        self.turnstile.claim(to)
     }
 }

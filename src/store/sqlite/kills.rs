@@ -3,7 +3,7 @@
 //! Rows and their parameters are built before the writer is taken, on the assumption that every kill is new; that is nearly always
 //! so. Once in the transaction, a look at the ids shows whether it is, and only otherwise they are built again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -14,8 +14,9 @@ use sqlx::{Arguments, Row as _};
 
 use super::letters::names;
 use super::statements::{self, Insert, Prepared, Row};
-use super::{id_list, matches, refreshes, stamp};
+use super::{alerts, id_list, matches, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};
+use crate::store::alerts::of_kills;
 use crate::store::plan::{Plan, Step, changes, plan};
 use crate::store::rows::{self, Enriched, Participant, Raw};
 use crate::store::{Change, Error};
@@ -44,6 +45,7 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
 
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let stored = stored_ranks(&mut transaction, &ranks).await?;
+    let mut matched_before = HashSet::new();
     let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
     if !stored.is_empty() {
         writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
@@ -51,7 +53,7 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
         let ids = || replaced().map(|index| ranks[index].0);
         delete_participants(&mut transaction, ids()).await?;
         refreshes::forget(&mut transaction, ids()).await?;
-        matches::clear(&mut transaction, kills, &mails, replaced()).await?;
+        matched_before = matches::clear(&mut transaction, kills, &mails, replaced()).await?;
     }
     if plan.writes.is_empty() {
         return Ok(vec![Change::Same; kills.len()]);
@@ -59,6 +61,10 @@ pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> 
     writes.execute(&mut transaction).await?;
     refreshes::note(&mut transaction, &rows::unfinished(kills, &mails, &plan.writes), now).await?;
     let ids = if events { insert_events(&mut transaction, &mails, &plan, now).await? } else { HashMap::new() };
+    let new_matches = matches::new(kills, &mails, &plan.writes, &matched_before);
+    let is_new = |id| !stored.contains_key(&id);
+    let alerts = of_kills(kills, &mails, &plan.writes, is_new, &new_matches, &ids);
+    alerts::add(&mut transaction, &alerts, now).await?;
     transaction.commit().await?;
     Ok(changes(&plan, &ranks, &ids))
 }

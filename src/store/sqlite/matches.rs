@@ -64,6 +64,18 @@ pub(super) async fn clear(
     Ok(before.into_iter().collect())
 }
 
+/// The matches of these kills that were none before: kill and profile. Asked of nobody whose kill is to be told to nobody.
+pub(super) fn new(
+    kills: &[&Kill],
+    mails: &[&Killmail],
+    indexes: &[usize],
+    before: &HashSet<(i64, i64)>,
+) -> HashSet<(i64, i64)> {
+    let told = indexes.iter().copied().filter(|&at| kills[at].alerts.as_deref().is_some_and(|to| !to.is_empty()));
+    let found = rows::matches(kills, mails, told).map(|found| (found.killmail_id, found.profile_id));
+    found.filter(|found| !before.contains(found)).collect()
+}
+
 pub(super) async fn execute(connection: &mut SqliteConnection, prepared: Vec<Prepared>) -> Result<(), Error> {
     statements::execute(connection, prepared).await.map(drop)
 }

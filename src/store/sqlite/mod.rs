@@ -63,7 +63,10 @@ pub struct Sqlite {
     readers: SqlitePool,
     call_timeout: Duration,
     health: Health,
+    /// Of the price cache job.
     turnstile: jobs::Turnstile,
+    /// Of those who deliver alerts.
+    couriers: jobs::Turnstile,
 }
 
 impl Sqlite {
@@ -83,7 +86,8 @@ impl Sqlite {
         let address = address.trim_start_matches("sqlite:");
         if address == ":memory:" {
             let writer = one.connect_with(base.in_memory(true).shared_cache(false)).await?;
-            return Ok(Self::new(writer.clone(), writer, jobs::Turnstile::in_memory(), options));
+            let turnstiles = [jobs::Turnstile::in_memory(), jobs::Turnstile::in_memory()];
+            return Ok(Self::new(writer.clone(), writer, turnstiles, options));
         }
         let path = address.strip_prefix("//").unwrap_or(address);
         check(path)?;
@@ -95,11 +99,17 @@ impl Sqlite {
         let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
         let readers =
             pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
-        Ok(Self::new(writer, readers, jobs::Turnstile::beside(Path::new(path)), options))
+        let turnstiles = ["prices", "alerts"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
+        Ok(Self::new(writer, readers, turnstiles, options))
     }
 
-    fn new(writer: SqlitePool, readers: SqlitePool, turnstile: jobs::Turnstile, options: &Options) -> Self {
-        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default(), turnstile }
+    fn new(
+        writer: SqlitePool,
+        readers: SqlitePool,
+        [turnstile, couriers]: [jobs::Turnstile; 2],
+        options: &Options,
+    ) -> Self {
+        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default(), turnstile, couriers }
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
