@@ -34,6 +34,8 @@ pub struct Scratch {
     hits: Box<Hits>,
     /// Tags of profiles whose filters must be evaluated.
     pending: Vec<u32>,
+    /// Ids that matched and lead others.
+    leaders: Vec<u32>,
 }
 
 impl Default for Scratch {
@@ -49,6 +51,7 @@ impl Default for Scratch {
             touched: Vec::new(),
             hits: Box::new([0; 4 * RUN]),
             pending: Vec::new(),
+            leaders: Vec::new(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl Index {
         kill.read_slots();
         kill.work_off();
         kill.evaluate();
+        kill.follow();
         kill.forget();
     }
 }
@@ -144,8 +148,9 @@ impl Matching<'_> {
             slots.extend(bits(u64::from(cells & reached)).map(|band| board.cell(field, band).0));
         }
         // Asked for all at once, so that memory is waited for once.
-        let touched =
-            slots.iter().fold(0, |all, slot| all ^ board.plain.first(slot.plain) ^ board.guarded.first(slot.guarded));
+        let touched = slots.iter().fold(0, |all, slot| {
+            all ^ board.plain.touch(slot.plain, view.isk) ^ board.guarded.touch(slot.guarded, view.isk)
+        });
         std::hint::black_box(touched);
     }
 
@@ -213,7 +218,7 @@ impl Matching<'_> {
     fn put(&mut self, tag: u32) {
         self.out.push(tag & ID);
         if tag & SHARED != 0 {
-            self.out.extend_from_slice(self.index.sharing.followers(tag & ID));
+            self.scratch.leaders.push(tag & ID);
         }
     }
 
@@ -288,6 +293,19 @@ impl Matching<'_> {
         }
         self.scratch.pending = pending;
         self.scratch.pending.clear();
+    }
+
+    /// Reports who follows those that matched.
+    fn follow(&mut self) {
+        let sharing = &self.index.sharing;
+        for some in self.scratch.leaders.chunks(SIDE_BY_SIDE) {
+            let mut followers: [&[u32]; SIDE_BY_SIDE] = [&[]; SIDE_BY_SIDE];
+            for (followers, leader) in followers.iter_mut().zip(some) {
+                *followers = sharing.followers(*leader);
+            }
+            followers.iter().for_each(|followers| self.out.extend_from_slice(followers));
+        }
+        self.scratch.leaders.clear();
     }
 
     /// Makes all bits ready for the next kill.
