@@ -36,6 +36,8 @@ pub struct Resources {
     pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// The surveillance profiles in use.
     pub surveillance: Arc<crate::surveillance::Surveillance>,
+    /// Where alerts are made out.
+    pub desk: Arc<crate::courier::Desk>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -64,6 +66,7 @@ impl Resources {
             appraisers: Arc::default(),
             statics,
             surveillance: Arc::default(),
+            desk: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -80,6 +80,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let store = store?;
     let resources = resources(store.clone(), &settings, args.publish);
+    // History is news to nobody.
+    resources.desk.shut();
     super::statics::take_up(&resources).await;
     let (source, reading) = source(&args, days.as_ref(), &definition.name, &resources)?;
     let topology = topology(&definition, if days.is_some() { "history" } else { "file" });

@@ -19,6 +19,7 @@ use super::signals::Signals;
 use super::statics;
 use super::surveillance::Keeper;
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
+use crate::courier;
 use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, Readiness, Running};
 use crate::resources::Resources;
@@ -38,6 +39,14 @@ pub(super) struct Worker {
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
     stop_serving: CancellationToken,
+    courier: Option<Courier>,
+}
+
+/// Who delivers alerts, and the word that ends it.
+#[derive(Debug)]
+struct Courier {
+    task: AbortOnDropHandle<()>,
+    stop: CancellationToken,
 }
 
 /// What components share.
@@ -124,13 +133,15 @@ impl Worker {
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
-        Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving })
+        let courier = Courier::start(definitions, resources)?;
+        Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving, courier })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
         self.running.iter().for_each(|running| running.pipeline.drain());
+        self.courier.iter().for_each(|courier| courier.stop.cancel());
     }
 
     /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
@@ -166,7 +177,41 @@ impl Worker {
             tracing::warn!(%error, "the server did not end well");
         }
         drop(self.upkeep);
+        if let Some(Courier { task, stop }) = self.courier {
+            stop.cancel();
+            // It bounds its end by itself.
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "the delivery of alerts did not end well");
+            }
+        }
         self.store.close().await;
+    }
+}
+
+impl Courier {
+    /// For the first pipeline that tells of matches; `None`: there is none.
+    fn start(definitions: &[Definition], resources: &Resources) -> anyhow::Result<Option<Self>> {
+        let telling = definitions.iter().find_map(|definition| Some((definition, definition.webhook()?)));
+        let Some((definition, (batcher, settings))) = telling else { return Ok(None) };
+        let others = definition.sinks.keys().filter(|other| *other != batcher);
+        let letters = courier::Letters {
+            pipeline: definition.name.clone(),
+            batcher: batcher.to_owned(),
+            others: others.cloned().collect(),
+        };
+        let parts = courier::Parts {
+            store: resources.store.clone(),
+            surveillance: resources.surveillance.clone(),
+            shelf: resources.statics.clone(),
+            desk: resources.desk.clone(),
+            contact: resources.contact.clone(),
+            letters: definition.dead_letters.enabled.then_some(letters),
+            drain_deadline: definition.topology.drain_deadline,
+        };
+        let courier = courier::Courier::new(settings, parts).context("failed to prepare the delivery of alerts")?;
+        let stop = CancellationToken::new();
+        let task = AbortOnDropHandle::new(tokio::spawn(courier.run(stop.clone())));
+        Ok(Some(Self { task, stop }))
     }
 }
 

@@ -7,8 +7,8 @@ use broadside::profile::{Field, Filter, Kind, Node, Span, Subject, Test, What, s
 pub type Draw<'d> = dyn FnMut(u32) -> u32 + 'd;
 
 const WORDS: [&str; 40] = [
-    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "z", "aa",
-    "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an",
+    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w",
+    "x", "y", "z", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an",
 ];
 /// Millions of ISK: cuts of the index, and numbers between.
 const MILLIONS: [i64; 12] = [0, 1, 2, 3, 10, 30, 50, 100, 250, 1_000, 1_500, 100_000];

@@ -53,7 +53,8 @@ fn a_profile_is_matched_from_when_it_is_put_until_it_is_removed() {
 fn only_profiles_with_targets_alert() {
     let surveillance = Surveillance::default();
     let target = Target { url: "http://127.0.0.1:1/".to_owned(), format: Format::Json };
-    surveillance.put(vec![Watched { targets: [target.clone()].into(), ..watched(1, in_system(1)) }, watched(2, in_system(1))]);
+    surveillance
+        .put(vec![Watched { targets: [target.clone()].into(), ..watched(1, in_system(1)) }, watched(2, in_system(1))]);
     assert_eq!(surveillance.alerting(id(1)).unwrap().targets[..], [target]);
     assert_eq!(surveillance.alerting(id(2)), None);
     surveillance.put(vec![watched(1, in_system(1))]);

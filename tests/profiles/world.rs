@@ -42,7 +42,8 @@ impl World {
         let holding = self.filters.iter().filter(|(_, filter)| interpret::holds(&filter.root, kill));
         let expected: Vec<u32> = holding.map(|(id, _)| *id).collect();
         if self.out != expected {
-            let wrong = |id: &u32| self.out.iter().filter(|other| *other == id).count() != usize::from(expected.contains(id));
+            let wrong =
+                |id: &u32| self.out.iter().filter(|other| *other == id).count() != usize::from(expected.contains(id));
             let id = *expected.iter().chain(&self.out).find(|id| wrong(id)).expect("they differ");
             panic!("{id} is {:?}, the kill {kill:#?}", self.filters[&id]);
         }

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tags", &["killmail", "statics"]),
     ("profile", &["killmail"]),
     ("surveillance", &["killmail", "profile"]),
+    ("courier", &["clients", "duration", "killmail", "profile", "statics", "store", "surveillance", "telemetry"]),
     ("record", &[]),
     ("books", &["killmail", "market"]),
     ("regions", &["killmail", "market"]),
@@ -34,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "appraisal",
             "books",
+            "courier",
             "regions",
             "clients",
             "feeds",
@@ -95,6 +97,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "appraisal",
             "books",
+            "courier",
             "market",
             "price",
             "record",
@@ -116,6 +119,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "definition",
         &[
+            "courier",
             "market",
             "price",
             "price_job",
