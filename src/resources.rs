@@ -38,6 +38,8 @@ pub struct Resources {
     pub surveillance: Arc<crate::surveillance::Surveillance>,
     /// Where alerts are made out.
     pub desk: Arc<crate::courier::Desk>,
+    /// Matches of stored kills, until the store is told.
+    pub tally: Arc<crate::profile::Tally>,
     /// New kills that this process has stored.
     pub stored: Arc<AtomicU64>,
     /// An address for the User-Agent.
@@ -67,6 +69,7 @@ impl Resources {
             statics,
             surveillance: Arc::default(),
             desk: Arc::default(),
+            tally: Arc::default(),
             stored: Arc::default(),
             contact: None,
             events: true,

@@ -191,6 +191,13 @@ impl Surveillance {
         self.alerting.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Which there are, in no order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<ProfileId> {
+        let seats = self.seats();
+        seats.taken.iter().map(|seat| self.profile(*seat)).collect()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -18,6 +18,7 @@ use super::ending::{self, Ended};
 use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
+use super::surveillance::Keeper;
 use super::worker::{ledgers, resources};
 use super::{Database, Usage, print};
 use crate::definition::{Definition, environment, select};
@@ -83,6 +84,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     // History is news to nobody.
     resources.desk.shut();
     super::statics::take_up(&resources).await;
+    let surveillance = Keeper::take_up(&resources).await.start();
     let (source, reading) = source(&args, days.as_ref(), &definition.name, &resources)?;
     let topology = topology(&definition, if days.is_some() { "history" } else { "file" });
     let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, source));
@@ -92,6 +94,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     if let Some(days) = &days {
         days.clean_up().await;
     }
+    surveillance.end().await;
     store.close().await;
     print(&ledgers(std::slice::from_ref(&ended)));
     reading.summary().iter().for_each(|summary| print(summary));

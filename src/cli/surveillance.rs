@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::killmail::ProfileId;
 use crate::profile::document::parse_targets;
-use crate::profile::{Filter, Problem};
+use crate::profile::{Filter, Problem, Tally};
 use crate::resources::Resources;
 use crate::store::retry::hold;
 use crate::store::{Error, ProfileNews, Store, WatchedProfile};
@@ -24,7 +26,13 @@ const PAGE: u32 = 5_000;
 const CHANGES: u32 = 1_000;
 /// Between two looks whether the numbers of changes still go on where they were: a database may have been put back to what it was.
 const RECOUNT_EVERY: Duration = Duration::from_secs(10);
-/// Profiles that cannot be read and are named, at one load; the others are only counted.
+/// Between two times that the store is told of matches …
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// … of so many profiles in one call.
+const TOLD_AT_ONCE: usize = 5_000;
+/// How long the last call may take.
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// Profiles that cannot be read and are named; when there are more, they are only counted.
 const NAMED: usize = 20;
 
 /// Keeps the profiles in use as the store has them.
@@ -37,15 +45,32 @@ pub(super) struct Keeper {
     seen: Option<i64>,
     was_away: bool,
     recounted: Instant,
+    tally: Arc<Tally>,
+    told: Instant,
+}
+
+/// A keeper at work.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    task: AbortOnDropHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Keeping {
+    /// Ends it; the store is told of the last matches, if it answers soon.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        drop(tokio::time::timeout(END_WITHIN, self.task).await);
+    }
 }
 
 impl Keeper {
     /// Loads all, before any kill comes. A store that is away is waited for: a kill that nobody looked at would never be matched.
     pub(super) async fn take_up(resources: &Resources) -> Self {
         let store = resources.store.clone();
-        let kept = Kept { surveillance: resources.surveillance.clone(), used: HashSet::new(), refused: HashSet::new() };
-        let (news, recounted) = (store.profile_news(), Instant::now());
-        let mut keeper = Self { store, news, kept, seen: None, was_away: false, recounted };
+        let kept = Kept { surveillance: resources.surveillance.clone(), refused: HashSet::new() };
+        let (news, tally, now) = (store.profile_news(), resources.tally.clone(), Instant::now());
+        let mut keeper = Self { store, news, kept, seen: None, was_away: false, recounted: now, tally, told: now };
         if let Err(error) = keeper.load(true).await {
             // No reason not to store kills.
             tracing::warn!(%error, "failed to load the surveillance profiles: none match until that works");
@@ -54,10 +79,21 @@ impl Keeper {
         keeper
     }
 
-    /// Takes up changes, until it is dropped.
-    pub(super) async fn keep(mut self) {
-        loop {
-            self.news.wait().await;
+    /// From now on it takes up changes, and tells the store of matches.
+    pub(super) fn start(self) -> Keeping {
+        let stop = CancellationToken::new();
+        Keeping { task: AbortOnDropHandle::new(tokio::spawn(self.keep(stop.clone()))), stop }
+    }
+
+    async fn keep(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.news.wait() => {}
+                () = stop.cancelled() => break,
+            }
+            if self.told.elapsed() >= TELL_EVERY {
+                self.tell_matches().await;
+            }
             let looked = self.look().await;
             match &looked {
                 Err(error) if !self.was_away => {
@@ -67,6 +103,19 @@ impl Keeper {
                 _ => {}
             }
             self.was_away = looked.is_err();
+        }
+        self.tell_matches().await;
+    }
+
+    /// An outage is told elsewhere: what was counted stays counted until the store has it.
+    async fn tell_matches(&mut self) {
+        self.told = Instant::now();
+        let matched = self.tally.take();
+        for (at, some) in matched.chunks(TOLD_AT_ONCE).enumerate() {
+            if let Err(error) = self.store.add_profile_matches(some).await {
+                tracing::debug!(%error, "the figures of surveillance profiles wait");
+                return self.tally.give_back(&matched[at * TOLD_AT_ONCE..]);
+            }
         }
     }
 
@@ -87,10 +136,8 @@ impl Keeper {
             let is_all = changes.len() < CHANGES as usize;
             let gone = changes.iter().filter(|change| change.now.is_none()).map(|change| change.profile_id);
             self.kept.drop_out(&gone.collect::<Vec<_>>());
-            let taken = read(changes.into_iter().filter_map(|change| change.now).collect()).await?;
-            tracing::debug!(changed = taken.read.len(), refused = taken.refused.len(), "surveillance profiles changed");
-            tell_refused(&taken.refused);
-            self.kept.take(taken);
+            tracing::debug!(changes = changes.len(), "surveillance profiles changed");
+            self.kept.take(changes.into_iter().filter_map(|change| change.now).collect()).await?;
             self.kept.tell_counts();
             self.seen = Some(seen);
             if is_all {
@@ -113,27 +160,24 @@ impl Keeper {
         let call = || store.last_profile_change();
         let seen =
             if patience { hold(store.health(), "load surveillance profiles", call).await } else { call().await }?;
-        let (mut loaded, mut refused) = (HashSet::new(), 0);
+        let mut gone: HashSet<ProfileId> = self.kept.surveillance.ids().into_iter().collect();
+        gone.extend(self.kept.refused.drain());
         let mut profiles = page(0).await?;
         while let Some(last) = profiles.last().map(|profile| profile.profile_id.get()) {
-            loaded.extend(profiles.iter().map(|profile| profile.profile_id));
-            let (next, taken) = tokio::join!(page(last), read(profiles));
-            let taken = taken?;
-            tell_refused(&taken.refused[..taken.refused.len().min(NAMED.saturating_sub(refused))]);
-            refused += taken.refused.len();
-            self.kept.take(taken);
+            if !gone.is_empty() {
+                profiles.iter().for_each(|profile| _ = gone.remove(&profile.profile_id));
+            }
+            let (next, taken) = tokio::join!(page(last), self.kept.take(profiles));
+            taken?;
             profiles = next?;
         }
-        let gone = self.kept.used.union(&self.kept.refused).filter(|id| !loaded.contains(id)).copied();
-        let gone: Vec<ProfileId> = gone.collect();
-        self.kept.drop_out(&gone);
-        self.kept.tell_counts();
+        self.kept.drop_out(&gone.into_iter().collect::<Vec<_>>());
         (self.seen, self.recounted) = (Some(seen), Instant::now());
-        let took = begun.elapsed();
+        let (took, profiles) = (begun.elapsed(), self.kept.tell_counts());
         metrics::gauge!("broadside_profile_index_rebuild_seconds").set(took.as_secs_f64());
-        if !loaded.is_empty() {
-            let profiles = HumanCount(self.kept.used.len() as u64);
-            tracing::info!(?took, refused, "{profiles} surveillance profiles in use");
+        if profiles > 0 {
+            let profiles = HumanCount(profiles as u64);
+            tracing::info!(?took, refused = self.kept.refused.len(), "{profiles} surveillance profiles in use");
         }
         Ok(())
     }
@@ -143,73 +187,61 @@ impl Keeper {
 #[derive(Debug)]
 struct Kept {
     surveillance: Arc<Surveillance>,
-    used: HashSet<ProfileId>,
     refused: HashSet<ProfileId>,
 }
 
 impl Kept {
-    fn take(&mut self, taken: Taken) {
-        for watched in &taken.read {
-            self.used.insert(watched.profile_id);
-            self.refused.remove(&watched.profile_id);
+    /// Puts to use what can be read, on a thread where that holds up nobody.
+    async fn take(&mut self, profiles: Vec<WatchedProfile>) -> Result<(), Error> {
+        if !self.refused.is_empty() {
+            profiles.iter().for_each(|profile| _ = self.refused.remove(&profile.profile_id));
         }
-        self.surveillance.put(taken.read);
-        // Whatever they were before, they are not any more.
-        let refused: Vec<ProfileId> = taken.refused.iter().map(|(id, _)| *id).collect();
-        self.drop_out(&refused);
-        self.refused.extend(refused);
+        let surveillance = self.surveillance.clone();
+        let taking = tokio::task::spawn_blocking(move || take(&surveillance, profiles));
+        let died = |_| Error::Permanent("read surveillance profiles: the thread ended early".to_owned());
+        for (profile_id, problem) in taking.await.map_err(died)? {
+            if self.refused.len() < NAMED {
+                tracing::warn!(%profile_id, %problem, "left a surveillance profile out: it cannot be read");
+            }
+            self.refused.insert(profile_id);
+        }
+        Ok(())
     }
 
     fn drop_out(&mut self, gone: &[ProfileId]) {
         self.surveillance.remove(gone);
-        for id in gone {
-            self.used.remove(id);
-            self.refused.remove(id);
-        }
+        gone.iter().for_each(|id| _ = self.refused.remove(id));
     }
 
-    fn tell_counts(&self) {
+    /// Answers how many are in use.
+    fn tell_counts(&self) -> usize {
         let counts = self.surveillance.counts();
         metrics::gauge!("broadside_profiles").set(counts.profiles as f64);
         metrics::gauge!("broadside_profiles_broad").set(counts.broad as f64);
         metrics::gauge!("broadside_profiles_refused").set(self.refused.len() as f64);
+        counts.profiles
     }
 }
 
-/// Profiles that were read, and what is wrong with the others.
-#[derive(Debug, Default)]
-struct Taken {
-    read: Vec<Watched>,
-    refused: Vec<(ProfileId, Problem)>,
-}
-
-/// Reads profiles, on a thread where that holds up nobody.
-async fn read(profiles: Vec<WatchedProfile>) -> Result<Taken, Error> {
-    let reading = move || {
-        let mut taken = Taken::default();
-        for profile in profiles {
-            let id = profile.profile_id;
-            match read_one(profile) {
-                Ok(watched) => taken.read.push(watched),
-                Err(problem) => taken.refused.push((id, problem)),
-            }
+/// Answers those that cannot be read: whatever they were before, they are not any more.
+fn take(surveillance: &Surveillance, profiles: Vec<WatchedProfile>) -> Vec<(ProfileId, Problem)> {
+    let (mut watched, mut refused) = (Vec::with_capacity(profiles.len()), Vec::new());
+    for profile in profiles {
+        let id = profile.profile_id;
+        match read(profile) {
+            Ok(profile) => watched.push(profile),
+            Err(problem) => refused.push((id, problem)),
         }
-        taken
-    };
-    let died = |_| Error::Permanent("read surveillance profiles: the thread ended early".to_owned());
-    tokio::task::spawn_blocking(reading).await.map_err(died)
+    }
+    surveillance.put(watched);
+    surveillance.remove(&refused.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+    refused
 }
 
-fn read_one(profile: WatchedProfile) -> Result<Watched, Problem> {
+fn read(profile: WatchedProfile) -> Result<Watched, Problem> {
     let WatchedProfile { profile_id, name, filter, targets } = profile;
     let targets = parse_targets(&targets)?;
     Ok(Watched { profile_id, name: name.into(), filter: Filter::parse(&filter)?, targets: targets.into() })
-}
-
-fn tell_refused(refused: &[(ProfileId, Problem)]) {
-    for (profile_id, problem) in refused {
-        tracing::warn!(%profile_id, %problem, "left a surveillance profile out: it cannot be read");
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use tokio::time::{Duration, sleep};
 
 use super::*;
 use crate::memory_store::MemoryStore;
-use crate::store::{NewProfile, Profiles};
+use crate::store::{NewProfile, Profiles, Which};
 
 const SOLO: &str = r#"{"field":"solo","operator":"eq","value":true}"#;
 
@@ -29,8 +29,8 @@ impl World {
         self.resources.surveillance.counts().profiles
     }
 
-    async fn keep(&self) -> tokio::task::JoinHandle<()> {
-        tokio::spawn(Keeper::take_up(&self.resources).await.keep())
+    async fn keep(&self) -> Keeping {
+        Keeper::take_up(&self.resources).await.start()
     }
 }
 
@@ -45,7 +45,7 @@ async fn all_are_in_use_before_it_begins_and_each_change_within_a_second() {
     let ids = [world.put(None, SOLO).await, world.put(None, SOLO).await];
     let keeper = Keeper::take_up(&world.resources).await;
     assert_eq!(world.in_use(), 2);
-    let keeping = tokio::spawn(keeper.keep());
+    let keeping = keeper.start();
     world.put(None, SOLO).await;
     a_second().await;
     assert_eq!(world.in_use(), 3);
@@ -56,7 +56,7 @@ async fn all_are_in_use_before_it_begins_and_each_change_within_a_second() {
     world.store.enable_profiles(&ids[1..], true).await.expect("changed");
     a_second().await;
     assert_eq!(world.in_use(), 2);
-    keeping.abort();
+    keeping.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +70,7 @@ async fn a_profile_that_cannot_be_read_is_left_out_and_stops_nothing() {
     world.put(None, SOLO).await;
     a_second().await;
     assert_eq!(world.in_use(), 2, "the one that was mended, and the new one");
-    keeping.abort();
+    keeping.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn while_the_store_is_away_what_is_in_use_stays_and_after_it_all_changes_a
     }
     a_second().await;
     assert_eq!(world.in_use(), 2_500);
-    keeping.abort();
+    keeping.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,5 +117,28 @@ async fn a_database_that_was_put_back_is_loaded_again() {
     sleep(RECOUNT_EVERY).await;
     a_second().await;
     assert_eq!(world.in_use(), 1);
-    keeping.abort();
+    keeping.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn matches_are_told_every_few_seconds_and_at_the_end_and_wait_for_a_store_that_is_away() {
+    let world = World::new();
+    let id = world.put(None, SOLO).await;
+    let keeping = world.keep().await;
+    let matches = async || world.store.profiles(&Which::default()).await.expect("read")[0].matches;
+    let count = |times: usize| (0..times).for_each(|_| world.resources.tally.add(&[id], jiff::Timestamp::UNIX_EPOCH));
+    count(3);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(matches().await, 0);
+    sleep(TELL_EVERY).await;
+    assert_eq!(matches().await, 3);
+    world.store.set_away(true);
+    count(2);
+    sleep(Duration::from_secs(30)).await;
+    world.store.set_away(false);
+    sleep(TELL_EVERY).await;
+    assert_eq!(matches().await, 5);
+    count(1);
+    keeping.end().await;
+    assert_eq!(matches().await, 6);
 }

@@ -17,7 +17,7 @@ use super::ending::{self, Ended};
 use super::pauses;
 use super::signals::Signals;
 use super::statics;
-use super::surveillance::Keeper;
+use super::surveillance::{Keeper, Keeping};
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::courier;
 use crate::definition::{Definition, Problem, Problems};
@@ -38,6 +38,7 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
+    surveillance: Keeping,
     stop_serving: CancellationToken,
     courier: Option<Courier>,
 }
@@ -123,7 +124,6 @@ impl Worker {
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
         upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
-        upkeep.push(AbortOnDropHandle::new(tokio::spawn(keeper.keep())));
         for (base, esi) in resources.esi.all() {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
         }
@@ -133,8 +133,9 @@ impl Worker {
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
+        let surveillance = keeper.start();
         let courier = Courier::start(definitions, resources)?;
-        Ok(Self { running, store, metrics, address, readiness, server, upkeep, stop_serving, courier })
+        Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
@@ -184,6 +185,7 @@ impl Worker {
                 tracing::warn!(%error, "the delivery of alerts did not end well");
             }
         }
+        self.surveillance.end().await;
         self.store.close().await;
     }
 }

@@ -34,6 +34,7 @@ pub mod parse;
 pub mod problem;
 pub mod schema;
 pub mod subject;
+mod tally;
 pub mod workload;
 
 pub use decimal::security_key;
@@ -43,3 +44,4 @@ pub use filter::{Filter, Node, Span, Test, What};
 pub use operator::Operator;
 pub use problem::Problem;
 pub use subject::{Buffers, Subject};
+pub use tally::{Matched, Tally};

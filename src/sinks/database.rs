@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::courier::Desk;
 use crate::killmail::Kill;
+use crate::profile::Tally;
 use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::store::{Change, Error, Store, retry};
@@ -42,6 +43,7 @@ impl Config {
             store: resources.store.clone(),
             recent: resources.recent.clone(),
             stored: resources.stored.clone(),
+            tally: resources.tally.clone(),
             events: self.events && resources.events,
             surveillance: resources.surveillance.clone(),
             desk: resources.desk.clone(),
@@ -54,6 +56,7 @@ struct Database {
     store: Arc<dyn Store>,
     recent: Arc<RecentKills>,
     stored: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     events: bool,
     surveillance: Arc<Surveillance>,
     desk: Arc<Desk>,
@@ -108,6 +111,9 @@ impl Database {
         self.recent.stored(mails.map(|mail| (mail.killmail_id, mail.form)));
         let new = changes.iter().filter(|change| matches!(change, Change::New { .. })).count();
         self.stored.fetch_add(new as u64, Ordering::Relaxed);
+        for (kill, _) in kills.iter().zip(&changes).filter(|(_, change)| matches!(change, Change::New { .. })) {
+            self.tally.add(kill.matches.as_deref().unwrap_or_default(), kill.received_at);
+        }
         Ok(changes)
     }
 }

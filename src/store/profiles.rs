@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::killmail::{Kill, KillmailId, ProfileId, Tagged, Worth};
+pub use crate::profile::Matched;
 use crate::profile::document::{Document, Figures, Written, written_filter, written_targets};
 use crate::profile::parse::SYSTEM_CLASSES;
 
@@ -84,7 +85,7 @@ pub struct StoredProfile {
     pub targets: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Kills that it matched, as far as workers have told.
+    /// Kills that it matched when they were first stored, as far as workers have told: some seconds behind.
     pub matches: i64,
     pub last_matched_at: Option<Timestamp>,
 }
@@ -116,14 +117,6 @@ pub struct Which {
     /// Ids above this one: for paging.
     pub after: i64,
     pub limit: Option<u32>,
-}
-
-/// Matches of a profile since they were last told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Matched {
-    pub profile_id: ProfileId,
-    pub matches: i64,
-    pub last_matched_at: Timestamp,
 }
 
 impl From<Document> for NewProfile {

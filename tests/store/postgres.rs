@@ -7,6 +7,7 @@ mod events;
 mod market;
 mod months;
 mod outages;
+mod profiles;
 mod queries;
 mod refusals;
 mod steps;

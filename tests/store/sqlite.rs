@@ -219,3 +219,39 @@ async fn a_store_in_memory_has_a_claim_of_its_own() {
     assert!(one.claim_price_job(To::Look).await.unwrap().is_none());
     assert!(other.claim_price_job(To::Work).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_profile_replaced_by_the_conflict_clause_of_a_statement_by_hand_is_a_change_too() {
+    use crate::profiles::{changed, put};
+    let open = open().await;
+    let id = put(&open.store, &["a"]).await[0].get();
+    let (_, mut mark) = changed(&open.store, 0).await;
+    for (clause, name) in [("REPLACE", "b"), ("IGNORE", "c")] {
+        let next = if clause == "REPLACE" { id } else { id + 100 };
+        let sql = format!(
+            "INSERT OR {clause} INTO surveillance_profiles (profile_id, name, filter) VALUES ({next}, '{name}', '')"
+        );
+        open.rows(&sql).await;
+        let (seen, last) = changed(&open.store, mark).await;
+        assert_eq!(seen, [(next, Some(name.to_owned()))], "{clause}");
+        mark = last;
+    }
+    open.rows("UPDATE OR IGNORE surveillance_profiles SET name = 'd'").await;
+    assert_eq!(changed(&open.store, mark).await.0.len(), 2);
+}
+
+#[tokio::test]
+async fn changes_and_pages_of_profiles_are_found_by_an_index() {
+    let open = open().await;
+    let changes =
+        "SELECT * FROM profile_changes c LEFT JOIN surveillance_profiles p ON p.profile_id = c.profile_id AND p.enabled
+        WHERE change_id > 5 ORDER BY change_id LIMIT 5";
+    for sql in [
+        changes,
+        "SELECT max(change_id) FROM profile_changes",
+        "SELECT * FROM surveillance_profiles WHERE profile_id > 5 LIMIT 5",
+    ] {
+        let plan = open.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await.concat();
+        assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{sql}: {plan}");
+    }
+}

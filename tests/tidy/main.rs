@@ -42,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hub",
             "killmail",
             "price_job",
+            "profile",
             "recent",
             "statics",
             "store",

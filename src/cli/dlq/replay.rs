@@ -13,6 +13,7 @@ use crate::cli::ending::{self, Ended};
 use crate::cli::print;
 use crate::cli::signals::Signals;
 use crate::cli::statics;
+use crate::cli::surveillance::Keeper;
 use crate::cli::worker::resources;
 use crate::dead_letter::{Source, Tally};
 use crate::definition::{Definition, environment, select};
@@ -62,6 +63,7 @@ async fn through(
 ) -> anyhow::Result<Ended> {
     let resources = resources(store.clone(), settings, true);
     statics::take_up(&resources).await;
+    let surveillance = Keeper::take_up(&resources).await.start();
     let mut topology = definition.topology.clone();
     topology.source.name = "dead_letters".to_owned();
     topology.source.concurrency = 1;
@@ -81,6 +83,7 @@ async fn through(
             }
         }
     };
+    surveillance.end().await;
     let left = source.release().await.map_err(|error| anyhow::anyhow!("failed to open letters again: {error}"))?;
     if left > 0 {
         print(&format!("{left} letters were not settled: they are open again"));

@@ -70,6 +70,8 @@ struct Court {
     kills: u64,
     span: Option<(Timestamp, Timestamp)>,
     unreadable: u64,
+    /// Kills of which no value is known.
+    unpriced: u64,
 }
 
 impl Court {
@@ -79,6 +81,7 @@ impl Court {
         let (from, to) = self.span.unwrap_or((time, time));
         self.span = Some((from.min(time), to.max(time)));
         self.kills += 1;
+        self.unpriced += u64::from(kill.values().total.is_none());
         let is_asked = self.asked.contains(&mail.killmail_id);
         for trial in &mut self.trials {
             trial.look(kill, &subject, self.examples);
@@ -103,7 +106,7 @@ impl Court {
 pub(super) async fn run(args: Args, database: &Database) -> anyhow::Result<ExitCode> {
     let trials = read(&args)?;
     let (asked, examples) = (args.kills.clone(), args.examples);
-    let mut court = Court { trials, asked, examples, kills: 0, span: None, unreadable: 0 };
+    let mut court = Court { trials, asked, examples, kills: 0, span: None, unreadable: 0, unpriced: 0 };
     let store = open_store(&database.url, true).await?;
     let heard = hear(&*store, &args, &mut court).await;
     store.close().await;
@@ -237,6 +240,9 @@ fn text(trial: &Trial, court: &Court) -> String {
     if court.unreadable > 0 {
         let _ = writeln!(out, "{} records could not be read", HumanCount(court.unreadable));
     }
+    if court.unpriced > 0 {
+        let _ = writeln!(out, "of {} no value is known", HumanCount(court.unpriced));
+    }
     let a_day = court.days().map_or(String::new(), |days| format!(", {:.1} a day", matched as f64 / days));
     let _ = writeln!(out, "{} matched: {}{a_day}", HumanCount(matched), percent(matched, kills));
     if !trial.examples.is_empty() {
@@ -345,6 +351,7 @@ fn value(trial: &Trial, court: &Court) -> Value {
         "line": trial.line,
         "kills": kills,
         "unreadable": court.unreadable,
+        "without_value": court.unpriced,
         "from": court.span.map(|(from, _)| from),
         "to": court.span.map(|(_, to)| to),
         "matched": matched,
