@@ -1,5 +1,6 @@
 //! JSON read one level at a time, so that an error knows its place, and numbers stay as they are written.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -22,10 +23,9 @@ pub(super) fn object<'a>(raw: Raw<'a>, path: &Path, allowed: &str) -> Result<Vec
     let Ok(Members(members)) = serde_json::from_str(raw.get()) else {
         return Err(Problem::new(path, raw.get(), allowed));
     };
-    for (index, (key, _)) in members.iter().enumerate() {
-        if members[..index].iter().any(|(earlier, _)| earlier == key) {
-            return Err(Problem::said(&path.key(key), "the same key twice", "each key once"));
-        }
+    let mut seen = HashSet::with_capacity(members.len());
+    if let Some((twice, _)) = members.iter().find(|(key, _)| !seen.insert(key)) {
+        return Err(Problem::said(&path.key(twice), "the same key twice", "each key once"));
     }
     Ok(members)
 }

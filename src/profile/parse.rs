@@ -61,10 +61,6 @@ impl Reader {
         if self.rules > RULES_MAX {
             return Err(Problem::said(path, "one rule more", format!("at most {RULES_MAX} rules in a filter")));
         }
-        if depth > DEPTH_MAX {
-            let allowed = format!("at most {DEPTH_MAX} conditions inside one another");
-            return Err(Problem::said(path, "one condition deeper", allowed));
-        }
         let members = json::object(raw, path, OBJECT)?;
         let has = |key: &str| members.iter().any(|(name, _)| name == key);
         let keys: &[&str] = match (has("condition") || has("rules"), has("field")) {
@@ -89,6 +85,10 @@ impl Reader {
 
     fn condition(&mut self, condition: Raw<'_>, rules: Raw<'_>, path: &Path, depth: usize) -> Result<Node, Problem> {
         const CONDITIONS: &str = "and, or, not";
+        if depth > DEPTH_MAX {
+            let allowed = format!("at most {DEPTH_MAX} conditions inside one another");
+            return Err(Problem::said(path, "one condition deeper", allowed));
+        }
         let (at, below) = (path.key("condition"), path.key("rules"));
         let name = json::text(condition, &at, CONDITIONS)?;
         let is_not = name == "not";

@@ -116,6 +116,16 @@ fn what_is_not_in_the_language_is_refused_with_its_place_and_what_is_allowed() {
 }
 
 #[test]
+fn as_many_conditions_as_are_allowed_stand_inside_one_another() {
+    let nested = |depth: usize| {
+        let leaf = r#"{"field": "npc", "operator": "eq", "value": true}"#;
+        r#"{"condition": "not", "rules": ["#.repeat(depth) + leaf + &"]}".repeat(depth)
+    };
+    assert!(Filter::parse(&nested(DEPTH_MAX)).is_ok());
+    assert!(problem(&nested(DEPTH_MAX + 1)).contains("one condition deeper"));
+}
+
+#[test]
 fn what_was_found_is_shown_short_and_without_what_a_terminal_would_obey() {
     let found = problem(&format!(r#"{{"field": "{}\u001b[31m", "operator": "eq", "value": 1}}"#, "x".repeat(200)));
     assert!(found.starts_with(&format!(r#"at field: found "{}…;"#, "x".repeat(59))), "{found}");
