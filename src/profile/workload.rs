@@ -229,7 +229,7 @@ impl Workload {
             ..50.0 => self.somebody_watched(),
             ..60.0 => {
                 let mut rules = vec![self.regions(3), self.least()];
-                if self.rng.random_bool(0.3) {
+                if self.rng.random_bool(0.5) {
                     rules.push(self.small());
                 }
                 and(rules)
@@ -259,16 +259,16 @@ impl Workload {
 
     fn systems_watched(&mut self) -> Node {
         let mut rules = vec![self.list_of_systems(20)];
-        if self.rng.random_bool(0.6) {
+        if self.rng.random_bool(0.7) {
             rules.push(self.least());
         }
-        if self.rng.random_bool(0.3) {
+        if self.rng.random_bool(0.4) {
             rules.push(flag(Field::Npc, false));
         }
-        if self.rng.random_bool(0.25) {
+        if self.rng.random_bool(0.3) {
             rules.push(self.list_of_ships(20));
         }
-        if self.rng.random_bool(0.2) {
+        if self.rng.random_bool(0.3) {
             rules.push(self.small());
         }
         and(rules)
@@ -303,7 +303,7 @@ impl Workload {
     fn hunt(&mut self) -> Node {
         let mut rules = vec![self.list_of_ships(8)];
         rules.push(if self.rng.random_bool(0.5) { self.regions(3) } else { self.list_of_systems(20) });
-        if self.rng.random_bool(0.4) {
+        if self.rng.random_bool(0.6) {
             rules.push(self.small());
         }
         and(rules)
@@ -383,8 +383,8 @@ impl Workload {
     /// The same, and dear.
     fn dear(&mut self) -> Node {
         let cents = match self.rng.random_bool(0.7) {
-            true => ROUND[self.rng.random_range(5..ROUND.len())] * MILLION,
-            false => (self.rng.random_range(20.0..25.0_f64).exp() * 100.0) as i64,
+            true => ROUND[self.rng.random_range(8..ROUND.len())] * MILLION,
+            false => (self.rng.random_range(21.0..25.0_f64).exp() * 100.0) as i64,
         };
         within(Field::IskValue, cents + 1, i64::MAX)
     }

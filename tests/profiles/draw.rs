@@ -4,7 +4,7 @@
 use broadside::profile::{Field, Filter, Kind, Node, Span, Subject, Test, What, security_key};
 
 /// A number below its argument, which is at least 1.
-pub type Draw<'d> = dyn FnMut(u32) -> u32 + 'd;
+pub(crate) type Draw<'d> = dyn FnMut(u32) -> u32 + 'd;
 
 const WORDS: [&str; 40] = [
     "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w",
@@ -19,7 +19,7 @@ fn one_of<T: Copy>(draw: &mut Draw<'_>, list: &[T]) -> T {
 }
 
 /// A value of a field that is no text.
-pub fn value(draw: &mut Draw<'_>, field: Field) -> i64 {
+fn value(draw: &mut Draw<'_>, field: Field) -> i64 {
     let near = i64::from(draw(3)) - 1;
     match field {
         Field::Hour => i64::from(draw(26)),
@@ -43,7 +43,7 @@ fn word(draw: &mut Draw<'_>, field: Field) -> &'static str {
 }
 
 /// The values of a kill. One field in four is absent.
-pub fn kill(draw: &mut Draw<'_>) -> Subject<'static> {
+pub(crate) fn kill(draw: &mut Draw<'_>) -> Subject<'static> {
     let mut kill = Subject::default();
     for field in Field::ALL {
         if draw(4) == 0 {
@@ -67,7 +67,7 @@ pub fn kill(draw: &mut Draw<'_>) -> Subject<'static> {
 }
 
 /// A filter: a leaf, or a tree of up to four levels.
-pub fn filter(draw: &mut Draw<'_>) -> Filter {
+pub(crate) fn filter(draw: &mut Draw<'_>) -> Filter {
     Filter { root: node(draw, 0) }
 }
 

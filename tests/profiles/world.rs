@@ -10,32 +10,32 @@ use crate::draw::{self, Draw};
 
 /// Both, kept alike.
 #[derive(Debug, Default)]
-pub struct World {
-    pub index: Index,
-    pub filters: BTreeMap<u32, Filter>,
-    pub scratch: Scratch,
-    pub out: Vec<u32>,
+pub(crate) struct World {
+    pub(crate) index: Index,
+    pub(crate) filters: BTreeMap<u32, Filter>,
+    pub(crate) scratch: Scratch,
+    pub(crate) out: Vec<u32>,
 }
 
 impl World {
     /// With nothing in it, and statistics of so many kills.
-    pub fn new(kills: &[Subject<'_>]) -> Self {
+    pub(crate) fn new(kills: &[Subject<'_>]) -> Self {
         let statistics = Statistics::default();
         kills.iter().for_each(|kill| statistics.observe(kill));
         Self { index: Index::new(statistics.into()), ..Self::default() }
     }
 
-    pub fn insert(&mut self, id: u32, filter: Filter) {
+    pub(crate) fn insert(&mut self, id: u32, filter: Filter) {
         self.index.insert(id, &filter).expect("it fits");
         self.filters.insert(id, filter);
     }
 
-    pub fn remove(&mut self, id: u32) {
+    pub(crate) fn remove(&mut self, id: u32) {
         assert_eq!(self.index.remove(id), self.filters.remove(&id).is_some());
     }
 
     /// Matches a kill both ways, and says how many match.
-    pub fn compare(&mut self, kill: &Subject<'_>) -> usize {
+    pub(crate) fn compare(&mut self, kill: &Subject<'_>) -> usize {
         self.out.clear();
         self.index.matches(kill, &mut self.scratch, &mut self.out);
         self.out.sort_unstable();
@@ -53,7 +53,7 @@ impl World {
 
 /// Draws filters and kills; between kills some filters go, come or change, many of them one that is there already. Says how many pairs were compared, and how
 /// many matched.
-pub fn churn(draw: &mut Draw<'_>, profiles: u32, rounds: u32) -> (usize, usize) {
+pub(crate) fn churn(draw: &mut Draw<'_>, profiles: u32, rounds: u32) -> (usize, usize) {
     let kills: Vec<Subject<'_>> = (0..draw(30)).map(|_| draw::kill(draw)).collect();
     let mut world = World::new(&kills);
     for id in 0..profiles {

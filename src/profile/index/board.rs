@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::cells::{self, CELLS};
+use super::cells::CELLS;
 use super::cover::{self, Place};
 use super::guard::Guard;
 use super::lists::{Guarded, ID, List, Lists, guarded};
@@ -47,13 +47,16 @@ pub(super) struct Board {
     pub(super) guarded: Lists<Guarded, 4_096>,
     values: HashTable<(u64, Slot)>,
     hasher: DefaultHashBuilder,
-    /// By field: how many of its values have lists.
+    /// By field: how many of its values have lists; and a bit for each field of which some have.
     value_counts: [u32; FIELDS],
-    /// By field and cell.
+    pub(super) with_values: u64,
+    /// By field and cell; and by field a bit for each cell that had something in its lists at some time.
     cells: Vec<Slot>,
     thresholds: Vec<Thresholds>,
+    cell_bits: [u32; FIELDS],
     excluding: HashMap<u64, Vec<u32>>,
     excluding_counts: [u32; FIELDS],
+    pub(super) with_excluding: u64,
     pub(super) every: Slot,
 }
 
@@ -66,10 +69,13 @@ impl Default for Board {
             values: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             value_counts: [0; FIELDS],
+            with_values: 0,
             cells: vec![Slot::default(); cells],
             thresholds: std::iter::repeat_with(Thresholds::default).take(cells).collect(),
+            cell_bits: [0; FIELDS],
             excluding: HashMap::default(),
             excluding_counts: [0; FIELDS],
+            with_excluding: 0,
             every: Slot::default(),
         }
     }
@@ -86,20 +92,15 @@ impl Board {
         self.values.find(self.hasher.hash_one(packed), |(key, _)| *key == packed).map(|(_, slot)| *slot)
     }
 
-    /// Whether a field has lists of values.
-    #[inline]
-    pub(super) fn has_values(&self, field: usize) -> bool {
-        self.value_counts[field] > 0
-    }
-
     /// The lists of a cell.
     pub(super) fn cell(&self, field: Field, number: u32) -> (Slot, &Thresholds) {
         let at = cell(field, number);
         (self.cells[at], &self.thresholds[at])
     }
 
-    pub(super) fn has_excluding(&self, field: usize) -> bool {
-        self.excluding_counts[field] > 0
+    /// The cells of a field that may have lists.
+    pub(super) fn cells(&self, field: Field) -> u32 {
+        self.cell_bits[field as usize]
     }
 
     /// Ids that a value excludes.
@@ -120,6 +121,9 @@ impl Board {
         }
         let places = cover::places(leaf).unwrap_or_default();
         for place in &places {
+            if let Place::Cell(field, number) = *place {
+                self.cell_bits[field as usize] |= 1 << number;
+            }
             match *place {
                 Place::Cell(field, number) if kind == Kind::Threshold => {
                     let thresholds = &mut self.thresholds[cell(field, number)];
@@ -145,11 +149,12 @@ impl Board {
     fn exclude(&mut self, leaf: &Leaf, tag: u32) -> usize {
         let values = cover::excluding(leaf).unwrap_or_default();
         for packed in &values {
-            let counts = &mut self.excluding_counts;
-            let list = self.excluding.entry(*packed).or_insert_with(|| {
-                counts[cover::field_of(*packed)] += 1;
-                Vec::new()
-            });
+            let list = self.excluding.entry(*packed).or_default();
+            if list.is_empty() {
+                let field = cover::field_of(*packed);
+                self.excluding_counts[field] += 1;
+                self.with_excluding |= 1 << field;
+            }
             list.push(tag & ID);
         }
         values.len()
@@ -197,7 +202,9 @@ impl Board {
             }
             if list.is_empty() {
                 self.excluding.remove(&packed);
-                self.excluding_counts[cover::field_of(packed)] -= 1;
+                let field = cover::field_of(packed);
+                self.excluding_counts[field] -= 1;
+                self.with_excluding &= !(u64::from(self.excluding_counts[field] == 0) << field);
             }
         }
     }
@@ -263,6 +270,7 @@ impl Board {
             Ok(found) if slot.is_empty() => {
                 found.remove();
                 self.value_counts[field] -= 1;
+                self.with_values &= !(u64::from(self.value_counts[field] == 0) << field);
             }
             Ok(mut found) => found.get_mut().1 = slot,
             Err(_) if slot.is_empty() => {}
@@ -270,6 +278,7 @@ impl Board {
                 let hasher = &self.hasher;
                 self.values.insert_unique(hash, (packed, slot), |(key, _)| hasher.hash_one(key));
                 self.value_counts[field] += 1;
+                self.with_values |= 1 << field;
             }
         }
     }
@@ -297,9 +306,4 @@ fn threshold(leaf: &Leaf) -> i64 {
         super::plan::Ask::Within(least, _) => least,
         _ => i64::MIN,
     }
-}
-
-/// By field: bands of money that a kill of this value looks at.
-pub(super) fn bands(field: Field, value: i64) -> std::ops::RangeInclusive<u32> {
-    0..=cells::lowest(field, value)
 }

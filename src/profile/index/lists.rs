@@ -1,12 +1,11 @@
 //! The lists of the index: under each key the entries of filters that can only match a kill with that key.
 //!
-//! An entry is a tag (the profile's id and flags); guarded ones have a guard beside it. Short lists lie in a [`Pool`]; long ones are split by the lowest band
-//! of ISK that their guards allow, so that a cheap kill does not look at what only dear ones match.
+//! An entry is a tag (the profile's id and flags); guarded ones have a guard beside it. Short lists lie in a [`Pool`], sorted by the least ISK that the guards
+//! allow; long ones are split by it: so a cheap kill does not look at what only dear ones match.
 
 use super::cells;
 use super::guard::Guard;
 use super::pool::{self, Pool};
-use crate::profile::field::Field;
 
 /// Bits of an id.
 pub(super) const ID: u32 = (1 << 24) - 1;
@@ -14,16 +13,17 @@ pub(super) const ID: u32 = (1 << 24) - 1;
 pub(super) const ONCE: u32 = 1 << 30;
 /// The tag of a profile whose filter others share.
 pub(super) const SHARED: u32 = 1 << 31;
-/// Where the code stands in a tag.
+/// Where the code stands in a tag: five bits, and then one that hits have.
 pub(super) const CODE: u32 = 24;
 
-/// An entry with a guard: its common word in two halves, class and mask, tag.
-pub(super) type Guarded = [u32; 4];
+/// An entry with a guard: its span of ISK, the common word, classes and masks of both members, tag.
+pub(super) type Guarded = [u32; 5];
 
 /// As an entry of a list.
 pub(super) fn guarded(guard: Guard, tag: u32) -> Guarded {
-    let class = guard.class << cells::CELLS | guard.mask;
-    [guard.common as u32, (guard.common >> 32) as u32, class, tag | guard.code << CODE]
+    let [first, second] = guard.members.map(|member| member.class << cells::CELLS | member.mask);
+    let (least, most) = guard.isk;
+    [u32::from(least) | u32::from(most) << 16, guard.common, first, second, tag | guard.code << CODE]
 }
 
 /// What lists are made of.
@@ -32,8 +32,8 @@ pub(super) trait Entry: Copy + Default {
     const FEW: usize;
     fn tag(self) -> u32;
     fn retagged(self, tag: u32) -> Self;
-    /// Among the [`PARTS`] of a long list.
-    fn part(self) -> usize;
+    /// The least [`cells::step`] that is allowed.
+    fn least(self) -> u16;
 }
 
 impl Entry for u32 {
@@ -47,7 +47,7 @@ impl Entry for u32 {
         tag
     }
 
-    fn part(self) -> usize {
+    fn least(self) -> u16 {
         0
     }
 }
@@ -56,28 +56,34 @@ impl Entry for Guarded {
     const FEW: usize = 64;
 
     fn tag(self) -> u32 {
-        self[3]
+        self[4]
     }
 
     fn retagged(self, tag: u32) -> Self {
-        [self[0], self[1], self[2], tag]
+        [self[0], self[1], self[2], self[3], tag]
     }
 
-    fn part(self) -> usize {
-        let allowed = self[0] & ((1 << (BANDS + 1)) - 1);
-        if allowed >> BANDS & 1 == 1 { 0 } else { part(allowed.trailing_zeros()) }
+    fn least(self) -> u16 {
+        self[0] as u16
     }
 }
 
-const BANDS: u32 = cells::absent(Field::IskValue);
 /// A long list has so many.
-pub(super) const PARTS: usize = 10;
+pub(super) const PARTS: usize = 16;
 
-/// The part of entries that allow no lower band, and the last part that a kill of this band looks at.
-pub(super) fn part(band: u32) -> usize {
-    // Ten million ISK is what half of all kills are below.
-    const PART: [u8; 21] = [0, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 7, 7, 8, 8, 9, 9, 9, 0];
-    usize::from(PART[band.min(20) as usize])
+/// The part of entries that allow no less, and the last part that a kill of this worth looks at.
+pub(super) fn part(step: u16) -> usize {
+    // Millions of ISK. Ten are what half of all kills are below.
+    const MILLIONS: [i64; PARTS - 1] = [3, 9, 15, 25, 40, 60, 90, 140, 190, 300, 450, 700, 1_200, 3_000, 20_000];
+    const STARTS: [u16; PARTS - 1] = {
+        let (mut starts, mut at) = ([0; PARTS - 1], 0);
+        while at < PARTS - 1 {
+            starts[at] = cells::step(MILLIONS[at] * 100_000_000);
+            at += 1;
+        }
+        starts
+    };
+    STARTS.iter().map(|start| usize::from(*start <= step)).sum()
 }
 
 /// One list: where it lies, and its length.
@@ -113,13 +119,22 @@ impl List {
 }
 
 impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
-    /// The runs of a list, of a long one the first parts up to this.
+    /// The tag of the first entry of a short list, or 0.
     #[inline]
-    pub(super) fn runs(&self, list: List, part: usize) -> impl Iterator<Item = &[T]> {
+    pub(super) fn first(&self, list: List) -> u32 {
+        let length = if list.length() <= T::FEW { list.length().min(1) } else { 0 };
+        self.pool.run(list.place, length).first().map_or(0, |entry| entry.tag())
+    }
+
+    /// The runs of a list: at least all entries that allow this step.
+    #[inline]
+    pub(super) fn runs(&self, list: List, step: u16) -> impl Iterator<Item = &[T]> {
         let (few, long): (&[T], &[Vec<T>]) = if list.length() <= T::FEW {
-            (self.pool.run(list.place, list.length()), &[])
+            let run = self.pool.run(list.place, list.length());
+            let end = if run.len() > 4 { run.partition_point(|entry| entry.least() <= step) } else { run.len() };
+            (&run[..end], &[])
         } else {
-            (&[], &self.long[list.place as usize][..=part])
+            (&[], &self.long[list.place as usize][..=part(step)])
         };
         std::iter::once(few).chain(long.iter().map(Vec::as_slice)).filter(|run| !run.is_empty())
     }
@@ -130,7 +145,7 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
             if length == T::FEW {
                 self.lengthen(list);
             }
-            let part = &mut self.long[list.place as usize][entry.part()];
+            let part = &mut self.long[list.place as usize][part(entry.least())];
             if part.len() == part.capacity() {
                 // Doubling would leave a quarter of all memory unused.
                 part.reserve_exact((part.len() / 8).max(8));
@@ -146,7 +161,10 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
                 self.pool.give(list.place, length);
                 list.place = place;
             }
-            self.pool.run_mut(list.place, length + 1)[length] = entry;
+            let run = self.pool.run_mut(list.place, length + 1);
+            let at = run[..length].partition_point(|other| other.least() <= entry.least());
+            run.copy_within(at..length, at + 1);
+            run[at] = entry;
         }
         list.length += 1;
     }
@@ -155,7 +173,7 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
     fn lengthen(&mut self, list: &mut List) {
         let mut parts: [Vec<T>; PARTS] = std::array::from_fn(|_| Vec::new());
         for entry in self.pool.run(list.place, list.length()) {
-            parts[entry.part()].push(*entry);
+            parts[part(entry.least())].push(*entry);
         }
         self.pool.give(list.place, list.length());
         list.place = match self.free.pop() {
@@ -176,7 +194,7 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
         if length <= T::FEW {
             let Some(at) = position(self.pool.run(list.place, length), id) else { return false };
             let run = self.pool.run_mut(list.place, length);
-            run[at] = run[length - 1];
+            run.copy_within(at + 1.., at);
             list.length -= 1;
             self.shrink(list, length);
             return true;
@@ -215,6 +233,7 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
         for (place, entry) in run.iter_mut().zip(parts.into_iter().flatten()) {
             *place = entry;
         }
+        run.sort_unstable_by_key(|entry| entry.least());
     }
 
     /// Gives the entry of an id another tag, made of its own.

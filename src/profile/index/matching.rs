@@ -1,9 +1,9 @@
 //! A kill through the index: its lists, the guards in them, and the few filters that must be evaluated.
 
-use super::board::{self, Slot};
+use super::board::Slot;
 use super::cover::packed;
-use super::lists::{self, CODE, ID, ONCE, SHARED};
-use super::scan::{Bits, Hits, RUN, scan};
+use super::lists::{CODE, ID, ONCE, SHARED};
+use super::scan::{Hits, Probe, RUN, scan};
 use super::view::View;
 use super::{Index, Statistics, cells, program};
 use crate::profile::field::{Field, Kind};
@@ -85,6 +85,20 @@ impl Index {
     }
 }
 
+/// The numbers of bits that are set.
+fn bits(mut rest: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (rest != 0).then(|| rest.trailing_zeros());
+        rest &= rest.wrapping_sub(1);
+        bit
+    })
+}
+
+/// The fields with a bit.
+fn fields(set: u64) -> impl Iterator<Item = Field> {
+    bits(set).map(|place| Field::ALL[place as usize])
+}
+
 /// One kill on its way through.
 #[derive(Debug)]
 struct Matching<'m> {
@@ -98,11 +112,8 @@ struct Matching<'m> {
 impl Matching<'_> {
     /// Marks what the kill's values exclude as seen.
     fn exclude(&mut self) {
-        for field in Field::ALL {
-            if !self.index.board.has_excluding(field as usize) {
-                continue;
-            }
-            let Scratch { view, seen, touched, scanned, .. } = &mut *self.scratch;
+        let Scratch { view, seen, touched, scanned, .. } = &mut *self.scratch;
+        for field in fields(self.index.board.with_excluding) {
             for value in view.values(field) {
                 let ids = packed(field, *value).map_or(&[][..], |packed| self.index.board.excluding(packed));
                 *scanned += ids.len() as u64;
@@ -120,31 +131,32 @@ impl Matching<'_> {
         let Scratch { view, slots, .. } = &mut *self.scratch;
         slots.clear();
         slots.push(board.every);
-        for field in Field::ALL {
-            if !self.index.is_used(field) {
-                continue;
-            }
-            let values = view.values(field);
-            if board.has_values(field as usize) {
-                slots.extend(values.iter().filter_map(|value| board.value(packed(field, *value)?)));
-            }
-            if cells::is_banded(field) {
-                for value in values {
-                    let bands = if field.kind() == Kind::Money { 0 } else { cells::lowest(field, *value) };
-                    slots.extend((bands..=cells::lowest(field, *value)).map(|band| board.cell(field, band).0));
-                }
+        for field in fields(board.with_values) {
+            for value in view.values(field) {
+                slots.extend(packed(field, *value).and_then(|packed| board.value(packed)));
             }
         }
+        for field in cells::BANDED {
+            let (Some(value), cells @ 1..) = (view.values(field).first(), board.cells(field)) else { continue };
+            let band = cells::lowest(field, *value);
+            // Whoever wants at least so much is listed under the lowest band that will do.
+            let reached = if field.kind() == Kind::Money { (2 << band) - 1 } else { 1 << band };
+            slots.extend(bits(u64::from(cells & reached)).map(|band| board.cell(field, band).0));
+        }
+        // Asked for all at once, so that memory is waited for once.
+        let touched =
+            slots.iter().fold(0, |all, slot| all ^ board.plain.first(slot.plain) ^ board.guarded.first(slot.guarded));
+        std::hint::black_box(touched);
     }
 
     /// Reports profiles that ask for money alone.
     fn read_thresholds(&mut self) {
         let index = self.index;
         for field in [Field::IskValue, Field::DestroyedValue, Field::DroppedValue] {
+            let cells @ 1.. = index.board.cells(field) else { continue };
             let Some(value) = self.scratch.view.values(field).first().copied() else { continue };
-            let bands = board::bands(field, value);
-            let last = *bands.end();
-            for band in bands {
+            let last = cells::lowest(field, value);
+            for band in bits(u64::from(cells & ((2 << last) - 1))) {
                 let thresholds = index.board.cell(field, band).1;
                 let reached = match band == last {
                     true => thresholds.leasts.partition_point(|least| *least <= value),
@@ -158,19 +170,18 @@ impl Matching<'_> {
     /// Reports what stands in the plain lists, and looks through the guarded ones.
     fn read_slots(&mut self) {
         let index = self.index;
-        let isk = self.scratch.view.values(Field::IskValue).first();
-        let part = isk.map_or(0, |isk| lists::part(cells::lowest(Field::IskValue, *isk)));
+        let step = self.scratch.view.isk;
         for at in 0..self.scratch.slots.len() {
             let slot = self.scratch.slots[at];
-            for run in index.board.plain.runs(slot.plain, 0) {
+            for run in index.board.plain.runs(slot.plain, step) {
                 self.report(run);
             }
-            for run in index.board.guarded.runs(slot.guarded, part) {
+            for run in index.board.guarded.runs(slot.guarded, step) {
                 self.scratch.scanned += run.len() as u64;
                 for run in run.chunks(RUN) {
                     let Scratch { view, hits, .. } = &mut *self.scratch;
-                    let bits = Bits { common: view.common, classes: &view.classes };
-                    self.found = scan(run, bits, hits, self.found);
+                    let probe = Probe { isk: view.isk, common: view.common, classes: &view.classes };
+                    self.found = scan(run, probe, hits, self.found);
                     if self.found > hits.len() - RUN {
                         self.work_off();
                     }

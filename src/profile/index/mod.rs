@@ -45,7 +45,7 @@ use self::plan::{Ask, Plan};
 use self::pool::Pool;
 use self::sharing::Sharing;
 use self::texts::Texts;
-use super::field::{FIELDS, Field};
+use super::field::FIELDS;
 use super::filter::Filter;
 
 pub use self::matching::Scratch;
@@ -363,10 +363,5 @@ impl Index {
             + self.texts.bytes()
             + self.places.capacity() * size_of::<u32>();
         Stats { profiles: self.profiles, broad: self.broad, filters: self.filters, bytes }
-    }
-
-    /// Whether any filter asks for a field.
-    fn is_used(&self, field: Field) -> bool {
-        self.used >> field as usize & 1 == 1
     }
 }

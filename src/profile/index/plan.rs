@@ -75,6 +75,8 @@ impl Plan {
     }
 
     /// All of them, or one of them. The likeliest to decide come first; what is likely is a matter of the field alone, so that the order is always the same.
+    /// When a conjunction is evaluated, its key is known to hold, and guards have told all but lists of ids: of these the least selective, which is hardly the
+    /// key, comes first.
     fn join(is_or: bool, members: Vec<Self>) -> Self {
         let mut all = Vec::with_capacity(members.len());
         for member in members {
@@ -86,11 +88,14 @@ impl Plan {
                 other => all.push(other),
             }
         }
-        let mut ranked: Vec<(f32, Self)> = all.into_iter().map(|plan| (plan.likelihood(), plan)).collect();
-        ranked.sort_unstable_by(|(first, a), (second, b)| {
-            let order = if is_or { second.total_cmp(first) } else { first.total_cmp(second) };
-            order.then_with(|| a.cmp(b))
-        });
+        let rank = |plan: &Self| match plan {
+            _ if is_or => -plan.likelihood(),
+            Self::Leaf(leaf) if leaf.is_list_of_ids() => -plan.likelihood(),
+            Self::Leaf(leaf) if matches!(leaf.ask, Ask::Within(..)) => 1.0 + plan.likelihood(),
+            _ => plan.likelihood(),
+        };
+        let mut ranked: Vec<(f32, Self)> = all.into_iter().map(|plan| (rank(&plan), plan)).collect();
+        ranked.sort_unstable_by(|(first, a), (second, b)| first.total_cmp(second).then_with(|| a.cmp(b)));
         let mut sorted: Vec<Self> = ranked.into_iter().map(|(_, plan)| plan).collect();
         sorted.dedup();
         match (sorted.len(), sorted.pop()) {
@@ -133,6 +138,10 @@ impl Plan {
 }
 
 impl Leaf {
+    fn is_list_of_ids(&self) -> bool {
+        self.field.kind() == Kind::Id && matches!(self.ask, Ask::AnyOf(_)) && !self.is_negated
+    }
+
     fn likelihood(&self) -> f32 {
         let likely = match &self.ask {
             Ask::AnyOf(values) => (prior(self.field) * values.len() as f32).min(0.9),

@@ -1,7 +1,7 @@
 //! A plan as words, to be evaluated without walking a tree, and small: it is all that is kept of a filter.
 //!
-//! Each test is two words and its operands: what it asks (4 bits), whether it is negated (1), the field (6), how many values (16); then where to go on when it
-//! holds (16) and when not (16): the place of another test, or [`HOLDS`], or [`FAILS`]. Values are one word each when all fit, or else two.
+//! Each test is two words and its operands: what it asks (4 bits), whether it is negated (1), the field (6), how many words of operands follow (16); then where to
+//! go on when it holds (16) and when not (16): the place of another test, or [`HOLDS`], or [`FAILS`]. Values are one word each when all fit, or else two.
 
 use super::plan::{Ask, Leaf, Plan};
 use super::view::View;
@@ -74,10 +74,10 @@ fn write(plan: &Plan, holds: u32, fails: u32, words: &mut Vec<u32>, places: &mut
 fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
     let (kind, count) = match &leaf.ask {
         Ask::AnyOf(values) if is_narrow(values) => (ANY_NARROW, values.len()),
-        Ask::AnyOf(values) => (ANY_WIDE, values.len()),
-        Ask::Within(_, i64::MAX) => (AT_LEAST, 0),
-        Ask::Within(i64::MIN, _) => (AT_MOST, 0),
-        Ask::Within(..) => (BETWEEN, 0),
+        Ask::AnyOf(values) => (ANY_WIDE, 2 * values.len()),
+        Ask::Within(_, i64::MAX) => (AT_LEAST, 2),
+        Ask::Within(i64::MIN, _) => (AT_MOST, 2),
+        Ask::Within(..) => (BETWEEN, 4),
         Ask::Exists => (EXISTS, 0),
     };
     words.push(kind | u32::from(leaf.is_negated) << 4 | (leaf.field as u32) << 5 | (count as u32) << 16);
@@ -103,23 +103,14 @@ struct Head {
     kind: u32,
     is_negated: bool,
     field: usize,
-    count: usize,
+    operands: usize,
 }
 
 impl Head {
+    #[inline]
     const fn of(word: u32) -> Self {
         let [kind, field] = [word & 15, word >> 5 & 63];
-        Self { kind, is_negated: word >> 4 & 1 == 1, field: field as usize, count: (word >> 16) as usize }
-    }
-
-    const fn operands(self) -> usize {
-        match self.kind {
-            ANY_NARROW => self.count,
-            ANY_WIDE => 2 * self.count,
-            AT_LEAST | AT_MOST => 2,
-            BETWEEN => 4,
-            _ => 0,
-        }
+        Self { kind, is_negated: word >> 4 & 1 == 1, field: field as usize, operands: (word >> 16) as usize }
     }
 }
 
@@ -128,7 +119,7 @@ pub(super) fn holds(program: &[u32], view: &View) -> bool {
     let mut at = 0;
     while let Some([word, jumps, operands @ ..]) = program.get(at..) {
         let head = Head::of(*word);
-        let is_so = test(head, &operands[..head.operands().min(operands.len())], view);
+        let is_so = test(head, &operands[..head.operands.min(operands.len())], view);
         let next = if is_so != head.is_negated { jumps >> 16 } else { jumps & 0xffff };
         match next {
             HOLDS => return true,
@@ -153,8 +144,10 @@ fn test(head: Head, operands: &[u32], view: &View) -> bool {
         };
     }
     let value = view.single(head.field);
+    if head.kind == ANY_NARROW {
+        return u32::try_from(value).is_ok_and(|value| is_listed(operands, value));
+    }
     match head.kind {
-        ANY_NARROW => u32::try_from(value).is_ok_and(|value| is_listed(operands, value)),
         ANY_WIDE => operands.chunks_exact(2).any(|pair| wide(pair) == value),
         EXISTS => true,
         kind => is_within(kind, operands, value),
@@ -179,7 +172,7 @@ fn is_within(kind: u32, operands: &[u32], value: i64) -> bool {
 pub(super) fn leaf(program: &[u32], at: u32) -> Leaf {
     let words = &program[at as usize..];
     let head = Head::of(words[0]);
-    let operands = &words[2..2 + head.operands()];
+    let operands = &words[2..2 + head.operands];
     let ask = match head.kind {
         ANY_NARROW => Ask::AnyOf(operands.iter().map(|operand| i64::from(*operand)).collect()),
         ANY_WIDE => Ask::AnyOf(operands.chunks_exact(2).map(wide).collect()),
@@ -196,7 +189,7 @@ pub(super) fn places(program: &[u32]) -> impl Iterator<Item = u32> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let place = at;
-        at += 2 + Head::of(*program.get(place)?).operands();
+        at += 2 + Head::of(*program.get(place)?).operands;
         Some(place as u32)
     })
 }

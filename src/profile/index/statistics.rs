@@ -36,7 +36,7 @@ impl Statistics {
             }
             for value in subject.values(field) {
                 match cells::is_banded(field) {
-                    true => cells::cell(field, *value).into_iter().for_each(|cell| self.count(cell_key(field, cell))),
+                    true => self.count(cell_key(field, cells::cell(field, *value))),
                     false => self.count(key(field, *value)),
                 }
             }

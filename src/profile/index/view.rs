@@ -6,6 +6,8 @@ use super::texts::Texts;
 use crate::profile::field::{FIELDS, Field, Kind};
 use crate::profile::subject::Subject;
 
+/// Classes of fields, and of their second cells.
+pub(super) const CLASSES: usize = 64;
 /// The fields with many values.
 const MANY: usize = 8;
 /// By field: the place among those with many values, or `MANY`.
@@ -25,12 +27,15 @@ const PLACES: [usize; FIELDS] = {
 /// One kill. Fields that no filter asks for are left out.
 #[derive(Debug)]
 pub(super) struct View {
-    /// Of each grouped field one bit: its cell. None of one that is wild.
-    pub(super) common: u64,
-    /// By [`Guard::code`](super::guard::Guard::code): whether what is guarded must be evaluated.
+    /// The [`cells::step`] of what it is worth.
+    pub(super) isk: u16,
+    /// Of each grouped field one bit: its cell.
+    pub(super) common: u32,
+    /// By [`Guard::code`](super::guard::Guard::code): whether what is guarded must be evaluated; and as often again for hits at the
+    /// [`EDGE`](super::scan::EDGE), which all must be.
     pub(super) unsure: u64,
     /// By class: the cells of that field's values; of the class 0 all.
-    pub(super) classes: [u32; 32],
+    pub(super) classes: [u32; CLASSES],
     present: u64,
     singles: [i64; FIELDS],
     many: [Many; MANY],
@@ -74,9 +79,10 @@ fn scattered(value: i64) -> usize {
 impl Default for View {
     fn default() -> Self {
         Self {
+            isk: cells::UNKNOWN,
             common: 0,
             unsure: 0,
-            classes: [0; 32],
+            classes: [0; CLASSES],
             present: 0,
             singles: [0; FIELDS],
             many: std::array::from_fn(|_| Many::default()),
@@ -87,9 +93,10 @@ impl Default for View {
 impl View {
     /// Takes up a kill: of it the fields of which `used` has a bit.
     pub(super) fn read(&mut self, subject: &Subject<'_>, texts: &Texts, used: u64) {
+        self.isk = cells::UNKNOWN;
         self.common = 0;
-        self.unsure = 1 << NEVER;
-        self.classes = [0; 32];
+        self.unsure = 1 << NEVER | u64::MAX << 32;
+        self.classes = [0; CLASSES];
         self.classes[0] = MASK;
         self.present = 0;
         let mut rest = used;
@@ -115,39 +122,39 @@ impl View {
         }
     }
 
+    #[inline]
     fn see(&mut self, field: Field, value: Option<i64>) {
         let place = field as usize;
         self.present |= u64::from(value.is_some()) << place;
         self.singles[place] = value.unwrap_or_default();
-        let cell = match value {
-            Some(value) => cells::cell(field, value),
-            None => Some(cells::absent(field)),
-        };
-        match (cell, cells::group(field)) {
-            (Some(cell), Some((first, _))) => {
-                self.common |= 1 << (first + cell);
-                let code = if value.is_some() { cells::code(field, cell) } else { None };
-                self.unsure |= code.map_or(0, |code| 1 << code);
+        if field == Field::IskValue {
+            self.isk = value.map_or(cells::UNKNOWN, cells::step);
+            return;
+        }
+        let cell = value.map_or(cells::absent(field), |value| cells::cell(field, value));
+        if let (Some(code), Some(_)) = (cells::code(field, cell), value) {
+            self.unsure |= 1 << code;
+        }
+        match (cells::group(field), value) {
+            (Some((first, _)), _) => self.common |= 1 << (first + cell),
+            (None, Some(value)) if cells::is_scattered(field) => {
+                self.classes[cells::class(field) as usize] = 1 << cell;
+                self.classes[cells::second_class(field) as usize] = 1 << cells::second(value);
             }
-            (Some(cell), None) => self.classes[cells::class(field) as usize] = 1 << cell,
-            (None, group) => {
-                // Wild: it fits every guard, and whatever has one is evaluated.
-                self.unsure |= u64::MAX;
-                if group.is_none() {
-                    self.classes[cells::class(field) as usize] = MASK;
-                }
-            }
+            (None, _) => self.classes[cells::class(field) as usize] = 1 << cell,
         }
     }
 
     fn see_many(&mut self, field: Field) {
         let values = &self.many[PLACES[field as usize]].values;
-        let mut mask = u32::from(values.is_empty()) << cells::absent(field);
+        let mut masks = [u32::from(values.is_empty()) << cells::absent(field), 0];
         for value in values {
-            mask |= cells::cell(field, *value).map_or(MASK, |cell| 1 << cell);
+            masks[0] |= 1 << cells::cell(field, *value);
+            masks[1] |= 1 << cells::second(*value);
         }
         self.present |= u64::from(!values.is_empty()) << field as usize;
-        self.classes[cells::class(field) as usize] = mask;
+        self.classes[cells::class(field) as usize] = masks[0];
+        self.classes[cells::second_class(field) as usize] = masks[1];
     }
 
     #[inline]
