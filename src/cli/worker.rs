@@ -37,7 +37,7 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
-    surveillance: Keeping,
+    surveillance: Option<Keeping>,
     stop_serving: CancellationToken,
 }
 
@@ -95,7 +95,7 @@ impl Worker {
         }
         statics::take_up(resources).await;
         pauses::take_up(&*resources.store, &resources.esi).await;
-        let keeper = Keeper::take_up(resources).await;
+        let keeper = Keeper::take_up(definitions, resources).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();
@@ -124,7 +124,7 @@ impl Worker {
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
-        let surveillance = keeper.start();
+        let surveillance = keeper.map(Keeper::start);
         Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving })
     }
 
@@ -167,7 +167,9 @@ impl Worker {
             tracing::warn!(%error, "the server did not end well");
         }
         drop(self.upkeep);
-        self.surveillance.end().await;
+        if let Some(surveillance) = self.surveillance {
+            surveillance.end().await;
+        }
         self.store.close().await;
     }
 }
