@@ -3,7 +3,7 @@
 use super::board::Slot;
 use super::cover::packed;
 use super::lists::{CODE, ID, ONCE, SHARED};
-use super::scan::{Hits, Probe, RUN, scan};
+use super::scan::{Hits, Probe, RUN, STRIDE};
 use super::view::View;
 use super::{Index, Statistics, cells, program};
 use crate::profile::field::{Field, Kind};
@@ -181,8 +181,8 @@ impl Matching<'_> {
                 for run in run.chunks(RUN) {
                     let Scratch { view, hits, .. } = &mut *self.scratch;
                     let probe = Probe { isk: view.isk, common: view.common, classes: &view.classes };
-                    self.found = scan(run, probe, hits, self.found);
-                    if self.found > hits.len() - RUN {
+                    self.found = index.scanner.scan(run, probe, hits, self.found);
+                    if self.found > hits.len() - RUN - STRIDE {
                         self.work_off();
                     }
                 }
