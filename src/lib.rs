@@ -34,6 +34,7 @@
 //! | [`regions`], [`books`] | where each region of the market stands, for the page; what is known of its orders | |
 //! | [`price_job`] | the price cache job: what its worker is at, what operators ask of it | |
 //! | [`surveillance`] | the profiles in use, matched while they change | |
+//! | [`courier`] | delivers alerts: one line a target, fed from a table | |
 //! | [`recent`] | kills seen of late, shared by `deduplicate` and the `database` sink | |
 //! | [`unknowns`] | types and systems that the static data lack, learned from ESI | |
 //! | [`resources`] | what components share | a field |
@@ -53,6 +54,7 @@ pub mod archive;
 pub mod books;
 pub mod cli;
 pub mod clients;
+pub mod courier;
 pub mod dead_letter;
 pub mod definition;
 pub mod duration;

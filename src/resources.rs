@@ -36,6 +36,8 @@ pub struct Resources {
     pub unknowns: Arc<crate::unknowns::Unknowns>,
     /// The surveillance profiles in use.
     pub surveillance: Arc<crate::surveillance::Surveillance>,
+    /// Where alerts are made out.
+    pub desk: Arc<crate::courier::Desk>,
     /// Matches of stored kills, until the store is told.
     pub tally: Arc<crate::profile::Tally>,
     /// New kills that this process has stored.
@@ -66,6 +68,7 @@ impl Resources {
             appraisers: Arc::default(),
             statics,
             surveillance: Arc::default(),
+            desk: Arc::default(),
             tally: Arc::default(),
             stored: Arc::default(),
             contact: None,

@@ -126,6 +126,7 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
     let database = scratch.as_ref().map(|scratch| scratch.url().to_owned()).or(args.database).unwrap_or_else(file);
     let store = open_store(&database, true).await?;
     let resources = resources(store.clone(), &settings, true);
+    resources.desk.shut();
     let latencies = Latencies::new();
     let generator = generator::Config { rate: args.rate.map(f64::from), ..generator::Config::default() };
     let generator = generator.build(&resources).map_err(Usage)?;

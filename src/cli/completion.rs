@@ -15,12 +15,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::appraisal::Appraiser;
 use crate::clients::esi::{Ask, Esi};
+use crate::courier::Desk;
 use crate::definition::Definition;
 use crate::killmail::{Form, Kill, KillmailId, wire};
 use crate::resources::Resources;
 use crate::stages::{self, detail, r#match::Matcher, price, tag};
 use crate::statics::Shelf;
 use crate::store::{Error, Refresh, Store};
+use crate::surveillance::Surveillance;
 
 /// Between two looks into the queue.
 const EVERY: Duration = Duration::from_secs(5);
@@ -56,8 +58,9 @@ pub(super) struct Completion {
     esi: Option<Esi>,
     tag: Option<tag::Tag>,
     appraiser: Option<Appraiser>,
-    /// What was found later may matter to those who watch.
     matcher: Option<Matcher>,
+    surveillance: Arc<Surveillance>,
+    desk: Arc<Desk>,
 }
 
 impl Completion {
@@ -79,7 +82,8 @@ impl Completion {
         }
         let is_any = esi.is_some() || tag.is_some() || appraiser.is_some();
         let (store, shelf) = (resources.store.clone(), resources.statics.clone());
-        is_any.then_some(Self { store, shelf, esi, tag, appraiser, matcher })
+        let (surveillance, desk) = (resources.surveillance.clone(), resources.desk.clone());
+        is_any.then_some(Self { store, shelf, esi, tag, appraiser, matcher, surveillance, desk })
     }
 
     /// Works off the queue until it is dropped.
@@ -181,13 +185,21 @@ impl Completion {
                 done.push(work);
             }
         }
-        if let Some(matcher) = &self.matcher {
-            matcher.match_all(done.iter_mut().map(|work| &mut work.kill));
-        }
+        self.match_again(done.iter_mut().map(|work| &mut work.kill));
         for works in done.chunks(STORED_AT_ONCE) {
             look.completed += self.store(works).await?;
         }
         Ok(())
+    }
+
+    /// What was found later may matter to those who watch: they are told of what they did not match before.
+    fn match_again<'k>(&self, kills: impl Iterator<Item = &'k mut Kill>) {
+        let Some(matcher) = &self.matcher else { return };
+        let (now, mut kills) = (Timestamp::now(), kills.collect::<Vec<_>>());
+        matcher.match_all(kills.iter_mut().map(|kill| &mut **kill));
+        for kill in kills {
+            kill.alerts = self.desk.notices(kill, &self.surveillance, now).map(Arc::from);
+        }
     }
 
     /// Whether it lacks prices that cannot be had now.
@@ -230,6 +242,7 @@ impl Completion {
         }
         let completed = works.iter().filter(|work| !work.kill.refresh).count() as u32;
         metrics::counter!("broadside_refreshes_total", "result" => "completed").increment(completed.into());
+        self.desk.ring();
         Ok(completed)
     }
 

@@ -70,6 +70,8 @@ fn with_esi(store: &Arc<dyn Store>, esi: &Service) -> Completion {
         tag: None,
         appraiser: None,
         matcher: None,
+        surveillance: Arc::default(),
+        desk: Arc::default(),
     }
 }
 
@@ -169,6 +171,8 @@ fn with_janice(store: &Arc<dyn Store>, janice: &Service) -> Completion {
         tag: None,
         appraiser,
         matcher: None,
+        surveillance: Arc::default(),
+        desk: Arc::default(),
     }
 }
 

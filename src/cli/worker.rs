@@ -19,6 +19,7 @@ use super::signals::Signals;
 use super::statics;
 use super::surveillance::{Keeper, Keeping};
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
+use crate::courier;
 use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, Readiness, Running};
 use crate::resources::Resources;
@@ -37,8 +38,16 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
-    surveillance: Keeping,
+    surveillance: Option<Keeping>,
     stop_serving: CancellationToken,
+    courier: Option<Courier>,
+}
+
+/// Who delivers alerts, and the word that ends it.
+#[derive(Debug)]
+struct Courier {
+    task: AbortOnDropHandle<()>,
+    stop: CancellationToken,
 }
 
 /// What components share.
@@ -95,7 +104,7 @@ impl Worker {
         }
         statics::take_up(resources).await;
         pauses::take_up(&*resources.store, &resources.esi).await;
-        let keeper = Keeper::take_up(resources).await;
+        let keeper = Keeper::take_up(definitions, resources).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();
@@ -124,14 +133,16 @@ impl Worker {
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
-        let surveillance = keeper.start();
-        Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving })
+        let surveillance = keeper.map(Keeper::start);
+        let courier = Courier::start(definitions, resources)?;
+        Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
         self.running.iter().for_each(|running| running.pipeline.drain());
+        self.courier.iter().for_each(|courier| courier.stop.cancel());
     }
 
     /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
@@ -167,8 +178,44 @@ impl Worker {
             tracing::warn!(%error, "the server did not end well");
         }
         drop(self.upkeep);
-        self.surveillance.end().await;
+        if let Some(Courier { task, stop }) = self.courier {
+            stop.cancel();
+            // It bounds its end by itself.
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "the delivery of alerts did not end well");
+            }
+        }
+        if let Some(surveillance) = self.surveillance {
+            surveillance.end().await;
+        }
         self.store.close().await;
+    }
+}
+
+impl Courier {
+    /// For the first pipeline that tells of matches; `None`: there is none.
+    fn start(definitions: &[Definition], resources: &Resources) -> anyhow::Result<Option<Self>> {
+        let telling = definitions.iter().find_map(|definition| Some((definition, definition.webhook()?)));
+        let Some((definition, (batcher, settings))) = telling else { return Ok(None) };
+        let others = definition.sinks.keys().filter(|other| *other != batcher);
+        let letters = courier::Letters {
+            pipeline: definition.name.clone(),
+            batcher: batcher.to_owned(),
+            others: others.cloned().collect(),
+        };
+        let parts = courier::Parts {
+            store: resources.store.clone(),
+            surveillance: resources.surveillance.clone(),
+            shelf: resources.statics.clone(),
+            desk: resources.desk.clone(),
+            contact: resources.contact.clone(),
+            letters: definition.dead_letters.enabled.then_some(letters),
+            drain_deadline: definition.topology.drain_deadline,
+        };
+        let courier = courier::Courier::new(settings, parts).context("failed to prepare the delivery of alerts")?;
+        let stop = CancellationToken::new();
+        let task = AbortOnDropHandle::new(tokio::spawn(courier.run(stop.clone())));
+        Ok(Some(Self { task, stop }))
     }
 }
 

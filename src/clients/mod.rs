@@ -17,6 +17,7 @@ pub mod redisq;
 pub mod retry;
 pub mod service;
 pub mod wanderer;
+pub mod webhook;
 pub mod worker;
 pub mod zkillboard;
 

@@ -180,6 +180,15 @@ impl Definition {
         set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 
+    /// The batcher that tells the targets of profiles, if there is one, and how.
+    #[must_use]
+    pub fn webhook(&self) -> Option<(&str, crate::courier::Settings)> {
+        self.sinks.iter().find_map(|(batcher, sink)| match sink {
+            sinks::Config::Webhook(config) => Some((batcher.as_str(), config.0)),
+            _ => None,
+        })
+    }
+
     /// The kind of each batcher's sink, by the batcher's name.
     #[must_use]
     pub fn sink_names(&self) -> BTreeMap<String, String> {

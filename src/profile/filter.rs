@@ -59,6 +59,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// Of no number.
+    pub const NONE: Self = Self { least: 0, most: -1 };
+
     /// Whether `value` lies within.
     #[must_use]
     pub const fn contains(self, value: i64) -> bool {

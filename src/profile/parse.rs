@@ -183,17 +183,21 @@ fn one(field: Field, operator: Operator, value: Raw<'_>, path: &Path) -> Result<
     let floor = number(field, value, path)?;
     let Floor { point, is_exact } = floor;
     Ok(match operator {
-        Operator::Gt => What::Within(Span { least: point.saturating_add(1), most: i64::MAX }),
-        Operator::Gte => What::Within(Span { least: at_least(floor), most: i64::MAX }),
+        Operator::Gt => What::Within(up_from(point.checked_add(1), i64::MAX)),
+        Operator::Gte => What::Within(up_from(at_least(floor), i64::MAX)),
         Operator::Lt if is_exact => What::Within(Span { least: i64::MIN, most: point.saturating_sub(1) }),
         Operator::Lt | Operator::Lte => What::Within(Span { least: i64::MIN, most: point }),
         _ => What::AnyOf(is_exact.then_some(point).into_iter().collect()),
     })
 }
 
-/// The least point of the grid that is not below a number.
-fn at_least(floor: Floor) -> i64 {
-    if floor.is_exact { floor.point } else { floor.point.saturating_add(1) }
+/// The least point of the grid that is not below a number; `None`: there is none.
+fn at_least(floor: Floor) -> Option<i64> {
+    if floor.is_exact { Some(floor.point) } else { floor.point.checked_add(1) }
+}
+
+fn up_from(least: Option<i64>, most: i64) -> Span {
+    least.map_or(Span::NONE, |least| Span { least, most })
 }
 
 fn pair(field: Field, value: Raw<'_>, path: &Path) -> Result<What, Problem> {
@@ -207,7 +211,7 @@ fn pair(field: Field, value: Raw<'_>, path: &Path) -> Result<What, Problem> {
     if decimals.0 > decimals.1 {
         return Err(Problem::new(path, value.get(), "[low, high], with low not above high"));
     }
-    Ok(What::Within(Span { least: at_least(least), most: most.point }))
+    Ok(What::Within(up_from(at_least(least), most.point)))
 }
 
 fn number(field: Field, raw: Raw<'_>, path: &Path) -> Result<Floor, Problem> {

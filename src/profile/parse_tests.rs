@@ -172,6 +172,7 @@ fn thresholds_hold_to_the_cent_and_beyond() {
         ("lte", "99999999.9999", false),
         ("lte", "1e300", true),
         ("gt", "-1e300", true),
+        ("gte", "1e300", false),
         ("between", "[1e8, 1e8]", true),
         ("between", "[99999999.999, 99999999.9999]", false),
         ("in", "[1, 1e8]", true),
@@ -180,6 +181,10 @@ fn thresholds_hold_to_the_cent_and_beyond() {
     ] {
         assert_eq!(holds(&leaf("isk_value", operator, value).root, &subject()), expected, "{operator} {value}");
     }
+    let mut greatest = Subject::default();
+    greatest.set(Field::SystemId, &[i64::MAX]);
+    assert!(!holds(&leaf("system_id", "gt", "9223372036854775807").root, &greatest));
+    assert!(holds(&leaf("system_id", "gte", "9223372036854775807").root, &greatest));
     assert!(holds(&leaf("security_status", "eq", "0.45").root, &subject()));
     assert!(holds(&leaf("security_status", "lt", "0.4500000000000000000001").root, &subject()));
     assert!(!holds(&leaf("security_status", "gte", "0.4500000000000000000001").root, &subject()));

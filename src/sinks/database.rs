@@ -9,14 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use broadside_engine::{Batch, Failure, Message, Sink};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::courier::Desk;
 use crate::killmail::Kill;
 use crate::profile::Tally;
 use crate::recent::RecentKills;
 use crate::resources::Resources;
 use crate::store::{Change, Error, Store, retry};
+use crate::surveillance::Surveillance;
 
 /// `sink.database = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -42,6 +45,8 @@ impl Config {
             stored: resources.stored.clone(),
             tally: resources.tally.clone(),
             events: self.events && resources.events,
+            surveillance: resources.surveillance.clone(),
+            desk: resources.desk.clone(),
         })
     }
 }
@@ -53,6 +58,8 @@ struct Database {
     stored: Arc<AtomicU64>,
     tally: Arc<Tally>,
     events: bool,
+    surveillance: Arc<Surveillance>,
+    desk: Arc<Desk>,
 }
 
 #[async_trait]
@@ -61,6 +68,7 @@ impl Sink<Kill> for Database {
         for message in messages.iter_mut().filter(|message| message.payload.mail.is_none()) {
             message.fail(Failure::invalid("store a kill that no stage has decoded"));
         }
+        self.make_out(messages.iter_mut().map(|message| &mut message.payload));
         let mut left: Vec<&mut Message<Kill>> = messages.iter_mut().filter(|message| message.is_active()).collect();
         while !left.is_empty() {
             let mut rest = left.split_off(fitting(left.iter().map(|message| rows(message))));
@@ -86,6 +94,14 @@ impl Sink<Kill> for Database {
 }
 
 impl Database {
+    /// Notes who is to be told of the kills, so that they are stored together.
+    fn make_out<'k>(&self, kills: impl Iterator<Item = &'k mut Kill>) {
+        let now = Timestamp::now();
+        for kill in kills.filter(|kill| kill.matches.is_some()) {
+            kill.alerts = self.desk.notices(kill, &self.surveillance, now).map(Arc::from);
+        }
+    }
+
     /// Stores these in one transaction, and waits for a store that is away.
     async fn store_all(&self, messages: &[&mut Message<Kill>]) -> Result<Vec<Change>, Error> {
         let kills: Vec<&Kill> = messages.iter().map(|message| &message.payload).collect();

@@ -9,6 +9,7 @@ pub mod database;
 pub mod orders;
 pub mod prices;
 pub mod pubsub;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub enum Config {
     Database(database::Config),
     /// Hands kills to live readers of this process.
     Pubsub(pubsub::Config),
+    /// Tells the targets of surveillance profiles.
+    Webhook(webhook::Config),
     /// Keeps the market orders of the database as the pages have them.
     Orders(orders::Config),
     /// Keeps what products cost.
@@ -42,7 +45,7 @@ pub enum Config {
 }
 
 /// Every kind, as it is written in a pipeline file.
-pub const NAMES: &[&str] = &["database", "pubsub", "orders", "prices", "blackhole"];
+pub const NAMES: &[&str] = &["database", "pubsub", "webhook", "orders", "prices", "blackhole"];
 
 impl Config {
     /// The kind.
@@ -51,6 +54,7 @@ impl Config {
         match self {
             Self::Database(_) => "database",
             Self::Pubsub(_) => "pubsub",
+            Self::Webhook(_) => "webhook",
             Self::Orders(_) => "orders",
             Self::Prices(_) => "prices",
             Self::Blackhole(_) => "blackhole",
@@ -61,7 +65,7 @@ impl Config {
     #[must_use]
     pub fn record(&self) -> Option<Record> {
         match self {
-            Self::Database(_) | Self::Pubsub(_) => Some(Record::Kills),
+            Self::Database(_) | Self::Pubsub(_) | Self::Webhook(_) => Some(Record::Kills),
             Self::Orders(_) => Some(Record::Pages),
             Self::Prices(_) => Some(Record::Products),
             Self::Blackhole(_) => None,
@@ -73,6 +77,7 @@ impl Config {
     pub fn needs(&self) -> &'static [&'static str] {
         match self {
             Self::Database(_) | Self::Pubsub(_) => &["decode"],
+            Self::Webhook(_) => &["match"],
             Self::Orders(_) => &["decode_orders"],
             Self::Prices(_) => &["quote"],
             Self::Blackhole(_) => &[],
@@ -85,6 +90,7 @@ impl Config {
         match self {
             Self::Database(config) => Built::Kills(config.build(resources)),
             Self::Pubsub(config) => Built::Kills(config.build(resources)),
+            Self::Webhook(config) => Built::Kills(config.build(resources)),
             Self::Orders(config) => Built::Pages(config.build(resources)),
             Self::Prices(config) => Built::Products(config.build(resources)),
             Self::Blackhole(config) => match record {

@@ -1,6 +1,7 @@
 //! What a store keeps of alerts that are to be delivered.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -30,8 +31,8 @@ pub trait Alerts {
     async fn disable_target(&self, target: &DisabledTarget) -> Result<(), Error>;
     /// The target is told again.
     async fn enable_target(&self, target: TargetId) -> Result<(), Error>;
-    /// Whether one of these profiles was written after that.
-    async fn is_rewritten(&self, profiles: &[ProfileId], after: Timestamp) -> Result<bool, Error>;
+    /// These profiles as they are now, in no order, as far as they are in use.
+    async fn told_profiles(&self, profiles: &[ProfileId]) -> Result<Vec<ToldProfile>, Error>;
 
     /// Claims the delivery: one process at a time does it. `None`: somebody has it. A claim never outlives its process.
     async fn claim_alerts(&self) -> Result<Option<Box<dyn Claim>>, Error>;
@@ -74,6 +75,22 @@ pub struct ToldKill {
     pub source: String,
     /// As stored.
     pub payload: String,
+}
+
+/// What of a profile matters to those who deliver.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ToldProfile {
+    pub profile_id: ProfileId,
+    pub name: String,
+    /// JSON; its addresses are secrets.
+    pub targets: String,
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for ToldProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToldProfile").field("profile_id", &self.profile_id).finish_non_exhaustive()
+    }
 }
 
 /// A row of `alert_targets`.

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-pub use alerts::{Alert, Alerts, DisabledTarget, NewAlert, ToldKill};
+pub use alerts::{Alert, Alerts, DisabledTarget, NewAlert, ToldKill, ToldProfile};
 pub use error::Error;
 pub use jobs::{Claim, Jobs, To};
 pub use month::Month;

@@ -14,6 +14,7 @@ mod janice;
 mod market;
 mod partitions;
 mod prices;
+mod profiles;
 mod program;
 mod run;
 mod sde;

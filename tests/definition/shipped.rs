@@ -26,7 +26,7 @@ fn the_kills_pipeline_publishes_only_what_is_stored() {
     let path = shipped().into_iter().find(|path| path.ends_with("kills.toml")).expect("kills.toml");
     let kills = load(&path, &unset).expect("sound");
     assert_eq!((kills.name.as_str(), kills.enabled, kills.dead_letters.enabled), ("kills", true, true));
-    assert_eq!(kills.topology.chain("db_insert"), ["db_insert", "pubsub"]);
+    assert_eq!(kills.topology.chain("db_insert"), ["db_insert", "pubsub", "alerts"]);
     assert_eq!(kills.partitions["pubsub"], PartitionBy::SolarSystem);
     assert_eq!(kills.sink_names()["db_insert"], "database");
     let names: Vec<&str> = kills.topology.processors[0].stages.iter().map(String::as_str).collect();

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tags", &["killmail", "statics"]),
     ("profile", &["killmail"]),
     ("surveillance", &["killmail", "profile"]),
+    ("courier", &["clients", "duration", "killmail", "profile", "statics", "store", "surveillance", "telemetry"]),
     ("record", &[]),
     ("books", &["killmail", "market"]),
     ("regions", &["killmail", "market"]),
@@ -34,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "appraisal",
             "books",
+            "courier",
             "regions",
             "clients",
             "feeds",
@@ -96,6 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "appraisal",
             "books",
+            "courier",
             "market",
             "price",
             "record",
@@ -117,6 +120,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "definition",
         &[
+            "courier",
             "market",
             "price",
             "price_job",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside::killmail::{KillmailId, ProfileId, TargetId};
-use broadside::store::{Alert, Alerts, Claim, DisabledTarget, Error, NewAlert, ToldKill};
+use broadside::store::{Alert, Alerts, Claim, DisabledTarget, Error, NewAlert, NewDeadLetter, ToldKill, ToldProfile};
 use jiff::Timestamp;
 
 use super::MemoryStore;
@@ -17,8 +17,9 @@ pub(super) struct Outbox {
     alerts: BTreeMap<i64, Alert>,
     kills: HashMap<KillmailId, ToldKill>,
     disabled: HashMap<TargetId, DisabledTarget>,
-    rewritten: HashMap<ProfileId, Timestamp>,
+    profiles: HashMap<ProfileId, ToldProfile>,
     claim: Arc<AtomicBool>,
+    letters: Vec<NewDeadLetter>,
 }
 
 #[allow(dead_code, reason = "each of those that share this file uses its own part")]
@@ -41,9 +42,23 @@ impl MemoryStore {
         self.outbox().kills.insert(kill.killmail_id, kill);
     }
 
-    /// A profile was written anew.
-    pub(crate) fn rewrite(&self, profile: ProfileId, at: Timestamp) {
-        self.outbox().rewritten.insert(profile, at);
+    /// A profile is written.
+    pub(crate) fn put_told_profile(&self, profile: ToldProfile) {
+        self.outbox().profiles.insert(profile.profile_id, profile);
+    }
+
+    /// A profile is gone.
+    pub(crate) fn remove_told_profile(&self, id: ProfileId) {
+        self.outbox().profiles.remove(&id);
+    }
+
+    pub(super) fn note_letters(&self, letters: &[NewDeadLetter]) {
+        self.outbox().letters.extend_from_slice(letters);
+    }
+
+    /// The dead letters that were added.
+    pub(crate) fn letters_added(&self) -> Vec<NewDeadLetter> {
+        self.outbox().letters.clone()
     }
 
     /// Ids of the alerts that wait.
@@ -119,10 +134,9 @@ impl Alerts for MemoryStore {
         Ok(())
     }
 
-    async fn is_rewritten(&self, profiles: &[ProfileId], after: Timestamp) -> Result<bool, Error> {
+    async fn told_profiles(&self, profiles: &[ProfileId]) -> Result<Vec<ToldProfile>, Error> {
         let outbox = self.outbox();
-        let is = |id: &ProfileId| outbox.rewritten.get(id).is_some_and(|at| *at > after);
-        self.answer(profiles.iter().any(is))
+        self.answer(profiles.iter().filter_map(|id| outbox.profiles.get(id).cloned()).collect())
     }
 
     async fn claim_alerts(&self) -> Result<Option<Box<dyn Claim>>, Error> {

@@ -142,7 +142,9 @@ impl Store for MemoryStore {
     }
 
     async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
-        self.answer((0..).take(letters.len()).collect())
+        let ids = self.answer((0..).take(letters.len()).collect())?;
+        self.note_letters(letters);
+        Ok(ids)
     }
 
     async fn dead_letters(&self, _filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {

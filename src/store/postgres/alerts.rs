@@ -9,7 +9,7 @@ use super::{Postgres, jobs, stamp};
 use crate::killmail::{KillmailId, ProfileId, SystemId, TargetId, TypeId};
 use crate::store::alerts::{Ids, alert};
 use crate::store::jobs::{Claim, To};
-use crate::store::{Alert, Alerts, DisabledTarget, Error, NewAlert, ToldKill, within};
+use crate::store::{Alert, Alerts, DisabledTarget, Error, NewAlert, ToldKill, ToldProfile, within};
 
 const INSERT: &str = "INSERT INTO alerts (event_id, killmail_id, killmail_time, profile_id, target, created_at)
     SELECT event, kill, time, profile, target, $6
@@ -126,11 +126,15 @@ impl Alerts for Postgres {
         self.bounded(async { Ok(query.execute(&self.writers).await.map(drop)?) }).await
     }
 
-    async fn is_rewritten(&self, profiles: &[ProfileId], after: Timestamp) -> Result<bool, Error> {
-        let sql = "SELECT EXISTS (SELECT FROM surveillance_profiles WHERE profile_id = ANY ($1) AND updated_at > $2)";
-        let ids: Vec<i64> = profiles.iter().map(|id| id.get()).collect();
-        let query = sqlx::query_scalar(sql).bind(ids).bind(stamp(after));
-        self.bounded(async { Ok(query.fetch_one(&self.readers).await?) }).await
+    async fn told_profiles(&self, profiles: &[ProfileId]) -> Result<Vec<ToldProfile>, Error> {
+        type Columns = (i64, String, String, jiff_sqlx::Timestamp);
+        let sql = "SELECT profile_id, name, targets, updated_at FROM surveillance_profiles WHERE profile_id = ANY ($1) AND enabled";
+        let query = sqlx::query_as(sql).bind(profiles.iter().map(|id| id.get()).collect::<Vec<_>>());
+        let rows: Vec<Columns> = self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
+        let read = |(id, name, targets, at): Columns| {
+            Some(ToldProfile { profile_id: ProfileId::new(id)?, name, targets, updated_at: at.to_jiff() })
+        };
+        Ok(rows.into_iter().filter_map(read).collect())
     }
 
     async fn claim_alerts(&self) -> Result<Option<Box<dyn Claim>>, Error> {

