@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use broadside::profile::index::{Index, Scratch, Statistics};
+use broadside::profile::index::{Index, Scratch, Speed, Statistics};
 use broadside::profile::{Filter, Subject, interpret};
 
 use crate::draw::{self, Draw};
@@ -56,6 +56,8 @@ impl World {
 pub(crate) fn churn(draw: &mut Draw<'_>, profiles: u32, rounds: u32) -> (usize, usize) {
     let kills: Vec<Subject<'_>> = (0..draw(30)).map(|_| draw::kill(draw)).collect();
     let mut world = World::new(&kills);
+    // One that this processor does not have leaves the index as fast as it can be.
+    world.index.set_speed([Speed::Scalar, Speed::Avx2, Speed::Avx512][draw(3) as usize]);
     for id in 0..profiles {
         let filter = drawn(draw, &world);
         world.insert(id, filter);

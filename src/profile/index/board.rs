@@ -158,9 +158,9 @@ impl Board {
     fn exclude(&mut self, leaf: &Leaf, tag: u32) -> usize {
         let values = cover::excluding(leaf).unwrap_or_default();
         for packed in &values {
-            let seed = self.seed;
-            let entry =
-                self.excluding.entry(hashed(*packed, seed), |(key, _)| key == packed, |(key, _)| hashed(*key, seed));
+            let (hash, seed) = (hashed(*packed, self.seed), self.seed);
+            self.maybe_excluding[(hash >> 6) as usize % 64] |= 1 << (hash & 63);
+            let entry = self.excluding.entry(hash, |(key, _)| key == packed, |(key, _)| hashed(*key, seed));
             let list = &mut entry.or_insert_with(|| (*packed, Vec::new())).into_mut().1;
             if list.is_empty() {
                 let field = cover::field_of(*packed);

@@ -93,6 +93,7 @@ pub(super) const fn points(field: Field) -> Option<(i64, i64)> {
 }
 
 /// The cell of a value.
+#[inline(always)]
 pub(super) fn cell(field: Field, value: i64) -> u32 {
     match scheme(field) {
         Scheme::From(_) => lowest(field, value),
@@ -103,6 +104,7 @@ pub(super) fn cell(field: Field, value: i64) -> u32 {
 }
 
 /// Another cell of a value that is scattered.
+#[inline(always)]
 pub(super) fn second(value: i64) -> u32 {
     scattered(value, CELLS - 1, 0xc2b2_ae3d_27d4_eb4f)
 }
@@ -112,12 +114,14 @@ pub(super) const fn is_scattered(field: Field) -> bool {
     matches!(scheme(field), Scheme::Scattered(_))
 }
 
+#[inline(always)]
 fn scattered(value: i64, count: u32, factor: u64) -> u32 {
     let hash = (value as u64 ^ (value as u64) >> 21).wrapping_mul(factor) >> 32;
     ((hash * u64::from(count)) >> 32) as u32
 }
 
 /// The lowest band of which a number that is at least `least` may be.
+#[inline(always)]
 pub(super) fn lowest(field: Field, least: i64) -> u32 {
     match scheme(field) {
         Scheme::From(starts) => starts.iter().map(|start| u32::from(*start <= least)).sum(),

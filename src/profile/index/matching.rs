@@ -3,7 +3,7 @@
 use super::board::Slot;
 use super::cover::packed;
 use super::lists::{CODE, ID, ONCE, SHARED};
-use super::scan::{Hits, Probe, RUN, STRIDE};
+use super::scan::{Hits, Probe, RUN, STRIDE, Work};
 use super::view::View;
 use super::{Index, Statistics, cells, program};
 use crate::profile::field::{Field, Kind};
@@ -72,20 +72,11 @@ impl Index {
         if self.profiles == 0 {
             return;
         }
-        scratch.view.read(subject, &self.texts, self.used);
         let words = self.places.len().div_ceil(64);
         if scratch.seen.len() < words {
             scratch.seen.resize(words, 0);
         }
-        let mut kill = Matching { index: self, scratch, out, found: 0 };
-        kill.exclude();
-        kill.find_slots();
-        kill.read_thresholds();
-        kill.read_slots();
-        kill.work_off();
-        kill.evaluate();
-        kill.follow();
-        kill.forget();
+        self.scanner.work(Matching { index: self, subject, scratch, out, found: 0 });
     }
 }
 
@@ -105,16 +96,33 @@ fn fields(set: u64) -> impl Iterator<Item = Field> {
 
 /// One kill on its way through.
 #[derive(Debug)]
-struct Matching<'m> {
+struct Matching<'m, 'k> {
     index: &'m Index,
+    subject: &'m Subject<'k>,
     scratch: &'m mut Scratch,
     out: &'m mut Vec<u32>,
     /// Hits not worked off yet.
     found: usize,
 }
 
-impl Matching<'_> {
+impl Work for Matching<'_, '_> {
+    #[inline(always)]
+    fn run(mut self) {
+        self.scratch.view.read(self.subject, &self.index.texts, self.index.used);
+        self.exclude();
+        self.find_slots();
+        self.read_thresholds();
+        self.read_slots();
+        self.work_off();
+        self.evaluate();
+        self.follow();
+        self.forget();
+    }
+}
+
+impl Matching<'_, '_> {
     /// Marks what the kill's values exclude as seen.
+    #[inline(always)]
     fn exclude(&mut self) {
         let Scratch { view, seen, touched, scanned, .. } = &mut *self.scratch;
         for field in fields(self.index.board.with_excluding) {
@@ -130,6 +138,7 @@ impl Matching<'_> {
     }
 
     /// Looks up the lists of the kill's values.
+    #[inline(always)]
     fn find_slots(&mut self) {
         let board = &self.index.board;
         let Scratch { view, slots, .. } = &mut *self.scratch;
@@ -155,6 +164,7 @@ impl Matching<'_> {
     }
 
     /// Reports profiles that ask for money alone.
+    #[inline(always)]
     fn read_thresholds(&mut self) {
         let index = self.index;
         for field in [Field::IskValue, Field::DestroyedValue, Field::DroppedValue] {
@@ -173,6 +183,7 @@ impl Matching<'_> {
     }
 
     /// Reports what stands in the plain lists, and looks through the guarded ones.
+    #[inline(always)]
     fn read_slots(&mut self) {
         let index = self.index;
         let step = self.scratch.view.isk;
@@ -269,6 +280,7 @@ impl Matching<'_> {
     }
 
     /// Evaluates what must be.
+    #[inline(always)]
     fn evaluate(&mut self) {
         let index = self.index;
         let pending = std::mem::take(&mut self.scratch.pending);

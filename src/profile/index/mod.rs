@@ -155,7 +155,7 @@ impl Index {
         }
     }
 
-    /// Looks at entries this way from now on, which makes no other difference; whether this processor can. A new index looks as fast as it can.
+    /// Matches this way from now on, which makes no other difference; whether this processor can. A new index is as fast as it can be.
     pub fn set_speed(&mut self, speed: Speed) -> bool {
         let scanner = Scanner::new(speed);
         self.scanner = scanner.unwrap_or(self.scanner);

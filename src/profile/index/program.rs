@@ -130,6 +130,7 @@ impl Head {
 }
 
 /// Whether the kill is as the program says.
+#[inline(always)]
 pub(super) fn holds(program: &[u32], view: &View) -> bool {
     let mut at = 0;
     while let Some([word, jumps, operands @ ..]) = program.get(at..) {
@@ -145,7 +146,7 @@ pub(super) fn holds(program: &[u32], view: &View) -> bool {
     true
 }
 
-#[inline]
+#[inline(always)]
 fn test(head: Head, operands: &[u32], view: &View) -> bool {
     if !view.is_present(head.field) {
         return false;
@@ -169,7 +170,7 @@ fn test(head: Head, operands: &[u32], view: &View) -> bool {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn is_listed(operands: &[u32], value: u32) -> bool {
     let (fours, rest) = operands.as_chunks::<4>();
     let is_in = |list: &[u32]| list.iter().fold(false, |found, operand| found | (*operand == value));

@@ -10,13 +10,15 @@ pub(super) const RUN: usize = 1_024;
 /// Tags of entries that fit, before they are worked off. Some may be written beyond the last that counts.
 pub(super) type Hits = [u32; 4 * RUN];
 
-/// How entries are looked at. What is found is the same.
+/// With which of the processor's instructions kills are matched. What is found is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speed {
-    /// One by one.
+    /// One by one, with what every processor has.
     Scalar,
-    /// Three at a time, with AVX-512. (AVX2 has room for one, and no tables: it gains nothing.)
-    Wide,
+    /// One by one, with AVX2 and what comes with it. (Its registers have room for one entry, and no tables.)
+    Avx2,
+    /// Three at a time, with AVX-512.
+    Avx512,
 }
 
 /// How this processor does it.
@@ -24,7 +26,9 @@ pub enum Speed {
 pub(super) enum Scanner {
     Scalar,
     #[cfg(target_arch = "x86_64")]
-    Wide(wide::Avx512),
+    Avx2(pulp::x86::V3),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
 }
 
 impl Scanner {
@@ -33,16 +37,18 @@ impl Scanner {
         match speed {
             Speed::Scalar => Some(Self::Scalar),
             #[cfg(target_arch = "x86_64")]
-            Speed::Wide => wide::Avx512::try_new().map(Self::Wide),
+            Speed::Avx2 => pulp::x86::V3::try_new().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Speed::Avx512 => pulp::x86::V4::try_new().map(Self::Avx512),
             #[cfg(not(target_arch = "x86_64"))]
-            Speed::Wide => None,
+            Speed::Avx2 | Speed::Avx512 => None,
         }
     }
 }
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self::new(Speed::Wide).unwrap_or(Self::Scalar)
+        [Speed::Avx512, Speed::Avx2].into_iter().find_map(Self::new).unwrap_or(Self::Scalar)
     }
 }
 
@@ -57,17 +63,48 @@ pub(super) struct Probe<'v> {
 /// In the tag of a hit: its filter must be evaluated, because the kill is worth about as much as the guard's span begins or ends with.
 pub(super) const EDGE: u32 = 1 << 29;
 
+/// What is done with the instructions that the processor has: whatever is always inlined into it is compiled for each.
+pub(super) trait Work {
+    fn run(self);
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Compiled<W>(W);
+
+#[cfg(target_arch = "x86_64")]
+impl<W: Work> pulp::NullaryFnOnce for Compiled<W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.0.run();
+    }
+}
+
+impl Scanner {
+    #[inline]
+    pub(super) fn work(self, work: impl Work) {
+        match self {
+            Self::Scalar => work.run(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => simd.vectorize(Compiled(work)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => simd.vectorize(Compiled(work)),
+        }
+    }
+}
+
 /// Hits that are written at a time.
 pub(super) const STRIDE: usize = 16;
 
 impl Scanner {
     /// Writes the tags of entries that fit after the first `count` hits; says how many there are then. At most [`RUN`] entries, and [`STRIDE`] more places
     /// than that.
-    #[inline]
+    #[inline(always)]
     pub(super) fn scan(self, run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, count: usize) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Wide(wide) if run.len() > FEW => wide::scan(wide, run, probe, hits, count),
+            Self::Avx512(simd) if run.len() > FEW => wide::scan(simd, run, probe, hits, count),
             _ => scalar(run, probe, hits, count),
         }
     }
@@ -77,7 +114,7 @@ impl Scanner {
 #[cfg(target_arch = "x86_64")]
 const FEW: usize = 6;
 
-#[inline]
+#[inline(always)]
 fn scalar(run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, mut count: usize) -> usize {
     let Probe { isk, common, classes } = probe;
     for [span, allowed, first, second, tag] in run {
@@ -124,7 +161,7 @@ mod tests {
             common: u32,
             classes in prop::collection::vec(any::<u32>(), CLASSES),
         ) {
-            let Some(wide) = Scanner::new(Speed::Wide) else { return Ok(()) };
+            let Some(wide) = Scanner::new(Speed::Avx512) else { return Ok(()) };
             let classes = classes.try_into().expect("as many");
             let probe = Probe { isk, common: common & common.rotate_left(7), classes: &classes };
             let found = [Scanner::Scalar, wide].map(|scanner| {

@@ -92,6 +92,7 @@ impl Default for View {
 
 impl View {
     /// Takes up a kill: of it the fields of which `used` has a bit.
+    #[inline(always)]
     pub(super) fn read(&mut self, subject: &Subject<'_>, texts: &Texts, used: u64) {
         self.isk = cells::UNKNOWN;
         self.common = 0;
@@ -122,7 +123,7 @@ impl View {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn see(&mut self, field: Field, value: Option<i64>) {
         let place = field as usize;
         self.present |= u64::from(value.is_some()) << place;
@@ -145,6 +146,7 @@ impl View {
         }
     }
 
+    #[inline(always)]
     fn see_many(&mut self, field: Field) {
         let values = &self.many[PLACES[field as usize]].values;
         let mut masks = [u32::from(values.is_empty()) << cells::absent(field), 0];

@@ -1,7 +1,7 @@
 //! With AVX-512: three entries of five words in the sixteen lanes of a register, of which the last is not used.
 
 use pulp::bytemuck::cast;
-pub(super) use pulp::x86::V4 as Avx512;
+use pulp::x86::V4;
 use std::arch::x86_64::__m512i;
 
 use super::{CELLS, EDGE, Guarded, Hits, MASK, Probe, STRIDE, scalar};
@@ -12,12 +12,12 @@ const ENTRIES: usize = 3;
 const FIRST: u16 = 0b0000_0100_0010_0001;
 
 /// As [`Scanner::scan`](super::Scanner::scan).
-pub(super) fn scan(simd: Avx512, run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, count: usize) -> usize {
+pub(super) fn scan(simd: V4, run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, count: usize) -> usize {
     simd.vectorize(Scan { simd, run, probe, hits, count })
 }
 
 struct Scan<'s> {
-    simd: Avx512,
+    simd: V4,
     run: &'s [Guarded],
     probe: Probe<'s>,
     hits: &'s mut Hits,
@@ -73,7 +73,7 @@ fn lanes(first: u32, second: u32) -> __m512i {
 
 impl Kill {
     #[inline(always)]
-    fn new(simd: Avx512, probe: Probe<'_>) -> Self {
+    fn new(simd: V4, probe: Probe<'_>) -> Self {
         let step = u32::from(probe.isk);
         let (quarters, _) = probe.classes.as_chunks::<16>();
         Self {
@@ -88,7 +88,7 @@ impl Kill {
 
     /// The first lanes of entries that fit, and of those at an edge of whose span the kill is.
     #[inline(always)]
-    fn compare(&self, simd: Avx512, entries: __m512i) -> (u16, u16) {
+    fn compare(&self, simd: V4, entries: __m512i) -> (u16, u16) {
         let (avx, words) = (simd.avx512f, simd.avx512bw);
         // Each subtraction leaves 0 when the bound is kept.
         let below = words._mm512_subs_epu16(entries, self.least);
