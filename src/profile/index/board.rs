@@ -58,6 +58,8 @@ pub(super) struct Board {
     excluding: HashTable<(u64, Vec<u32>)>,
     excluding_counts: [u32; FIELDS],
     pub(super) with_excluding: u64,
+    /// Bits of values that exclude or once did, scattered: most values of kills never do.
+    maybe_excluding: [u64; 64],
     pub(super) every: Slot,
 }
 
@@ -77,6 +79,7 @@ impl Default for Board {
             excluding: HashTable::new(),
             excluding_counts: [0; FIELDS],
             with_excluding: 0,
+            maybe_excluding: [0; 64],
             every: Slot::default(),
         }
     }
@@ -106,7 +109,11 @@ impl Board {
 
     /// Ids that a value excludes.
     pub(super) fn excluding(&self, packed: u64) -> &[u32] {
-        let found = self.excluding.find(hashed(packed, self.seed), |(key, _)| *key == packed);
+        let hash = hashed(packed, self.seed);
+        if self.maybe_excluding[(hash >> 6) as usize % 64] >> (hash & 63) & 1 == 0 {
+            return &[];
+        }
+        let found = self.excluding.find(hash, |(key, _)| *key == packed);
         found.map_or(&[], |(_, ids)| ids)
     }
 

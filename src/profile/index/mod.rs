@@ -287,17 +287,16 @@ impl Index {
 
     /// The head of a record, its listed leaves, and its program.
     fn record(&self, leader: u32) -> (u32, &[u32], &[u32]) {
-        let place = self.places[leader as usize] - 1;
-        let [head, size] = [0, 1].map(|at| self.records.run(place, 2)[at]);
+        self.record_at(self.places[leader as usize] - 1)
+    }
+
+    #[inline]
+    fn record_at(&self, place: u32) -> (u32, &[u32], &[u32]) {
+        let head = self.records.run(place, 2);
+        let (head, size) = (head[0], head[1]);
         let (words, length) = ((size >> 16) as usize, (size & 0xffff) as usize);
         let record = self.records.run(place, 2 + words + length);
         (head, &record[2..2 + words], &record[2 + words..])
-    }
-
-    /// The program of a filter.
-    #[inline]
-    fn program(&self, leader: u32) -> &[u32] {
-        self.record(leader).2
     }
 
     /// The program of a filter, and whether it is one that never holds.
