@@ -203,16 +203,22 @@ impl Run {
                 }
             }
         });
-        println!("    while one thread matches {rate:.0} kills/s: {}; {}", summary("put", &mut put), summary("remove", &mut removed));
+        println!(
+            "    while one thread matches {rate:.0} kills/s: {}; {}",
+            summary("put", &mut put),
+            summary("remove", &mut removed)
+        );
     }
 
     /// What else could be done.
     fn others(&mut self) {
         let count = self.count();
-        let some: Vec<Subject<'static>> = self.kills.iter().take((20_000_000 / count).clamp(10, 2_000)).cloned().collect();
+        let some: Vec<Subject<'static>> =
+            self.kills.iter().take((20_000_000 / count).clamp(10, 2_000)).cloned().collect();
         let passes = if count > 20_000 { 1 } else { 3 };
         let filters = &self.filters;
-        let times = measure(&some, passes, |kill| filters.iter().filter(|filter| interpret::holds(&filter.root, kill)).count());
+        let times =
+            measure(&some, passes, |kill| filters.iter().filter(|filter| interpret::holds(&filter.root, kill)).count());
         times.print("interpreter");
         let plain = others::Plain::new(filters);
         let mut out = Vec::new();
@@ -240,7 +246,12 @@ fn all(index: &Index, kill: &Subject<'_>, scratch: &mut Scratch, out: &mut Vec<u
 }
 
 /// Threads match as fast as they can while something else goes on: kills/s, and what that says.
-fn busy<T>(surveillance: &Surveillance, kills: &[Subject<'_>], threads: usize, other: impl FnOnce(Instant) -> T) -> (f64, T) {
+fn busy<T>(
+    surveillance: &Surveillance,
+    kills: &[Subject<'_>],
+    threads: usize,
+    other: impl FnOnce(Instant) -> T,
+) -> (f64, T) {
     let (is_over, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for thread in 0..threads {

@@ -36,12 +36,16 @@ impl Plain {
         for test in tests {
             match (test.field, &test.what) {
                 (Field::SystemId, What::AnyOf(values)) => {
-                    return values.iter().for_each(|value| self.values.entry((test.field, *value)).or_default().push(id));
+                    return values
+                        .iter()
+                        .for_each(|value| self.values.entry((test.field, *value)).or_default().push(id));
                 }
                 (_, What::AnyText(words)) => {
                     return words.iter().for_each(|word| self.words.entry(word.clone()).or_default().push(id));
                 }
-                (Field::IskValue, What::Within(span)) if span.most == i64::MAX => return self.isk.push((span.least, id)),
+                (Field::IskValue, What::Within(span)) if span.most == i64::MAX => {
+                    return self.isk.push((span.least, id));
+                }
                 _ => {}
             }
         }
@@ -50,7 +54,8 @@ impl Plain {
 
     pub(crate) fn matches(&self, filters: &[Filter], kill: &Subject<'_>, out: &mut Vec<u32>) -> usize {
         out.clear();
-        let systems = kill.values(Field::SystemId).iter().filter_map(|value| self.values.get(&(Field::SystemId, *value)));
+        let systems =
+            kill.values(Field::SystemId).iter().filter_map(|value| self.values.get(&(Field::SystemId, *value)));
         let words = kill.texts(Field::ModuleTags).iter().filter_map(|word| self.words.get(*word));
         systems.chain(words).for_each(|list| out.extend(list));
         if let Some(isk) = kill.values(Field::IskValue).first() {
