@@ -213,7 +213,7 @@ impl Kept {
         let died = |_| Error::Permanent("read surveillance profiles: the thread ended early".to_owned());
         for (profile_id, problem) in taking.await.map_err(died)? {
             if self.refused.len() < NAMED {
-                tracing::warn!(%profile_id, problem, "left a surveillance profile out: it cannot be read");
+                tracing::warn!(%profile_id, %problem, "left a surveillance profile out: it cannot be read");
             }
             self.refused.insert(profile_id);
         }
