@@ -1,12 +1,14 @@
 //! The surveillance profiles in use: enabled ones, matched against every kill, changed while that goes on.
 //!
-//! They stand in shards, each an [`Index`] behind a lock of its own that workers share and a change has to itself for some microseconds. A shard is filled before
-//! the next is begun, so that few profiles are in one, and with very many a change waits for a part of a kill only. Changes come one after another.
+//! They stand in an [`Index`] behind a lock that workers share, and that a change has to itself for some microseconds: it waits for the kills that are being
+//! matched, a tenth of a millisecond with a million profiles. More than a million are in several indexes, one filled after the other, each with its lock:
+//! smaller ones would let changes through sooner, but a kill must look its values up in each, and lists are the shorter the more there are. Changes come one
+//! after another.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -16,9 +18,9 @@ use crate::profile::index::{self, Index, Statistics};
 use crate::profile::{Filter, Subject};
 
 /// Profiles of a shard, but for the last.
-const SHARD: u32 = 1 << 17;
+const SHARD: u32 = 1 << 20;
 /// Shards at most: 16 million profiles in all.
-const SHARDS: usize = 128;
+const SHARDS: usize = 16;
 
 /// An enabled profile.
 #[derive(Debug, Clone)]
@@ -61,7 +63,8 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Surveillance {
     statistics: Arc<Statistics>,
-    shards: Box<[RwLock<Shard>]>,
+    /// Made when they are begun.
+    shards: Box<[OnceLock<RwLock<Shard>>]>,
     /// How many shards were ever begun.
     begun: AtomicUsize,
     seats: Mutex<Seats>,
@@ -88,9 +91,8 @@ struct Seats {
 impl Default for Surveillance {
     fn default() -> Self {
         let statistics: Arc<Statistics> = Arc::default();
-        let shard = || RwLock::new(Shard { index: Index::new(statistics.clone()), profiles: Vec::new() });
         Self {
-            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            shards: std::iter::repeat_with(OnceLock::new).take(SHARDS).collect(),
             statistics,
             begun: AtomicUsize::new(0),
             seats: Mutex::default(),
@@ -225,12 +227,17 @@ impl Surveillance {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shard(&self, number: usize) -> &RwLock<Shard> {
+        let shard = || Shard { index: Index::new(self.statistics.clone()), profiles: Vec::new() };
+        self.shards[number].get_or_init(|| RwLock::new(shard()))
+    }
+
     fn read(&self, number: usize) -> RwLockReadGuard<'_, Shard> {
-        self.shards[number].read().unwrap_or_else(PoisonError::into_inner)
+        self.shard(number).read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, number: usize) -> RwLockWriteGuard<'_, Shard> {
-        self.shards[number].write().unwrap_or_else(PoisonError::into_inner)
+        self.shard(number).write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

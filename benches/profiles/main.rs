@@ -184,30 +184,37 @@ impl Run {
         });
         times.print("in use");
         for threads in 1..=2 {
-            let (rate, _) = busy(&surveillance, &self.kills, threads, |_| std::thread::sleep(Duration::from_secs(1)));
+            let (rate, _) = busy(&surveillance, &self.kills, threads, Duration::ZERO, |_| {
+                std::thread::sleep(Duration::from_secs(1))
+            });
             println!("    {threads} threads: {rate:.0} kills/s");
         }
+        for pause in [Duration::ZERO, Duration::from_millis(1)] {
+            self.replace(&surveillance, watched, pause);
+        }
+    }
+
+    /// One after another, while a thread matches a kill after each pause.
+    fn replace(&self, surveillance: &Surveillance, watched: impl Fn(usize, &Filter) -> Watched, pause: Duration) {
         let (mut put, mut removed) = (Vec::new(), Vec::new());
-        let (rate, ()) = busy(&surveillance, &self.kills, 1, |is_over| {
+        let (rate, ()) = busy(surveillance, &self.kills, 1, pause, |begun| {
             for (id, filter) in self.more.iter().enumerate() {
                 let new = watched(id * 7_919 % self.filters.len(), filter);
                 let profile_id = new.profile_id;
-                let begun = Instant::now();
+                let begins = Instant::now();
                 surveillance.remove(&[profile_id]);
-                removed.push(micros(begun.elapsed()));
-                let begun = Instant::now();
+                removed.push(micros(begins.elapsed()));
+                let begins = Instant::now();
                 surveillance.put(vec![new]);
-                put.push(micros(begun.elapsed()));
-                if is_over.elapsed() > Duration::from_secs(5) {
+                put.push(micros(begins.elapsed()));
+                if begun.elapsed() > Duration::from_secs(5) {
                     break;
                 }
+                std::thread::sleep(pause / 10);
             }
         });
-        println!(
-            "    while one thread matches {rate:.0} kills/s: {}; {}",
-            summary("put", &mut put),
-            summary("remove", &mut removed)
-        );
+        let said = [summary("put", &mut put), summary("remove", &mut removed)].join("; ");
+        println!("    while one thread matches {rate:.0} kills/s: {said}");
     }
 
     /// What else could be done.
@@ -251,6 +258,7 @@ fn busy<T>(
     surveillance: &Surveillance,
     kills: &[Subject<'_>],
     threads: usize,
+    pause: Duration,
     other: impl FnOnce(Instant) -> T,
 ) -> (f64, T) {
     let (is_over, done) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -263,6 +271,7 @@ fn busy<T>(
                     out.clear();
                     surveillance.matches(kill, &mut scratch, &mut out);
                     done.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(pause);
                     if is_over.load(Ordering::Relaxed) {
                         break;
                     }
