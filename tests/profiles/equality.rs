@@ -1,7 +1,7 @@
 //! The index says what the interpreter says: of any filters and kills, while filters come and go.
 
-use broadside::profile::interpret;
 use broadside::profile::workload::Workload;
+use broadside::profile::{Field, Filter, Subject, interpret};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -78,4 +78,30 @@ fn thousands_share_a_filter_and_each_is_matched_once() {
         world.compare(kill);
     }
     assert!(kills.iter().any(|kill| filters.iter().any(|filter| interpret::holds(&filter.root, kill))));
+}
+
+#[test]
+fn followers_are_matched_with_a_profile_that_stands_in_a_list_twice() {
+    let any = |values: &str, more: &str| {
+        let pilots = format!(r#"{{"field": "victim_character_id", "operator": "in", "value": {values}}}"#);
+        format!(r#"{{"condition": "and", "rules": [{pilots}, {more}]}}"#)
+    };
+    let dear = any("[1, 2]", r#"{"field": "isk_value", "operator": "gte", "value": 1000}"#);
+    let late = any("[2, 3]", r#"{"field": "hour", "operator": "gte", "value": 22}"#);
+    let filter = Filter::parse(&format!(r#"{{"condition": "or", "rules": [{dear}, {late}]}}"#)).unwrap();
+    let mut world = World::new(&[]);
+    (0..3).for_each(|id| world.insert(id, filter.clone()));
+    for (hour, isk, matching) in [(23, 5, 3), (3, 5_000_000, 3), (3, 5, 0)] {
+        let mut kill = Subject::default();
+        kill.set(Field::VictimCharacterId, &[2]);
+        kill.set(Field::Hour, &[hour]);
+        kill.set(Field::IskValue, &[isk]);
+        assert_eq!(world.compare(&kill), matching);
+    }
+    // The one whom the others follow goes.
+    world.remove(0);
+    let mut kill = Subject::default();
+    kill.set(Field::VictimCharacterId, &[2]);
+    kill.set(Field::Hour, &[23]);
+    assert_eq!(world.compare(&kill), 2);
 }

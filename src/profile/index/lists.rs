@@ -239,17 +239,16 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
         run.sort_unstable_by_key(|entry| entry.least());
     }
 
-    /// Gives the entry of an id another tag, made of its own.
+    /// Gives all entries of an id another tag, made of their own. (A profile may be in a list for two of its leaves.)
     pub(super) fn retag(&mut self, list: List, id: u32, tag: impl Fn(u32) -> u32) {
-        let run = if list.length() <= T::FEW {
-            self.pool.run_mut(list.place, list.length())
-        } else {
-            let parts = &mut self.long[list.place as usize];
-            let Some((part, _)) = find(parts, id) else { return };
-            &mut parts[part]
+        let retag = |run: &mut [T]| {
+            let entries = run.iter_mut().filter(|entry| entry.tag() & ID == id);
+            entries.for_each(|entry| *entry = entry.retagged(tag(entry.tag())));
         };
-        if let Some(at) = position(run, id) {
-            run[at] = run[at].retagged(tag(run[at].tag()));
+        if list.length() <= T::FEW {
+            retag(self.pool.run_mut(list.place, list.length()));
+        } else {
+            self.long[list.place as usize].iter_mut().for_each(|part| retag(part));
         }
     }
 
