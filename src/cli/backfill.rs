@@ -84,7 +84,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     // History is news to nobody.
     resources.desk.shut();
     super::statics::take_up(&resources).await;
-    let surveillance = Keeper::take_up(&resources).await.start();
+    let surveillance = Keeper::take_up([&definition], &resources).await.map(Keeper::start);
     let (source, reading) = source(&args, days.as_ref(), &definition.name, &resources)?;
     let topology = topology(&definition, if days.is_some() { "history" } else { "file" });
     let pipeline = Pipeline::start(topology, definition.build_with_source(&resources, source));
@@ -94,7 +94,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     if let Some(days) = &days {
         days.clean_up().await;
     }
-    surveillance.end().await;
+    if let Some(surveillance) = surveillance {
+        surveillance.end().await;
+    }
     store.close().await;
     print(&ledgers(std::slice::from_ref(&ended)));
     reading.summary().iter().for_each(|summary| print(summary));

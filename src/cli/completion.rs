@@ -35,6 +35,8 @@ const ASIDE: SignedDuration = SignedDuration::from_secs(15);
 const DETAILS: usize = 50;
 /// Kills that are stored together.
 const STORED_AT_ONCE: usize = 100;
+/// Matches of kills that are stored together: a second's work, where a call may take thirty.
+const MATCHES_AT_ONCE: usize = 20_000;
 /// How long one may take: it can wait for its turn, and holds up nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a look waits for prices: those that are not there by then have been asked for, and are there at a later look.
@@ -186,8 +188,11 @@ impl Completion {
             }
         }
         self.match_again(done.iter_mut().map(|work| &mut work.kill));
-        for works in done.chunks(STORED_AT_ONCE) {
+        let mut left = &done[..];
+        while !left.is_empty() {
+            let (works, rest) = left.split_at(together(left));
             look.completed += self.store(works).await?;
+            left = rest;
         }
         Ok(())
     }
@@ -263,6 +268,16 @@ impl Completion {
         metrics::counter!("broadside_refreshes_total", "result" => "given_up").increment(1);
         Ok(())
     }
+}
+
+/// How many of these, from the first on, are stored together: at least one.
+fn together(works: &[Work]) -> usize {
+    let mut matches = 0;
+    let fitting = works.iter().take(STORED_AT_ONCE).take_while(|work| {
+        matches += work.kill.matches.as_ref().map_or(0, |matches| matches.len());
+        matches <= MATCHES_AT_ONCE
+    });
+    fitting.count().max(1)
 }
 
 /// What a look came to.

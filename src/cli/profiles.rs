@@ -45,7 +45,7 @@ pub enum Command {
   echo '{\"name\": \"Solo\", \"filter\": {\"field\": \"solo\", \"operator\": \"eq\", \"value\": true}}' | broadside profiles add -
   broadside profiles show 17 --reveal > watch.json && $EDITOR watch.json && broadside profiles add watch.json
 
-A document with a profile_id takes the place of that profile. Of more than 2,000 documents each 2,000 are stored together: should the database fail in
+A document with a profile_id takes the place of that profile. Of more than 2,000 documents (or 8 MB) so many are stored together: should the database fail in
 between, the ids that were printed are those that are stored.")]
     Add(add::Args),
     /// Remove profiles. What they matched stays.

@@ -12,16 +12,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::definition::Definition;
 use crate::killmail::ProfileId;
 use crate::profile::document::parse_targets;
-use crate::profile::{Filter, Problem, Tally};
+use crate::profile::{Filter, Tally};
 use crate::resources::Resources;
+use crate::stages;
 use crate::store::retry::hold;
 use crate::store::{Error, ProfileNews, Store, WatchedProfile};
 use crate::surveillance::{Surveillance, Watched};
 
-/// Profiles that are loaded together.
-const PAGE: u32 = 5_000;
+/// Profiles that are loaded together: with the longest filters that there may be, some hundred megabytes.
+const PAGE: u32 = 1_000;
 /// Changes that are taken up together.
 const CHANGES: u32 = 1_000;
 /// Between two looks whether the numbers of changes still go on where they were: a database may have been put back to what it was.
@@ -65,8 +67,18 @@ impl Keeping {
 }
 
 impl Keeper {
-    /// Loads all, before any kill comes. A store that is away is waited for: a kill that nobody looked at would never be matched.
-    pub(super) async fn take_up(resources: &Resources) -> Self {
+    /// Loads all, before any kill comes. A store that is away is waited for: a kill that nobody looked at would never be matched. `None`: none of
+    /// these pipelines matches kills.
+    pub(super) async fn take_up<'d>(
+        definitions: impl IntoIterator<Item = &'d Definition>,
+        resources: &Resources,
+    ) -> Option<Self> {
+        let mut stages = definitions.into_iter().flat_map(|definition| &definition.stages);
+        let matches = stages.any(|stage| matches!(stage, stages::Config::Match(_)));
+        if matches { Some(Self::load_all(resources).await) } else { None }
+    }
+
+    async fn load_all(resources: &Resources) -> Self {
         let store = resources.store.clone();
         let kept = Kept { surveillance: resources.surveillance.clone(), refused: HashSet::new() };
         let (news, tally, now) = (store.profile_news(), resources.tally.clone(), Instant::now());
@@ -224,7 +236,7 @@ impl Kept {
 }
 
 /// Answers those that cannot be read: whatever they were before, they are not any more.
-fn take(surveillance: &Surveillance, profiles: Vec<WatchedProfile>) -> Vec<(ProfileId, Problem)> {
+fn take(surveillance: &Surveillance, profiles: Vec<WatchedProfile>) -> Vec<(ProfileId, String)> {
     let (mut watched, mut refused) = (Vec::with_capacity(profiles.len()), Vec::new());
     for profile in profiles {
         let id = profile.profile_id;
@@ -238,10 +250,11 @@ fn take(surveillance: &Surveillance, profiles: Vec<WatchedProfile>) -> Vec<(Prof
     refused
 }
 
-fn read(profile: WatchedProfile) -> Result<Watched, Problem> {
+fn read(profile: WatchedProfile) -> Result<Watched, String> {
     let WatchedProfile { profile_id, name, filter, targets } = profile;
-    let targets = parse_targets(&targets)?;
-    Ok(Watched { profile_id, name: name.into(), filter: Filter::parse(&filter)?, targets: targets.into() })
+    let targets = parse_targets(&targets).map_err(|problem| problem.to_string())?;
+    let filter = Filter::parse(&filter).map_err(|problem| format!("its filter, {problem}"))?;
+    Ok(Watched { profile_id, name: name.into(), filter, targets: targets.into() })
 }
 
 #[cfg(test)]

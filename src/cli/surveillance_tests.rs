@@ -30,7 +30,7 @@ impl World {
     }
 
     async fn keep(&self) -> Keeping {
-        Keeper::take_up(&self.resources).await.start()
+        Keeper::load_all(&self.resources).await.start()
     }
 }
 
@@ -43,7 +43,7 @@ async fn a_second() {
 async fn all_are_in_use_before_it_begins_and_each_change_within_a_second() {
     let world = World::new();
     let ids = [world.put(None, SOLO).await, world.put(None, SOLO).await];
-    let keeper = Keeper::take_up(&world.resources).await;
+    let keeper = Keeper::load_all(&world.resources).await;
     assert_eq!(world.in_use(), 2);
     let keeping = keeper.start();
     world.put(None, SOLO).await;
@@ -97,7 +97,7 @@ async fn a_store_that_is_away_at_the_start_is_waited_for() {
     world.put(None, SOLO).await;
     world.store.set_away(true);
     let (resources, store) = (world.resources.clone(), world.store.clone());
-    let loading = tokio::spawn(async move { Keeper::take_up(&resources).await });
+    let loading = tokio::spawn(async move { Keeper::load_all(&resources).await });
     sleep(Duration::from_secs(30)).await;
     assert!(!loading.is_finished());
     store.set_away(false);

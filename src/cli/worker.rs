@@ -38,7 +38,7 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
-    surveillance: Keeping,
+    surveillance: Option<Keeping>,
     stop_serving: CancellationToken,
     courier: Option<Courier>,
 }
@@ -104,7 +104,7 @@ impl Worker {
         }
         statics::take_up(resources).await;
         pauses::take_up(&*resources.store, &resources.esi).await;
-        let keeper = Keeper::take_up(resources).await;
+        let keeper = Keeper::take_up(definitions, resources).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();
@@ -133,7 +133,7 @@ impl Worker {
         if let Some(completion) = Completion::new(definitions, resources) {
             upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
         }
-        let surveillance = keeper.start();
+        let surveillance = keeper.map(Keeper::start);
         let courier = Courier::start(definitions, resources)?;
         Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
     }
@@ -185,7 +185,9 @@ impl Worker {
                 tracing::warn!(%error, "the delivery of alerts did not end well");
             }
         }
-        self.surveillance.end().await;
+        if let Some(surveillance) = self.surveillance {
+            surveillance.end().await;
+        }
         self.store.close().await;
     }
 }

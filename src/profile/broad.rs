@@ -4,7 +4,7 @@ use super::field::{Field, Kind};
 use super::filter::{Filter, Node, Test, What};
 
 /// ISK, in cents, that most kills are above.
-const LITTLE: i64 = 1_000_000_00;
+const LITTLE: i64 = 100_000_000;
 
 impl Filter {
     /// Whether it looks as if it held for nearly every kill. A guess: trying it on kills tells more.
@@ -81,8 +81,8 @@ mod tests {
         for (filter, expected) in [
             (here.clone(), false),
             (elsewhere.clone(), true),
-            (all("not", &[here.clone()]), true),
-            (all("not", &[elsewhere.clone()]), false),
+            (all("not", std::slice::from_ref(&here)), true),
+            (all("not", std::slice::from_ref(&elsewhere)), false),
             (all("and", &[elsewhere.clone(), dear.clone()]), false),
             (all("or", &[elsewhere.clone(), dear.clone()]), true),
             (all("not", &[all("or", &[here.clone(), leaf("ship_type_id", "eq", "670")])]), true),

@@ -38,7 +38,7 @@ fn everything_that_is_given_is_read() {
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     let target = |inner: &str| document(&format!(r#", "targets": [{{"url": "http://a/b"}}, {inner}]"#));
-    let eleven = vec![r#"{"url": "http://a/b"}"#; 11].join(",");
+    let eleven = [r#"{"url": "http://a/b"}"#; 11].join(",");
     for (text, says) in [
         ("", "at the top: found no JSON"),
         ("[]", "at the top: found a list; allowed: an object with `name` and `filter`"),

@@ -228,7 +228,7 @@ impl Workload {
             ..28.0 => self.systems_watched(),
             ..50.0 => self.somebody_watched(),
             ..60.0 => {
-                let mut rules = vec![self.regions(3), self.least()];
+                let mut rules = vec![self.regions(2), self.least()];
                 if self.rng.random_bool(0.5) {
                     rules.push(self.small());
                 }
@@ -281,7 +281,7 @@ impl Workload {
                 (Field::VictimCorporationId, Field::AttackerCorporationId, list)
             }
             1 => {
-                let list = self.list(6, |this, hot| 99_000_000 + drawn(&this.alliances, &mut this.rng, hot));
+                let list = self.list(3, |this, hot| 99_000_000 + drawn(&this.alliances, &mut this.rng, hot));
                 (Field::VictimAllianceId, Field::AttackerAllianceId, list)
             }
             _ => {
@@ -383,8 +383,8 @@ impl Workload {
     /// The same, and dear.
     fn dear(&mut self) -> Node {
         let cents = match self.rng.random_bool(0.7) {
-            true => ROUND[self.rng.random_range(8..ROUND.len())] * MILLION,
-            false => (self.rng.random_range(21.0..25.0_f64).exp() * 100.0) as i64,
+            true => ROUND[self.rng.random_range(9..ROUND.len())] * MILLION,
+            false => (self.rng.random_range(21.5..25.0_f64).exp() * 100.0) as i64,
         };
         within(Field::IskValue, cents + 1, i64::MAX)
     }

@@ -118,12 +118,14 @@ impl Database {
     }
 }
 
-/// How many rows of participants go in one transaction: less than a second's work, where a call may take thirty. Real batches of 100 kills
-/// have some hundreds; this is for those who send a hundred kills of ten thousand attackers, which would never be through in time.
+/// How many rows of participants and matches go in one transaction: less than a second's work, where a call may take thirty. Real batches of 100 kills
+/// have some thousands at most; this is for kills of ten thousand attackers, or that ten thousand profiles match, of which a hundred would never be through in time.
 const ROWS_MAX: usize = 50_000;
 
 fn rows(message: &Message<Kill>) -> usize {
-    message.payload.mail.as_ref().map_or(0, |mail| 1 + mail.attackers.len())
+    let kill = &message.payload;
+    let matches = kill.matches.as_ref().map_or(0, |matches| matches.len());
+    kill.mail.as_ref().map_or(0, |mail| 1 + mail.attackers.len() + matches)
 }
 
 /// How many of these, from the first on, fit into one transaction: at least one.

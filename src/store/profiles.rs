@@ -172,9 +172,12 @@ discreet!(NewProfile, StoredProfile, WatchedProfile);
 /// What both engines ask, of `surveillance_profiles p` and `profile_changes c`.
 pub(super) const LAST_CHANGE: &str = "SELECT coalesce(max(change_id), 0) FROM profile_changes";
 pub(super) const COUNT: &str = "SELECT count(*) FROM surveillance_profiles";
-pub(super) const WATCHED: &str = "SELECT profile_id, name, filter, targets FROM surveillance_profiles p
+/// Of what is longer than any that can be read only so much is fetched that it is seen to be too long.
+pub(super) const WATCHED: &str =
+    "SELECT profile_id, name, substr(filter, 1, 262145), substr(targets, 1, 65536) FROM surveillance_profiles p
     WHERE profile_id > $1 AND p.enabled ORDER BY profile_id LIMIT $2";
-pub(super) const CHANGES: &str = "SELECT change_id, c.profile_id, name, filter, targets
+pub(super) const CHANGES: &str =
+    "SELECT change_id, c.profile_id, name, substr(filter, 1, 262145), substr(targets, 1, 65536)
     FROM profile_changes c LEFT JOIN surveillance_profiles p ON p.profile_id = c.profile_id AND p.enabled
     WHERE change_id > $1 ORDER BY change_id LIMIT $2";
 
@@ -204,10 +207,13 @@ pub(super) fn ids(mut numbers: Vec<i64>) -> Vec<ProfileId> {
 }
 
 /// Profiles to be added, and those that take another's place.
+pub(super) type Parted<'a> = (Vec<&'a NewProfile>, Vec<(i64, &'a NewProfile)>);
+
+/// Tells the new ones from those that take another's place.
 ///
 /// # Errors
 /// An id stands there twice.
-pub(super) fn parted(profiles: &[NewProfile]) -> Result<(Vec<&NewProfile>, Vec<(i64, &NewProfile)>), Error> {
+pub(super) fn parted(profiles: &[NewProfile]) -> Result<Parted<'_>, Error> {
     let mut seen = BTreeSet::new();
     let (mut new, mut replacing) = (Vec::new(), Vec::new());
     for profile in profiles {

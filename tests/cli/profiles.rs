@@ -106,7 +106,7 @@ fn filters_are_tried_on_given_and_on_stored_kills_and_say_why() {
 #[test]
 fn a_running_worker_takes_up_changes_and_what_cannot_be_read_stops_nothing() {
     let world = World::new();
-    world.write("pipelines/kills.toml", "[[processor]]\nname = \"parse\"\nstages = [\"decode\"]\n[[batcher]]\nname = \"out\"\nsink.blackhole = {}\n[source.generator]\n");
+    world.write("pipelines/kills.toml", "[[processor]]\nname = \"parse\"\nstages = [\"decode\", \"match\"]\n[[batcher]]\nname = \"out\"\nsink.blackhole = {}\n[source.generator]\n");
     let file =
         world.write("watch.ndjson", &(profile("a", "") + &profile("b", "") + &profile("c", r#", "enabled": false"#)));
     assert_eq!(world.run(&["profiles", "add", text(&file)]).code, 0);

@@ -63,7 +63,7 @@ async fn through(
 ) -> anyhow::Result<Ended> {
     let resources = resources(store.clone(), settings, true);
     statics::take_up(&resources).await;
-    let surveillance = Keeper::take_up(&resources).await.start();
+    let surveillance = Keeper::take_up([definition], &resources).await.map(Keeper::start);
     let mut topology = definition.topology.clone();
     topology.source.name = "dead_letters".to_owned();
     topology.source.concurrency = 1;
@@ -83,7 +83,9 @@ async fn through(
             }
         }
     };
-    surveillance.end().await;
+    if let Some(surveillance) = surveillance {
+        surveillance.end().await;
+    }
     let left = source.release().await.map_err(|error| anyhow::anyhow!("failed to open letters again: {error}"))?;
     if left > 0 {
         print(&format!("{left} letters were not settled: they are open again"));

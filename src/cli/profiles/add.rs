@@ -17,8 +17,10 @@ use crate::killmail::ProfileId;
 use crate::profile::Document;
 use crate::store::{NewProfile, Store};
 
-/// Stored in one transaction.
+/// Stored in one transaction …
 const AT_ONCE: usize = 2_000;
+/// … or about so many bytes of them.
+const BYTES_AT_ONCE: usize = 8_000_000;
 /// Problems and warnings that are told; the others are only counted.
 const TOLD: usize = 20;
 /// Ids that are looked for together.
@@ -132,12 +134,14 @@ pub(super) async fn run(store: &dyn Store, checked: Checked) -> anyhow::Result<E
 
 /// Reads the file again, so many documents at a time; ends early when nobody takes them any more.
 fn read(given: &Given, sender: &tokio::sync::mpsc::Sender<Vec<NewProfile>>) -> anyhow::Result<()> {
-    let mut page = Vec::with_capacity(AT_ONCE);
+    let (mut page, mut bytes) = (Vec::with_capacity(AT_ONCE), 0);
     given.each(|place, text| -> anyhow::Result<()> {
         let document =
             Document::parse(text).map_err(|problem| anyhow::anyhow!("the file has changed: {place}{problem}"))?;
         page.push(NewProfile::from(document));
-        if page.len() == AT_ONCE {
+        bytes += text.len();
+        if page.len() == AT_ONCE || bytes >= BYTES_AT_ONCE {
+            bytes = 0;
             sender.blocking_send(std::mem::replace(&mut page, Vec::with_capacity(AT_ONCE)))?;
         }
         Ok(())

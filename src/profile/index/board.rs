@@ -1,8 +1,8 @@
 //! Everything that is listed: entries under their keys, thresholds of ISK, those that exclude, and those that every kill is compared with.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::HashTable;
 
 use super::cells::CELLS;
 use super::cover::{self, Place};
@@ -46,7 +46,8 @@ pub(super) struct Board {
     pub(super) plain: Lists<u32, 4_096>,
     pub(super) guarded: Lists<Guarded, 4_096>,
     values: HashTable<(u64, Slot)>,
-    hasher: DefaultHashBuilder,
+    /// Drawn anew for each index, so that nobody knows which values collide.
+    seed: u64,
     /// By field: how many of its values have lists; and a bit for each field of which some have.
     value_counts: [u32; FIELDS],
     pub(super) with_values: u64,
@@ -54,9 +55,11 @@ pub(super) struct Board {
     cells: Vec<Slot>,
     thresholds: Vec<Thresholds>,
     cell_bits: [u32; FIELDS],
-    excluding: HashMap<u64, Vec<u32>>,
+    excluding: HashTable<(u64, Vec<u32>)>,
     excluding_counts: [u32; FIELDS],
     pub(super) with_excluding: u64,
+    /// Bits of values that exclude or once did, scattered: most values of kills never do.
+    maybe_excluding: [u64; 64],
     pub(super) every: Slot,
 }
 
@@ -67,15 +70,16 @@ impl Default for Board {
             plain: Lists::default(),
             guarded: Lists::default(),
             values: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            seed: RandomState::new().hash_one(0),
             value_counts: [0; FIELDS],
             with_values: 0,
             cells: vec![Slot::default(); cells],
             thresholds: std::iter::repeat_with(Thresholds::default).take(cells).collect(),
             cell_bits: [0; FIELDS],
-            excluding: HashMap::default(),
+            excluding: HashTable::new(),
             excluding_counts: [0; FIELDS],
             with_excluding: 0,
+            maybe_excluding: [0; 64],
             every: Slot::default(),
         }
     }
@@ -89,7 +93,7 @@ impl Board {
     /// The lists of a value.
     #[inline]
     pub(super) fn value(&self, packed: u64) -> Option<Slot> {
-        self.values.find(self.hasher.hash_one(packed), |(key, _)| *key == packed).map(|(_, slot)| *slot)
+        self.values.find(hashed(packed, self.seed), |(key, _)| *key == packed).map(|(_, slot)| *slot)
     }
 
     /// The lists of a cell.
@@ -105,7 +109,12 @@ impl Board {
 
     /// Ids that a value excludes.
     pub(super) fn excluding(&self, packed: u64) -> &[u32] {
-        self.excluding.get(&packed).map_or(&[], Vec::as_slice)
+        let hash = hashed(packed, self.seed);
+        if self.maybe_excluding[(hash >> 6) as usize % 64] >> (hash & 63) & 1 == 0 {
+            return &[];
+        }
+        let found = self.excluding.find(hash, |(key, _)| *key == packed);
+        found.map_or(&[], |(_, ids)| ids)
     }
 
     /// Lists an entry under all keys of a leaf, or, without one, among those that every kill is compared with; says under how many.
@@ -149,7 +158,10 @@ impl Board {
     fn exclude(&mut self, leaf: &Leaf, tag: u32) -> usize {
         let values = cover::excluding(leaf).unwrap_or_default();
         for packed in &values {
-            let list = self.excluding.entry(*packed).or_default();
+            let seed = self.seed;
+            let entry =
+                self.excluding.entry(hashed(*packed, seed), |(key, _)| key == packed, |(key, _)| hashed(*key, seed));
+            let list = &mut entry.or_insert_with(|| (*packed, Vec::new())).into_mut().1;
             if list.is_empty() {
                 let field = cover::field_of(*packed);
                 self.excluding_counts[field] += 1;
@@ -196,12 +208,14 @@ impl Board {
 
     fn include(&mut self, leaf: &Leaf, id: u32) {
         for packed in cover::excluding(leaf).unwrap_or_default() {
-            let Some(list) = self.excluding.get_mut(&packed) else { continue };
+            let found = self.excluding.find_entry(hashed(packed, self.seed), |(key, _)| *key == packed);
+            let Ok(mut found) = found else { continue };
+            let list = &mut found.get_mut().1;
             if let Some(at) = list.iter().position(|other| *other == id) {
                 list.swap_remove(at);
             }
             if list.is_empty() {
-                self.excluding.remove(&packed);
+                found.remove();
                 let field = cover::field_of(packed);
                 self.excluding_counts[field] -= 1;
                 self.with_excluding &= !(u64::from(self.excluding_counts[field] == 0) << field);
@@ -216,8 +230,12 @@ impl Board {
             (None, _) | (_, None) => vec![self.every],
             (Some(leaf), Some(_)) if kind == Kind::Excluding => {
                 for packed in cover::excluding(leaf).unwrap_or_default() {
-                    let list = self.excluding.get_mut(&packed).into_iter().flatten();
-                    list.filter(|other| **other == id).for_each(|other| *other = tag(*other) & ID);
+                    let found = self.excluding.find_mut(hashed(packed, self.seed), |(key, _)| *key == packed);
+                    found
+                        .into_iter()
+                        .flat_map(|(_, ids)| ids)
+                        .filter(|other| **other == id)
+                        .for_each(|other| *other = tag(*other) & ID);
                 }
                 return;
             }
@@ -264,7 +282,7 @@ impl Board {
     }
 
     fn set(&mut self, packed: u64, slot: Slot) {
-        let hash = self.hasher.hash_one(packed);
+        let (hash, seed) = (hashed(packed, self.seed), self.seed);
         let field = cover::field_of(packed);
         match self.values.find_entry(hash, |(key, _)| *key == packed) {
             Ok(found) if slot.is_empty() => {
@@ -275,8 +293,7 @@ impl Board {
             Ok(mut found) => found.get_mut().1 = slot,
             Err(_) if slot.is_empty() => {}
             Err(_) => {
-                let hasher = &self.hasher;
-                self.values.insert_unique(hash, (packed, slot), |(key, _)| hasher.hash_one(key));
+                self.values.insert_unique(hash, (packed, slot), |(key, _)| hashed(*key, seed));
                 self.value_counts[field] += 1;
                 self.with_values |= 1 << field;
             }
@@ -287,10 +304,17 @@ impl Board {
     pub(super) fn bytes(&self) -> usize {
         let thresholds: usize =
             self.thresholds.iter().map(|of| of.leasts.capacity() * 8 + of.tags.capacity() * 4).sum();
-        let excluding: usize = self.excluding.values().map(|list| list.capacity() * 4 + 40).sum();
+        let excluding: usize = self.excluding.iter().map(|(_, ids)| ids.capacity() * 4 + 40).sum();
         let tables = self.values.capacity() * 25 * 8 / 7 + self.cells.capacity() * size_of::<Slot>();
         self.plain.bytes() + self.guarded.bytes() + tables + thresholds + excluding
     }
+}
+
+/// The table takes bits from the top and from the bottom, so both halves of the product have a say in both.
+#[inline]
+const fn hashed(packed: u64, seed: u64) -> u64 {
+    let product = (packed ^ seed) as u128 * 0x9e37_79b9_7f4a_7c15;
+    (product >> 64) as u64 ^ product as u64
 }
 
 impl Thresholds {

@@ -119,11 +119,14 @@ impl List {
 }
 
 impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
-    /// The tag of the first entry of a short list, or 0.
+    /// Where the runs of a list begin: asked for ahead, so that memory is waited for once.
     #[inline]
-    pub(super) fn first(&self, list: List) -> u32 {
-        let length = if list.length() <= T::FEW { list.length().min(1) } else { 0 };
-        self.pool.run(list.place, length).first().map_or(0, |entry| entry.tag())
+    pub(super) fn touch(&self, list: List, step: u16) -> u32 {
+        let tag = |entry: Option<&T>| entry.map_or(0, |entry| entry.tag());
+        if list.length() <= T::FEW {
+            return tag(self.pool.run(list.place, list.length().min(1)).first());
+        }
+        self.long[list.place as usize][..=part(step)].iter().fold(0, |all, part| all ^ tag(part.first()))
     }
 
     /// The runs of a list: at least all entries that allow this step.

@@ -3,7 +3,7 @@
 use super::board::Slot;
 use super::cover::packed;
 use super::lists::{CODE, ID, ONCE, SHARED};
-use super::scan::{Hits, Probe, RUN, scan};
+use super::scan::{Hits, Probe, RUN, STRIDE};
 use super::view::View;
 use super::{Index, Statistics, cells, program};
 use crate::profile::field::{Field, Kind};
@@ -34,6 +34,8 @@ pub struct Scratch {
     hits: Box<Hits>,
     /// Tags of profiles whose filters must be evaluated.
     pending: Vec<u32>,
+    /// Ids that matched and lead others.
+    leaders: Vec<u32>,
 }
 
 impl Default for Scratch {
@@ -49,6 +51,7 @@ impl Default for Scratch {
             touched: Vec::new(),
             hits: Box::new([0; 4 * RUN]),
             pending: Vec::new(),
+            leaders: Vec::new(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl Index {
         kill.read_slots();
         kill.work_off();
         kill.evaluate();
+        kill.follow();
         kill.forget();
     }
 }
@@ -144,8 +148,9 @@ impl Matching<'_> {
             slots.extend(bits(u64::from(cells & reached)).map(|band| board.cell(field, band).0));
         }
         // Asked for all at once, so that memory is waited for once.
-        let touched =
-            slots.iter().fold(0, |all, slot| all ^ board.plain.first(slot.plain) ^ board.guarded.first(slot.guarded));
+        let touched = slots.iter().fold(0, |all, slot| {
+            all ^ board.plain.touch(slot.plain, view.isk) ^ board.guarded.touch(slot.guarded, view.isk)
+        });
         std::hint::black_box(touched);
     }
 
@@ -181,8 +186,8 @@ impl Matching<'_> {
                 for run in run.chunks(RUN) {
                     let Scratch { view, hits, .. } = &mut *self.scratch;
                     let probe = Probe { isk: view.isk, common: view.common, classes: &view.classes };
-                    self.found = scan(run, probe, hits, self.found);
-                    if self.found > hits.len() - RUN {
+                    self.found = index.scanner.scan(run, probe, hits, self.found);
+                    if self.found > hits.len() - RUN - STRIDE {
                         self.work_off();
                     }
                 }
@@ -213,7 +218,7 @@ impl Matching<'_> {
     fn put(&mut self, tag: u32) {
         self.out.push(tag & ID);
         if tag & SHARED != 0 {
-            self.out.extend_from_slice(self.index.sharing.followers(tag & ID));
+            self.scratch.leaders.push(tag & ID);
         }
     }
 
@@ -269,11 +274,18 @@ impl Matching<'_> {
         let pending = std::mem::take(&mut self.scratch.pending);
         self.scratch.evaluated += pending.len() as u64;
         for some in pending.chunks(SIDE_BY_SIDE) {
-            let mut programs: [&[u32]; SIDE_BY_SIDE] = [&[]; SIDE_BY_SIDE];
-            for (program, tag) in programs.iter_mut().zip(some) {
-                *program = index.program(tag & ID);
+            let mut places = [0; SIDE_BY_SIDE];
+            for (place, tag) in places.iter_mut().zip(some) {
+                *place = index.places[(tag & ID) as usize] - 1;
             }
-            for (program, tag) in programs.iter().zip(some) {
+            let mut touched = 0;
+            for place in &places[..some.len()] {
+                let [first, second] = index.records.touch(*place);
+                touched ^= first ^ second;
+            }
+            std::hint::black_box(touched);
+            for (place, tag) in places.iter().zip(some) {
+                let (_, _, program) = index.record_at(*place);
                 if program::holds(program, &self.scratch.view) {
                     self.put(*tag);
                 }
@@ -281,6 +293,19 @@ impl Matching<'_> {
         }
         self.scratch.pending = pending;
         self.scratch.pending.clear();
+    }
+
+    /// Reports who follows those that matched.
+    fn follow(&mut self) {
+        let sharing = &self.index.sharing;
+        for some in self.scratch.leaders.chunks(SIDE_BY_SIDE) {
+            let mut followers: [&[u32]; SIDE_BY_SIDE] = [&[]; SIDE_BY_SIDE];
+            for (followers, leader) in followers.iter_mut().zip(some) {
+                *followers = sharing.followers(*leader);
+            }
+            followers.iter().for_each(|followers| self.out.extend_from_slice(followers));
+        }
+        self.scratch.leaders.clear();
     }
 
     /// Makes all bits ready for the next kill.

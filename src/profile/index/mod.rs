@@ -43,6 +43,7 @@ use self::cover::{Chooser, Cover};
 use self::lists::{ID, ONCE, SHARED};
 use self::plan::{Ask, Plan};
 use self::pool::Pool;
+use self::scan::Scanner;
 use self::sharing::Sharing;
 use self::texts::Texts;
 use super::field::FIELDS;
@@ -91,6 +92,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Index {
     statistics: Arc<Statistics>,
+    scanner: Scanner,
     texts: Texts,
     board: Board,
     /// For each filter: a head of two words, a word for each leaf that is listed, and its program.
@@ -138,6 +140,7 @@ impl Index {
     pub fn new(statistics: Arc<Statistics>) -> Self {
         Self {
             statistics,
+            scanner: Scanner::default(),
             texts: Texts::default(),
             board: Board::default(),
             records: Pool::default(),
@@ -150,6 +153,13 @@ impl Index {
             broad: 0,
             filters: 0,
         }
+    }
+
+    /// Looks at entries this way from now on, which makes no other difference; whether this processor can. A new index looks as fast as it can.
+    pub fn set_speed(&mut self, speed: Speed) -> bool {
+        let scanner = Scanner::new(speed);
+        self.scanner = scanner.unwrap_or(self.scanner);
+        scanner.is_some()
     }
 
     /// Takes in the filter of a profile; one that it had before is replaced.
@@ -277,17 +287,16 @@ impl Index {
 
     /// The head of a record, its listed leaves, and its program.
     fn record(&self, leader: u32) -> (u32, &[u32], &[u32]) {
-        let place = self.places[leader as usize] - 1;
-        let [head, size] = [0, 1].map(|at| self.records.run(place, 2)[at]);
+        self.record_at(self.places[leader as usize] - 1)
+    }
+
+    #[inline]
+    fn record_at(&self, place: u32) -> (u32, &[u32], &[u32]) {
+        let head = self.records.run(place, 2);
+        let (head, size) = (head[0], head[1]);
         let (words, length) = ((size >> 16) as usize, (size & 0xffff) as usize);
         let record = self.records.run(place, 2 + words + length);
         (head, &record[2..2 + words], &record[2 + words..])
-    }
-
-    /// The program of a filter.
-    #[inline]
-    fn program(&self, leader: u32) -> &[u32] {
-        self.record(leader).2
     }
 
     /// The program of a filter, and whether it is one that never holds.

@@ -1,7 +1,8 @@
 //! A plan as words, to be evaluated without walking a tree, and small: it is all that is kept of a filter.
 //!
 //! Each test is two words and its operands: what it asks (4 bits), whether it is negated (1), the field (6), how many words of operands follow (16); then where to
-//! go on when it holds (16) and when not (16): the place of another test, or [`HOLDS`], or [`FAILS`]. Values are one word each when all fit, or else two.
+//! go on when it holds (16) and when not (16): the place of another test, or [`HOLDS`], or [`FAILS`]. Values are one word each when all fit, or else two;
+//! a list of three words or more is filled up to whole fours with its last value, so that it is compared without a rest.
 
 use super::plan::{Ask, Leaf, Plan};
 use super::view::View;
@@ -36,13 +37,23 @@ fn size(plan: &Plan) -> usize {
         Plan::And(members) | Plan::Or(members) => members.iter().map(size).sum(),
         Plan::Leaf(leaf) => {
             2 + match &leaf.ask {
-                Ask::AnyOf(values) => values.len() * if is_narrow(values) { 1 } else { 2 },
+                Ask::AnyOf(values) => {
+                    if is_narrow(values) {
+                        filled(values.len())
+                    } else {
+                        2 * values.len()
+                    }
+                }
                 Ask::Within(i64::MIN, _) | Ask::Within(_, i64::MAX) => 2,
                 Ask::Within(..) => 4,
                 Ask::Exists => 0,
             }
         }
     }
+}
+
+const fn filled(count: usize) -> usize {
+    if count < 3 { count } else { count.next_multiple_of(4) }
 }
 
 fn is_narrow(values: &[i64]) -> bool {
@@ -73,7 +84,7 @@ fn write(plan: &Plan, holds: u32, fails: u32, words: &mut Vec<u32>, places: &mut
 
 fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
     let (kind, count) = match &leaf.ask {
-        Ask::AnyOf(values) if is_narrow(values) => (ANY_NARROW, values.len()),
+        Ask::AnyOf(values) if is_narrow(values) => (ANY_NARROW, filled(values.len())),
         Ask::AnyOf(values) => (ANY_WIDE, 2 * values.len()),
         Ask::Within(_, i64::MAX) => (AT_LEAST, 2),
         Ask::Within(i64::MIN, _) => (AT_MOST, 2),
@@ -87,7 +98,11 @@ fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
         Ask::Within(least, i64::MAX) => wide(*least),
         Ask::Within(i64::MIN, most) => wide(*most),
         Ask::Within(least, most) => [*least, *most].into_iter().for_each(wide),
-        Ask::AnyOf(values) if kind == ANY_NARROW => words.extend(values.iter().map(|value| *value as u32)),
+        Ask::AnyOf(values) if kind == ANY_NARROW => {
+            let last = values.last().copied().unwrap_or_default();
+            let filled = values.iter().copied().chain(std::iter::repeat(last)).take(filled(values.len()));
+            words.extend(filled.map(|value| value as u32));
+        }
         Ask::AnyOf(values) => values.iter().copied().for_each(wide),
         Ask::Exists => {}
     }
@@ -156,7 +171,9 @@ fn test(head: Head, operands: &[u32], view: &View) -> bool {
 
 #[inline]
 fn is_listed(operands: &[u32], value: u32) -> bool {
-    operands.iter().fold(false, |found, operand| found | (*operand == value))
+    let (fours, rest) = operands.as_chunks::<4>();
+    let is_in = |list: &[u32]| list.iter().fold(false, |found, operand| found | (*operand == value));
+    fours.iter().fold(false, |found, four| found | is_in(four)) || is_in(rest)
 }
 
 #[inline]
@@ -174,7 +191,11 @@ pub(super) fn leaf(program: &[u32], at: u32) -> Leaf {
     let head = Head::of(words[0]);
     let operands = &words[2..2 + head.operands];
     let ask = match head.kind {
-        ANY_NARROW => Ask::AnyOf(operands.iter().map(|operand| i64::from(*operand)).collect()),
+        ANY_NARROW => {
+            let mut values: Vec<i64> = operands.iter().map(|operand| i64::from(*operand)).collect();
+            values.dedup();
+            Ask::AnyOf(values)
+        }
         ANY_WIDE => Ask::AnyOf(operands.chunks_exact(2).map(wide).collect()),
         AT_LEAST => Ask::Within(wide(operands), i64::MAX),
         AT_MOST => Ask::Within(i64::MIN, wide(operands)),

@@ -10,12 +10,40 @@ pub(super) const RUN: usize = 1_024;
 /// Tags of entries that fit, before they are worked off. Some may be written beyond the last that counts.
 pub(super) type Hits = [u32; 4 * RUN];
 
-/// How entries are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+/// How entries are looked at. What is found is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speed {
     /// One by one.
-    #[default]
     Scalar,
+    /// Three at a time, with AVX-512. (AVX2 has room for one, and no tables: it gains nothing.)
+    Wide,
+}
+
+/// How this processor does it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scanner {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Wide(wide::Avx512),
+}
+
+impl Scanner {
+    /// As wanted, if the processor can.
+    pub(super) fn new(speed: Speed) -> Option<Self> {
+        match speed {
+            Speed::Scalar => Some(Self::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Speed::Wide => wide::Avx512::try_new().map(Self::Wide),
+            #[cfg(not(target_arch = "x86_64"))]
+            Speed::Wide => None,
+        }
+    }
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new(Speed::Wide).unwrap_or(Self::Scalar)
+    }
 }
 
 /// What guards are held against.
@@ -29,11 +57,25 @@ pub(super) struct Probe<'v> {
 /// In the tag of a hit: its filter must be evaluated, because the kill is worth about as much as the guard's span begins or ends with.
 pub(super) const EDGE: u32 = 1 << 29;
 
-/// Writes the tags of entries that fit after the first `count` hits; says how many there are then. At most [`RUN`] entries.
-#[inline]
-pub(super) fn scan(run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, count: usize) -> usize {
-    scalar(run, probe, hits, count)
+/// Hits that are written at a time.
+pub(super) const STRIDE: usize = 16;
+
+impl Scanner {
+    /// Writes the tags of entries that fit after the first `count` hits; says how many there are then. At most [`RUN`] entries, and [`STRIDE`] more places
+    /// than that.
+    #[inline]
+    pub(super) fn scan(self, run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, count: usize) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Wide(wide) if run.len() > FEW => wide::scan(wide, run, probe, hits, count),
+            _ => scalar(run, probe, hits, count),
+        }
+    }
 }
+
+/// Runs that are looked through before wide registers are made ready.
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 6;
 
 #[inline]
 fn scalar(run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, mut count: usize) -> usize {
@@ -47,4 +89,50 @@ fn scalar(run: &[Guarded], probe: Probe<'_>, hits: &mut Hits, mut count: usize) 
         count += usize::from(is_fit);
     }
     count
+}
+
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Words of which the bits that guards compare are often alike.
+    fn entry() -> impl Strategy<Value = Guarded> {
+        let member = prop_oneof![
+            Just(MASK),
+            any::<u32>(),
+            (0..64_u32, 0..26_u32).prop_map(|(class, bit)| class << CELLS | 1 << bit)
+        ];
+        let isk = prop_oneof![
+            Just(0xffff_0000_u32),
+            (0..4_u32, 0..4_u32).prop_map(|(least, most)| least | most << 16),
+            any::<u32>()
+        ];
+        (isk, any::<[u32; 2]>(), member.clone(), member, any::<u32>())
+            .prop_map(|(isk, [some, more], first, second, tag)| [isk, some | more, first, second, tag & !EDGE])
+    }
+
+    proptest! {
+        #[test]
+        fn three_at_a_time_find_what_is_found_one_by_one(
+            run in prop::collection::vec(entry(), 0..100),
+            isk in prop_oneof![0..4_u16, any::<u16>()],
+            common: u32,
+            classes in prop::collection::vec(any::<u32>(), CLASSES),
+        ) {
+            let Some(wide) = Scanner::new(Speed::Wide) else { return Ok(()) };
+            let classes = classes.try_into().expect("as many");
+            let probe = Probe { isk, common: common & common.rotate_left(7), classes: &classes };
+            let found = [Scanner::Scalar, wide].map(|scanner| {
+                let mut hits = [0; 4 * RUN];
+                let count = scanner.scan(&run, probe, &mut hits, 3);
+                hits[3..count].to_vec()
+            });
+            prop_assert_eq!(&found[0], &found[1]);
+        }
+    }
 }
