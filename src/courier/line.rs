@@ -131,9 +131,7 @@ impl Line {
         self.is_behind = alerts.len() >= WAITING_MAX;
         for alert in alerts {
             self.taken_to = self.taken_to.max(alert.alert_id);
-            if !self.is_gathered(&alert) {
-                self.waiting.push_back(alert);
-            }
+            self.waiting.push_back(alert);
         }
     }
 
@@ -257,12 +255,7 @@ impl Line {
         ids
     }
 
-    fn is_gathered(&self, alert: &Alert) -> bool {
-        let window = self.windows.get(&alert.of.profile_id);
-        window.is_some_and(|window| window.gathered.binary_search_by_key(&alert.alert_id, |a| a.alert_id).is_ok())
-    }
-
-    /// What waits goes back to the table.
+    /// What waits goes back to the table; all that was taken out of it before has smaller ids.
     fn put_back(&mut self) {
         if let Some(first) = self.waiting.front() {
             self.taken_to = first.alert_id - 1;

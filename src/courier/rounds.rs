@@ -143,7 +143,10 @@ impl Rounds {
 
     /// Reads what is new in the table, and gives each line its own.
     async fn look(&mut self, is_begun: bool) {
-        while is_begun {
+        if !is_begun {
+            return;
+        }
+        loop {
             let alerts = match self.deliverer.store.alerts_after(self.read_to, None, READ_MAX).await {
                 Ok(alerts) => alerts,
                 Err(error) => {
@@ -210,8 +213,14 @@ impl Rounds {
             told("expired", expired.len());
             self.ended.extend(expired);
             match next {
-                Next::Send(parcel) => return Ok(self.send(target, parcel)),
-                Next::Wait(at) => return Ok(self.plan(target, at)),
+                Next::Send(parcel) => {
+                    self.send(target, parcel);
+                    return Ok(());
+                }
+                Next::Wait(at) => {
+                    self.plan(target, at);
+                    return Ok(());
+                }
                 Next::Rest => {
                     if line.is_idle(now) {
                         self.lines.remove(&target);
