@@ -11,7 +11,7 @@ use super::line::Parcel;
 use super::message::{Content, compose};
 use crate::clients::webhook::{Outcome, Webhook, shown};
 use crate::killmail::{KillmailId, ProfileId, TargetId};
-use crate::profile::document::Target;
+use crate::profile::document::{Format, Target};
 use crate::statics::Shelf;
 use crate::store::{Error, NewDeadLetter, Store, ToldKill, retry};
 use crate::surveillance::Surveillance;
@@ -41,7 +41,7 @@ pub(super) struct Deliverer {
 #[derive(Debug)]
 pub(super) enum Delivered {
     /// The first `count` alerts were taken.
-    Taken { count: usize, pause: Option<Duration> },
+    Taken { count: usize, pause: Option<Duration>, format: Format },
     /// To be sent again.
     Later { wait: Option<Duration>, reason: String, shown: String },
     /// The first `count` alerts were refused, and are kept as dead letters.
@@ -67,7 +67,7 @@ impl Deliverer {
         let content = Content { name: &name, target: id, parcel, kills: &kills, statics: &statics };
         let Some(message) = compose(target.format, &content) else { return Ok(Delivered::Withdrawn) };
         Ok(match self.client.post(&target.url, &message.key, message.body).await {
-            Outcome::Taken { pause } => Delivered::Taken { count: message.covers, pause },
+            Outcome::Taken { pause } => Delivered::Taken { count: message.covers, pause, format: target.format },
             Outcome::Later { wait, reason } => Delivered::Later { wait, reason, shown: shown(&target.url) },
             Outcome::Refused { status, reason } => {
                 let shown = shown(&target.url);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A line sends one parcel at a time, and a parcel that has to be tried again before any other. Alerts leave in the order of their ids, which is that of the events of their
-//! kills; those that were gathered leave when their minute is over, in the same order among themselves, and no other alert of their profile leaves before them. (After a
+//! kills; those that were gathered leave when their minute is over, or long before they would be too old, in the same order among themselves, and no other alert of their profile leaves before them. (After a
 //! restart a line counts from nothing: what was gathered then leaves one by one, up to so many.)
 //!
 //! What waits in memory is bounded: the rest stays in the table, and is taken when there is room. A line that has to wait keeps nothing but its parcel and what it has gathered.
@@ -91,6 +91,8 @@ struct Window {
     /// Those that left one by one.
     count: u32,
     gathered: Vec<Alert>,
+    /// When what was gathered leaves, though the minute is not over: half-way to when the first of it would be too old.
+    leave_by: Timestamp,
 }
 
 /// See the module.
@@ -267,14 +269,18 @@ impl Line {
     /// The gathered alerts whose minute is over, the oldest first.
     fn gathered(&mut self, now: Now) -> Option<Parcel> {
         let is_over = |end: Timestamp| end <= now.time && self.has_all_before(end);
-        let is_due = |window: &Window| window.gathered.len() >= GATHERED_MAX || is_over(window.end);
+        let is_due = |window: &Window| {
+            window.gathered.len() >= GATHERED_MAX || window.leave_by <= now.time || is_over(window.end)
+        };
         let due = self.windows.iter().filter(|(_, window)| !window.gathered.is_empty() && is_due(window));
         let first = due.min_by_key(|(_, window)| window.gathered[0].alert_id).map(|(id, _)| *id);
         first.and_then(|id| self.digest(id))
     }
 
     fn digest(&mut self, profile_id: ProfileId) -> Option<Parcel> {
-        let alerts = std::mem::take(&mut self.windows.get_mut(&profile_id)?.gathered);
+        let window = self.windows.get_mut(&profile_id)?;
+        window.leave_by = Timestamp::MAX;
+        let alerts = std::mem::take(&mut window.gathered);
         (!alerts.is_empty()).then_some(Parcel { profile_id, is_digest: true, alerts, sent: 0 })
     }
 
@@ -290,6 +296,7 @@ impl Line {
                 end: alert.created_at.checked_add(MINUTE).unwrap_or(Timestamp::MAX),
                 count: 0,
                 gathered: Vec::new(),
+                leave_by: Timestamp::MAX,
             };
             let window = self.windows.entry(profile_id).or_insert_with(fresh);
             if alert.created_at >= window.end {
@@ -303,6 +310,7 @@ impl Line {
                 window.count += 1;
                 return Some(Parcel { profile_id, is_digest: false, alerts: vec![alert], sent: 0 });
             }
+            window.leave_by = window.leave_by.min(half_way(&alert, rules));
             window.gathered.push(alert);
             if window.gathered.len() >= GATHERED_MAX {
                 return self.digest(profile_id);
@@ -317,9 +325,17 @@ impl Line {
     }
 
     fn wait(&self, now: Now) -> Next {
-        let ends = self.windows.values().filter(|window| !window.gathered.is_empty()).map(|window| window.end);
+        let gathered = self.windows.values().filter(|window| !window.gathered.is_empty());
+        let ends = gathered.map(|window| window.end.min(window.leave_by));
         ends.min().map_or(Next::Rest, |end| Next::Wait(now.until(end)))
     }
+}
+
+/// Between when the alert was made and when it is too old.
+fn half_way(alert: &Alert, rules: &Rules) -> Timestamp {
+    let expires = alert.of.killmail_time.checked_add(rules.max_age).unwrap_or(Timestamp::MAX);
+    let left = expires.duration_since(alert.created_at);
+    alert.created_at.checked_add(left / 2).unwrap_or(Timestamp::MAX)
 }
 
 fn is_expired(alert: &Alert, rules: &Rules, now: Now) -> bool {

@@ -52,6 +52,18 @@ fn sent(next: &Next) -> Option<(Vec<i64>, bool)> {
 }
 
 #[tokio::test]
+async fn what_is_gathered_leaves_before_it_is_too_old() {
+    let clock = Clock(Instant::now());
+    let rules = Rules { max_age: SignedDuration::from_secs(10), digest_above: 0, spacing: Duration::ZERO };
+    let mut line = line([alert(1, 1, 0, 2), alert(2, 1, 0, 0)]);
+    assert_eq!(line.next(&rules, clock.at(0)), Next::Wait(clock.at(4_000).instant));
+    assert_eq!(sent(&line.next(&rules, clock.at(4_000))), Some((vec![1, 2], true)));
+    assert_eq!(line.delivered(2, None, &rules, clock.at(4_100)), [1, 2]);
+    line.offer(alert(3, 1, 5_000, 0));
+    assert_eq!(line.next(&rules, clock.at(5_000)), Next::Wait(clock.at(10_000).instant));
+}
+
+#[tokio::test]
 async fn alerts_leave_one_by_one_in_order_and_apart() {
     let clock = Clock(Instant::now());
     let mut line = line([alert(5, 1, 0, 0), alert(6, 2, 0, 0)]);

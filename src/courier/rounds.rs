@@ -16,7 +16,7 @@ use super::desk::{Desk, target_id};
 use super::line::{Line, Next, Now, Parcel, Rules, WAITING_MAX};
 use super::settings::Settings;
 use crate::killmail::TargetId;
-use crate::profile::document::Target;
+use crate::profile::document::{Format, Target};
 use crate::store::retry::hold;
 use crate::store::{Claim, DisabledTarget, Error};
 
@@ -71,7 +71,7 @@ impl Rounds {
         Self {
             deliverer,
             desk,
-            rules: settings.rules(),
+            rules: settings.rules(Format::Discord),
             settings,
             drain_deadline,
             lines: HashMap::new(),
@@ -262,9 +262,9 @@ impl Rounds {
         let now = Now::read();
         let Some(line) = self.lines.get_mut(&target) else { return };
         let ended = match delivered {
-            Ok(Delivered::Taken { count, pause }) => {
+            Ok(Delivered::Taken { count, pause, format }) => {
                 told(if is_digest { "digested" } else { "delivered" }, count);
-                line.delivered(count, pause, &self.rules, now)
+                line.delivered(count, pause, &self.settings.rules(format), now)
             }
             Ok(Delivered::Later { wait, reason, shown }) => {
                 tracing::debug!(target = shown, reason, "an alert is to be sent again");

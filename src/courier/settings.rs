@@ -1,6 +1,7 @@
 //! How alerts are delivered: what the sink `webhook` may be told.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::line::Rules;
 use crate::duration::Span;
+use crate::profile::document::Format;
 
 /// Everything has a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -21,8 +23,8 @@ pub struct Settings {
     pub failures_max: NonZeroU32,
     /// How long a target may take to answer.
     pub timeout: Span,
-    /// Messages to one target, evenly spread.
-    pub rate_limit: Rate,
+    /// Messages to one target, evenly spread. Not set: 5 in 2 s to Discord, which is its own limit, and 20 a second to others.
+    pub rate_limit: Option<Rate>,
     /// Targets that are told at the same time.
     #[schemars(range(min = 1, max = 256))]
     pub targets_at_once: NonZeroU32,
@@ -47,9 +49,8 @@ impl Default for Settings {
             digest_above: 30,
             failures_max: number(5),
             timeout: Span::from_secs(10),
-            // Discord's limit.
-            rate_limit: Rate { messages: number(5), per: Span::from_secs(2) },
-            targets_at_once: number(16),
+            rate_limit: None,
+            targets_at_once: number(64),
         }
     }
 }
@@ -57,8 +58,12 @@ impl Default for Settings {
 impl Settings {
     /// What a target's line goes by. Messages are spaced from the answer to one to the next: so they never come closer, however long either takes to arrive.
     #[must_use]
-    pub fn rules(&self) -> Rules {
-        let spacing = self.rate_limit.per.0 / self.rate_limit.messages.get();
+    pub fn rules(&self, format: Format) -> Rules {
+        let spacing = match (self.rate_limit, format) {
+            (Some(rate), _) => rate.per.0 / rate.messages.get(),
+            (None, Format::Discord) => Duration::from_millis(400),
+            (None, Format::Json) => Duration::from_millis(50),
+        };
         Rules { max_age: self.max_age(), digest_above: self.digest_above, spacing }
     }
 

@@ -54,7 +54,7 @@ impl World {
         let one = NonZeroU32::MIN;
         let settings = Settings {
             timeout: Span::from_secs(5),
-            rate_limit: Rate { messages: one, per: Span::from_millis(1) },
+            rate_limit: Some(Rate { messages: one, per: Span::from_millis(1) }),
             ..Settings::default()
         };
         let receiver = Receiver::start().await;
