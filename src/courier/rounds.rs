@@ -37,7 +37,8 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 enum Done {
     /// At this target; whether it was a digest.
     Delivery(TargetId, bool, Result<Delivered, Failure>),
-    Noted(Result<(), Error>),
+    /// That this target is disabled.
+    Noted(TargetId, Result<(), Error>),
 }
 
 pub(super) struct Rounds {
@@ -54,6 +55,8 @@ pub(super) struct Rounds {
     crew: Crew<Done>,
     sending: HashSet<TargetId>,
     disabled: HashMap<TargetId, DisabledTarget>,
+    /// Those of them that the store does not know yet.
+    unnoted: HashSet<TargetId>,
     /// Everything up to this id was read.
     read_to: i64,
     /// Rows to be deleted, and the lines that wait for it.
@@ -80,6 +83,7 @@ impl Rounds {
             crew: Crew::new(),
             sending: HashSet::new(),
             disabled: HashMap::new(),
+            unnoted: HashSet::new(),
             read_to: 0,
             ended: Vec::new(),
             held: Vec::new(),
@@ -253,9 +257,12 @@ impl Rounds {
     fn done(&mut self, done: Result<Done, Failure>) {
         let (target, is_digest, delivered) = match done {
             Ok(Done::Delivery(target, is_digest, delivered)) => (target, is_digest, delivered),
-            Ok(Done::Noted(Ok(()))) => return,
+            Ok(Done::Noted(target, Ok(()))) => {
+                self.unnoted.remove(&target);
+                return;
+            }
             // Should it not come to that, the next courier finds out by itself.
-            Ok(Done::Noted(Err(error))) => return tracing::warn!(%error, "failed to note a disabled target"),
+            Ok(Done::Noted(_, Err(error))) => return tracing::warn!(%error, "failed to note a disabled target"),
             Err(failure) => return tracing::error!(%failure, "a delivery was lost"),
         };
         self.sending.remove(&target);
@@ -331,9 +338,11 @@ impl Rounds {
         let store = self.deliverer.store.clone();
         let note = disabled.clone();
         self.disabled.insert(target, disabled);
+        self.unnoted.insert(target);
         self.show_disabled();
         self.crew.spawn(async move {
-            Done::Noted(hold(store.health(), "note a disabled target", || store.disable_target(&note)).await)
+            let noted = hold(store.health(), "note a disabled target", || store.disable_target(&note)).await;
+            Done::Noted(note.target, noted)
         });
     }
 
@@ -341,7 +350,7 @@ impl Rounds {
         gauge!("broadside_alert_targets_disabled").set(self.disabled.len() as f64);
     }
 
-    /// Whether a profile that has this disabled target was written anew since.
+    /// Whether a profile that has this disabled target was written anew since, or somebody has put the target to use again.
     async fn is_told_again(&mut self, target: TargetId) -> Result<bool, Error> {
         let (Some(line), Some(disabled)) = (self.lines.get_mut(&target), self.disabled.get(&target)) else {
             return Ok(false);
@@ -350,14 +359,18 @@ impl Rounds {
         if profiles.is_empty() {
             return Ok(false);
         }
+        let store = &self.deliverer.store;
+        let is_noted =
+            || async { Ok::<_, Error>(store.disabled_targets().await?.iter().any(|noted| noted.target == target)) };
+        let is_enabled = !self.unnoted.contains(&target) && !is_noted().await?;
         let has_it = |targets: &str| {
             let targets: Vec<Target> = serde_json::from_str(targets).unwrap_or_default();
             targets.iter().any(|one| target_id(&one.url) == Some(target))
         };
-        let store = &self.deliverer.store;
         let profiles = store.told_profiles(&profiles.into_iter().collect::<Vec<_>>()).await?;
         let is_newer = |at: Timestamp| at > disabled.disabled_at;
-        if !profiles.iter().any(|profile| is_newer(profile.updated_at) && has_it(&profile.targets)) {
+        let is_rewritten = profiles.iter().any(|profile| is_newer(profile.updated_at) && has_it(&profile.targets));
+        if !is_enabled && !is_rewritten {
             return Ok(false);
         }
         store.enable_target(target).await?;

@@ -3,6 +3,7 @@
 //! It sends nothing itself, so it cannot fail and never waits for a target. Alerts are rows of the database, made in the transaction that stores their kill; this sink, `after` all others,
 //! rings for the courier ([`crate::courier`]), which runs beside the pipeline. Of kills that the database has from before (dead letters that are replayed), it makes the rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -59,7 +60,13 @@ impl Sink<Kill> for Webhook {
             }));
         }
         if !again.is_empty() {
-            let call = || self.store.add_alerts(&again);
+            // Whoever replays them wants them told, also to a target that had refused too often.
+            let call = || async {
+                for target in again.iter().map(|alert| alert.target).collect::<BTreeSet<_>>() {
+                    self.store.enable_target(target).await?;
+                }
+                self.store.add_alerts(&again).await
+            };
             retry::hold(self.store.health(), "make alerts out", call).await.map_err(failure)?;
         }
         self.desk.ring();

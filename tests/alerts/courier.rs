@@ -134,6 +134,26 @@ async fn what_is_refused_becomes_a_dead_letter_and_a_target_that_keeps_refusing_
 }
 
 #[tokio::test]
+async fn a_target_that_was_put_to_use_again_is_told_again() {
+    let mut world = World::new().await;
+    world.settings.failures_max = NonZeroU32::new(1).unwrap();
+    world.receiver.script("a", [GONE]);
+    world.alerts(7, "a", 1..=2);
+    let courier = world.start();
+    world.emptied().await;
+    courier.stop().await;
+    let courier = world.start();
+    world.alerts(7, "a", [3]);
+    world.emptied().await;
+    assert_eq!(kills(&world.receiver.posts("a")), [1], "it is told nothing");
+    let disabled = world.store.disabled_targets().await.unwrap();
+    world.store.enable_target(disabled[0].target).await.unwrap();
+    world.alerts(7, "a", [4]);
+    assert_eq!(world.receiver.wait("a", 2).await[1].kill(), 4);
+    courier.stop().await;
+}
+
+#[tokio::test]
 async fn beyond_so_many_a_minute_comes_a_digest() {
     let mut world = World::new().await;
     world.settings.digest_above = 2;
