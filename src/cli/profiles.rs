@@ -37,8 +37,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List profiles, by id.
+    #[command(after_help = "Example: broadside profiles list --owner intel --json")]
     List(List),
     /// Print one as a document that `add` accepts. URLs are masked unless told otherwise.
+    #[command(after_help = "Example: broadside profiles show 17")]
     Show(Show),
     /// Store profiles: all of a file, or none when one of them is not as it must be. Prints their ids, in order.
     #[command(after_help = "Examples:
@@ -49,10 +51,13 @@ A document with a profile_id takes the place of that profile. Of more than 2,000
 between, the ids that were printed are those that are stored.")]
     Add(add::Args),
     /// Remove profiles. What they matched stays.
+    #[command(after_help = "Example: broadside profiles remove 17 18")]
     Remove(Ids),
     /// Put profiles to use.
+    #[command(after_help = "Example: broadside profiles enable 17")]
     Enable(Ids),
     /// Put profiles out of use; they are kept.
+    #[command(after_help = "Example: broadside profiles disable 17")]
     Disable(Ids),
     /// Try filters on kills: how many match, and why. Nothing is stored.
     #[command(after_help = "Examples:
@@ -62,6 +67,7 @@ between, the ids that were printed are those that are stored.")]
   broadside profiles test watch.json --kill 128000001                  why that kill matches, or not")]
     Test(test::Args),
     /// Print the JSON Schema of a document: what editors complete and other programs check by.
+    #[command(after_help = "Example: broadside profiles schema > profile.schema.json")]
     Schema,
 }
 

@@ -1,4 +1,4 @@
-//! What is posted to a target: JSON for programs, and the choice between that and [`discord`].
+//! What is posted to a target: JSON for programs, and the choice between that and `discord`.
 //!
 //! A match:
 //!

@@ -11,7 +11,7 @@
 //! - A filter is listed under keys chosen by how often values occur in kills ([`Statistics`]): of an `and` one member's, of an `or` all members'. What has no keys
 //!   is compared with every kill. Nothing is ever multiplied out: an `or` costs the sum of its members.
 //! - Beside each entry stands a guard: the cells of a few fields in which the filter can hold. Most guards say all there is to say, and the filter is never
-//!   looked at; a threshold between two cuts only for kills in the same band ([`cells`]).
+//!   looked at; a threshold between two cuts only for kills in the same band (`cells`).
 //! - `not` of a list at the root, which nearly every kill satisfies, turns round: its values exclude the profile.
 //! - Filters that say the same share one place, whoever watches.
 //!
