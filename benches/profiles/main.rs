@@ -242,7 +242,7 @@ impl Run {
         let tree_times = measure(&some, passes, |kill| tree.matches(kill));
         tree_times.print("crate a-tree");
         println!("    built in {:.0} ms", millis(built));
-        // What is absent is neither so nor not so to it, where a filter's `not` holds.
+        // At 10k it lacked 0.013 of 54 matches a kill; why was not looked into, so a difference fails nothing.
         println!("    {:+.3} matches a kill besides the interpreter's", tree_times.matches - times.matches);
     }
 }
