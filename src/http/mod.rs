@@ -14,7 +14,7 @@
 //! | `guard` | what every answer goes through: time limit, security headers |
 //! | `access` | who may change something |
 //! | `body` | what a request brings: JSON, bounded |
-//! | `waiting` | what is answered while the database is being opened |
+//! | `waiting` | what is answered while the worker starts |
 //! | `server` | connections and tasks, their bounds and their end |
 //!
 //! Everything that runs is owned by [`serve`]: when it returns, no task is left.
@@ -51,6 +51,7 @@ use crate::store::Store;
 pub use access::Access;
 pub use pipelines::{PipelineView, Pipelines, Running};
 pub use server::{serve, serve_waiting};
+pub use waiting::Waiting;
 
 /// What the routes work on. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@
 //! [`HEAD_MAX`]; beyond [`CONNECTIONS_MAX`] connections new ones wait in the system's queue.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,8 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{State, router, waiting};
-use crate::store::Health;
+use super::{State, Waiting, router, waiting};
 use crate::telemetry;
 
 const CONNECTIONS_MAX: usize = 4096;
@@ -43,15 +41,15 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationTo
     background.shutdown().await;
 }
 
-/// Answers what can be answered while the database is being opened (see `waiting`), until `opened`. The listener stays: who connects
+/// Answers what can be answered while the worker waits for something (see [`Waiting`]), until `over`. The listener stays: who connects
 /// after that is answered by [`serve`].
 pub async fn serve_waiting(
     listener: &TcpListener,
-    health: Arc<Health>,
+    waiting: Waiting,
     metrics: PrometheusHandle,
-    opened: CancellationToken,
+    over: CancellationToken,
 ) {
-    let connections = connections(listener, waiting::router(health, metrics), &opened).await;
+    let connections = connections(listener, waiting::router(waiting, metrics), &over).await;
     finish(connections, GRACE_WAITING).await;
 }
 
