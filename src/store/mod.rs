@@ -8,6 +8,7 @@ mod error;
 mod jobs;
 mod migrations;
 mod month;
+mod offsets;
 mod order_rows;
 mod orders;
 mod plan;
@@ -31,6 +32,10 @@ pub use alerts::{Alert, Alerts, DisabledTarget, NewAlert, ToldKill, ToldProfile}
 pub use error::Error;
 pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
+pub use offsets::{
+    Ask, Begin, ClientId, Collectable, Collected, Commit, FeedClient, Follow, Following, Handed, LAG_MAX, Offsets,
+    Rules,
+};
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use profiles::{Matched, NewProfile, ProfileChange, ProfileNews, Profiles, StoredProfile, WatchedProfile, Which};
 pub use quotes::Quotes;
