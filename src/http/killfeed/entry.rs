@@ -18,12 +18,15 @@ impl Entry {
     }
 }
 
-/// A stored event as every answer has it, `{"event_id","system_id","killmail"}` on one line: the same JSON for every feed's form. A payload that
-/// cannot be decoded, which the store should not hold, goes out as it is.
+/// A stored event as every answer has it, `{"event_id","system_id","killmail"}` on one line: the same JSON for every feed's form, with
+/// what is known of the kill in its `zkb` block. A payload that cannot be decoded, which the store should not hold, goes out as it is.
 pub(super) fn json(event: &Event) -> String {
     let Event { event_id, system_id, payload, .. } = event;
     let killmail = match wire::decode(payload.as_bytes()) {
-        Ok(mail) => serde_json::to_string(&mail).expect("a killmail has string keys only"),
+        Ok(mut mail) => {
+            mail.show(event.known.clone());
+            serde_json::to_string(&mail).expect("a killmail has string keys only")
+        }
         Err(_) => serde_json::from_str::<serde_json::Value>(payload).unwrap_or_default().to_string(),
     };
     format!(r#"{{"event_id":{event_id},"system_id":{system_id},"killmail":{killmail}}}"#)
@@ -40,6 +43,9 @@ mod tests {
             system_id: SystemId::new(30_000_142).expect("positive"),
             killmail_id: crate::killmail::KillmailId::new(1).expect("positive"),
             payload: payload.to_owned(),
+            region_id: None,
+            known: crate::killmail::Known::default(),
+            matches: Vec::new(),
         };
         for payload in ["{\n  \"a\": \"x\\n\"\r\n}", "not JSON", ""] {
             let entry = Entry::of(event(payload));

@@ -10,7 +10,7 @@ use super::super::State;
 use super::super::error::ApiError;
 use super::entry;
 use super::query::{Pairs, pairs};
-use crate::store::{Event, Store};
+use crate::store::{Event, Scope, Store};
 
 const RECENT_MAX: u32 = 500;
 
@@ -52,13 +52,12 @@ async fn newest(store: &dyn Store, limit: u32) -> Result<VecDeque<Event>, crate:
 async fn between(store: &dyn Store, lower: i64, upper: i64) -> Result<VecDeque<Event>, crate::store::Error> {
     let (mut found, mut after) = (VecDeque::new(), lower - 1);
     loop {
-        let page = store.events_after(after, &[], RECENT_MAX).await?;
-        let full = page.len() == RECENT_MAX as usize;
-        after = page.last().map_or(after, |event| event.event_id);
-        found.extend(page.into_iter().filter(|event| event.event_id < upper));
+        let page = store.events_of(&Scope::all(), after, RECENT_MAX).await?;
+        after = page.through;
+        found.extend(page.events.into_iter().filter(|event| event.event_id < upper));
         let surplus = found.len().saturating_sub(RECENT_MAX as usize);
         found.drain(..surplus);
-        if !full || after >= upper - 1 {
+        if !page.more || after >= upper - 1 {
             return Ok(found);
         }
     }
