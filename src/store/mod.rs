@@ -6,6 +6,8 @@
 mod alerts;
 mod error;
 mod events;
+mod handing;
+mod heads;
 mod jobs;
 mod migrations;
 mod month;
@@ -36,7 +38,7 @@ pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
 pub use offsets::{
     Ask, Begin, ClientId, Collectable, Collected, Commit, FeedClient, Follow, Following, Handed, LAG_MAX, Offsets,
-    Rules,
+    Rules, SEEN_EVERY,
 };
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use profiles::{Matched, NewProfile, ProfileChange, ProfileNews, Profiles, StoredProfile, WatchedProfile, Which};
@@ -220,7 +222,9 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>
 
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
-pub trait Store: Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Send + Sync + std::fmt::Debug {
+pub trait Store:
+    Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Offsets + Send + Sync + std::fmt::Debug
+{
     /// Brings the tables up to this build, one step after the other; answers the steps that it took.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
     /// The steps that [`migrate`](Self::migrate) would take.

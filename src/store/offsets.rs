@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -155,6 +156,8 @@ pub struct FeedClient {
     pub greatest: i64,
 }
 
+/// How often it is written down that a client was seen, at most.
+pub const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// A lag is counted no further.
 pub const LAG_MAX: i64 = 10_000;
 

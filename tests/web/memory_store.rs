@@ -4,6 +4,8 @@
 mod alerts;
 #[path = "memory_jobs.rs"]
 mod jobs;
+#[path = "memory_offsets.rs"]
+mod offsets;
 #[path = "memory_orders.rs"]
 mod orders;
 #[path = "memory_profiles.rs"]
@@ -44,6 +46,7 @@ pub(crate) struct MemoryStore {
     profiles: Mutex<profiles::Kept>,
     statics: Mutex<statics::Kept>,
     outbox: Mutex<alerts::Outbox>,
+    offsets: Mutex<offsets::Kept>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]

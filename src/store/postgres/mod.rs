@@ -22,6 +22,7 @@ mod kills;
 mod lease;
 mod letters;
 mod matches;
+mod offsets;
 mod orders;
 mod partitions;
 mod prices;

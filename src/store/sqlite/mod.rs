@@ -16,6 +16,7 @@ mod jobs;
 mod kills;
 mod letters;
 mod matches;
+mod offsets;
 mod orders;
 mod prices;
 mod profiles;
@@ -68,6 +69,8 @@ pub struct Sqlite {
     turnstile: jobs::Turnstile,
     /// Of those who deliver alerts.
     couriers: jobs::Turnstile,
+    /// Of those who collect the killfeed's log.
+    collectors: jobs::Turnstile,
 }
 
 impl Sqlite {
@@ -87,7 +90,7 @@ impl Sqlite {
         let address = address.trim_start_matches("sqlite:");
         if address == ":memory:" {
             let writer = one.connect_with(base.in_memory(true).shared_cache(false)).await?;
-            let turnstiles = [jobs::Turnstile::in_memory(), jobs::Turnstile::in_memory()];
+            let turnstiles = std::array::from_fn(|_| jobs::Turnstile::in_memory());
             return Ok(Self::new(writer.clone(), writer, turnstiles, options));
         }
         let path = address.strip_prefix("//").unwrap_or(address);
@@ -100,17 +103,25 @@ impl Sqlite {
         let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
         let readers =
             pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
-        let turnstiles = ["prices", "alerts"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
+        let turnstiles = ["prices", "alerts", "killfeed"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
         Ok(Self::new(writer, readers, turnstiles, options))
     }
 
     fn new(
         writer: SqlitePool,
         readers: SqlitePool,
-        [turnstile, couriers]: [jobs::Turnstile; 2],
+        [turnstile, couriers, collectors]: [jobs::Turnstile; 3],
         options: &Options,
     ) -> Self {
-        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default(), turnstile, couriers }
+        Self {
+            writer,
+            readers,
+            call_timeout: options.call_timeout,
+            health: Health::default(),
+            turnstile,
+            couriers,
+            collectors,
+        }
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
