@@ -4,10 +4,15 @@
 //! hub's messages may pass one another, so no event goes out by way of the hub: [`Tail`] reads them from the store, in order, when the
 //! hub says that there is something, and each stream's [`Reader`] checks that what it got joins on to what it has, and fills from the store what does not.
 
+mod clients;
+mod collection;
 mod entry;
+mod limits;
+mod poll;
 mod query;
 mod reader;
 mod recent;
+mod settings;
 mod stream;
 mod tail;
 
@@ -18,7 +23,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 
+pub(super) use self::clients::{forget, list as clients, one as client};
+pub(super) use self::collection::Collection;
+pub(super) use self::limits::{Limits, Peer};
+pub(super) use self::poll::{commit, next, poll};
 pub(super) use self::recent::recent;
+pub use self::settings::Settings;
 pub(super) use self::stream::stream;
 pub(super) use self::tail::Tail;
 

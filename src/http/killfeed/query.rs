@@ -7,6 +7,7 @@ use axum::extract::rejection::QueryRejection;
 
 use super::super::error::ApiError;
 use crate::killmail::SystemId;
+use crate::store::{Begin, ClientId, Commit};
 
 pub(super) const SYSTEMS_MAX: usize = 1000;
 
@@ -14,6 +15,50 @@ pub(super) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 pub(super) fn pairs(query: Pairs) -> Result<Vec<(String, String)>, ApiError> {
     query.map(|Query(pairs)| pairs).map_err(|_| ApiError::bad_request("the query cannot be read"))
+}
+
+/// A client that names itself.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) id: ClientId,
+    pub(super) commit: Commit,
+    pub(super) begin: Begin,
+}
+
+/// `client_id`, with `commit` and `from`; without it there is none.
+pub(super) fn client(pairs: &[(String, String)], commit: Commit) -> Result<Option<Client>, ApiError> {
+    let commit = match single(pairs, "commit")? {
+        None => commit,
+        Some("auto") => Commit::Auto,
+        Some("explicit") => Commit::Explicit,
+        Some(_) => return Err(ApiError::bad_request("commit is auto or explicit")),
+    };
+    let begin = match single(pairs, "from")? {
+        None | Some("now") => Begin::Now,
+        Some("earliest") => Begin::Earliest,
+        Some(text) => Begin::After(event_id(text, "from")?),
+    };
+    let Some(id) = single(pairs, "client_id")? else { return Ok(None) };
+    let id = ClientId::parse(id).ok_or_else(|| {
+        ApiError::bad_request(format!("client_id is 1 to {} characters of A-Z a-z 0-9 . _ : -", ClientId::LENGTH_MAX))
+    })?;
+    Ok(Some(Client { id, commit, begin }))
+}
+
+/// A parameter that is given once, if at all.
+pub(super) fn single<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, ApiError> {
+    let mut values = pairs.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(ApiError::bad_request(format!("{name} is given more than once"))),
+    }
+}
+
+fn event_id(text: &str, name: &str) -> Result<i64, ApiError> {
+    match text.parse() {
+        Ok(id @ 0..) => Ok(id),
+        _ => Err(ApiError::bad_request(format!("{name} is not the id of an event: a number from 0"))),
+    }
 }
 
 /// `systems=1,2`, `systems[]=1&systems[]=2`, or both. None given: all.

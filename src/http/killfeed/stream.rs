@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::super::State;
 use super::super::error::ApiError;
+use super::limits::Peer;
 use super::query::{Pairs, pairs, systems};
 use super::reader::{Item, Reader, Start};
 
@@ -19,13 +20,14 @@ const PING: Duration = Duration::from_secs(15);
 
 pub(in crate::http) async fn stream(
     Extract(state): Extract<State>,
+    peer: Peer,
     query: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let pairs = pairs(query)?;
     let systems = systems(&pairs)?;
     let start = start(&pairs, &headers)?;
-    let place = state.streams.enter()?;
+    let place = (state.limits.stream(peer)?, state.streams.enter()?);
     let reader = Reader::open(state.store.clone(), state.tail.clone(), systems, start).await?;
     let closing = state.streams.closing.clone();
     let events = futures::stream::unfold((reader, place, closing), |(mut reader, place, closing)| async move {
