@@ -45,6 +45,7 @@ macro_rules! suite {
             requests_at_once_of_one_client_never_get_the_same_event, hundreds_of_systems_far_behind_are_merged_in_order,
             what_all_have_passed_is_collected_when_it_is_old, what_is_too_old_or_too_much_goes_and_is_told,
             clients_that_are_not_seen_are_forgotten, clients_are_listed_with_their_lag, one_process_at_a_time_collects,
+            a_request_that_is_cut_off_costs_no_more_than_its_own_events, what_is_handed_out_to_be_committed_is_not_collected,
             any_course_of_events_goes_as_promised);
         suite!($open: matches: matches_are_stored_with_their_kill, kills_that_are_not_stored_have_no_matches,
             a_richer_copy_has_the_matches_that_it_has_and_those_that_stay_keep_their_time,

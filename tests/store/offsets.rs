@@ -95,7 +95,7 @@ async fn collect(store: &Shared, rules: &Rules, limit: u32) -> Collected {
     walk(&**store, &of, limit).await
 }
 
-async fn walk(store: &dyn Offsets, of: &Collectable, limit: u32) -> Collected {
+async fn walk(store: &(impl Offsets + Sync + ?Sized), of: &Collectable, limit: u32) -> Collected {
     let (mut all, mut after) = (Collected::default(), 0);
     loop {
         let some = store.collect(of, after, limit).await.unwrap();
@@ -471,4 +471,60 @@ fn column(error: Error) -> Option<String> {
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, here: &T, there: &T) -> Result<(), String> {
     if here == there { Ok(()) } else { Err(format!("{what}: {here:?}, and in the model {there:?}")) }
+}
+
+pub(crate) async fn a_request_that_is_cut_off_costs_no_more_than_its_own_events(store: &Shared, _: &dyn Look) {
+    begin(store, "auto", &[1, 2], Begin::Now).await;
+    begin(store, "explicit", &[1, 2], Begin::Now).await;
+    let events = happen(store, &[1, 2].repeat(300)).await;
+    let mut random = StdRng::seed_from_u64(8);
+    let (mut got, mut cut) = (Vec::new(), 0);
+    loop {
+        let ask = ask("auto", &[1, 2], Begin::Now, 3, Commit::Auto);
+        let patience = Duration::from_micros(random.random_range(0..4_000));
+        match tokio::time::timeout(patience, store.hand_out(&ask)).await {
+            Ok(handed) => got.extend(ids(&handed.unwrap())),
+            // As when its process dies, at any moment.
+            Err(_) => cut += 1,
+        }
+        let explicit = self::ask("explicit", &[1, 2], Begin::Now, 3, Commit::Explicit);
+        let _ = tokio::time::timeout(patience, store.hand_out(&explicit)).await;
+        if got.len() + cut * 3 >= 600 {
+            break;
+        }
+    }
+    got.extend(take(store, "auto", &[1, 2], 1_000).await.0);
+    assert!(cut > 10 && got.len() > 100, "{cut} cut off, {} got", got.len());
+    assert!(got.is_sorted_by(|a, b| a < b), "none twice");
+    assert!(events.len() - got.len() <= 3 * cut, "{} of {} after {cut}", got.len(), events.len());
+    let explicit = store.hand_out(&ask("explicit", &[1, 2], Begin::Now, 1_000, Commit::Explicit)).await.unwrap();
+    assert_eq!(ids(&explicit), events, "nothing is lost to who commits");
+}
+
+/// What a client was handed out to commit stays until it does, even if it came while it was being collected.
+pub(crate) async fn what_is_handed_out_to_be_committed_is_not_collected(store: &Shared, _: &dyn Look) {
+    let (is_over, rules) = (Arc::new(AtomicI64::new(0)), Rules { passed_before: Timestamp::MAX, ..SPARING });
+    let collector = {
+        let (store, is_over) = (store.clone(), is_over.clone());
+        tokio::spawn(async move {
+            let mut gone = 0;
+            while is_over.load(Ordering::SeqCst) == 0 {
+                gone += collect(&store, &rules, 5).await.passed;
+            }
+            gone
+        })
+    };
+    for round in 0..60 {
+        happen(store, &[1, 1, 1, 1, 1, 1]).await;
+        let name = format!("new-{round}");
+        let ask = ask(&name, &[1], Begin::Earliest, 100, Commit::Explicit);
+        let first = ids(&store.hand_out(&ask).await.unwrap());
+        let again = ids(&store.hand_out(&ask).await.unwrap());
+        assert_eq!(again, first);
+        let last = first.last().copied().unwrap_or(0);
+        commit(store, &name, &[(1, last)]).await.unwrap();
+        store.forget_client(&client(&name)).await.unwrap();
+    }
+    is_over.store(1, Ordering::SeqCst);
+    assert!(collector.await.unwrap() > 100);
 }
