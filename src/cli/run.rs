@@ -9,6 +9,7 @@ use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
+use super::killfeed::Killfeed;
 use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::signals::Signals;
 use super::worker::{Worker, answering, check_sources, ledgers, resources};
@@ -47,6 +48,8 @@ pub struct Args {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub database: Database,
+    #[command(flatten)]
+    pub killfeed: Killfeed,
 }
 
 /// Runs until every pipeline has ended.
@@ -78,7 +81,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let resources = resources(store?, &settings, true);
     // What it loads first may take its time, or wait for the database.
-    let starting = Worker::start(&selection.definitions, &resources, &settings, listener, metrics);
+    let starting =
+        Worker::start(&selection.definitions, &resources, &settings, args.killfeed.into(), listener, metrics);
     let Some(worker) = unless_signalled(&mut signals, starting).await.transpose()? else {
         return Ok(ExitCode::SUCCESS);
     };

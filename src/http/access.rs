@@ -40,7 +40,8 @@ impl Access {
         Self { is_loopback: listen.ip().is_loopback(), token: token.map(Arc::from) }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// Whether these headers are of somebody who may change something.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = single(headers, &HOST)?;
         same_site(headers, host)?;
         match &self.token {

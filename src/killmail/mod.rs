@@ -16,7 +16,7 @@ pub use ids::{
     AllianceId, CategoryId, CharacterId, ConstellationId, CorporationId, FactionId, GroupId, KillmailHash, KillmailId,
     MetaGroupId, ProfileId, RegionId, SystemId, TargetId, TypeId,
 };
-pub use known::Values;
+pub use known::{Known, Values};
 pub use model::{Attacker, Form, Item, Killmail, Participant, Position, Victim, Zkb};
 
 /// The payload of the kills pipeline: the bytes that came in, and what became of them so far.

@@ -5,9 +5,13 @@
 
 mod alerts;
 mod error;
+mod events;
+mod handing;
+mod heads;
 mod jobs;
 mod migrations;
 mod month;
+mod offsets;
 mod order_rows;
 mod orders;
 mod plan;
@@ -29,8 +33,13 @@ use jiff::civil::Date;
 
 pub use alerts::{Alert, Alerts, DisabledTarget, NewAlert, ToldKill, ToldProfile};
 pub use error::Error;
+pub use events::{Event, Scope, Stretch};
 pub use jobs::{Claim, Jobs, To};
 pub use month::Month;
+pub use offsets::{
+    Ask, Begin, ClientId, Collectable, Collected, Commit, FeedClient, Follow, Following, Handed, LAG_MAX, Offsets,
+    Rules, SEEN_EVERY,
+};
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use profiles::{Matched, NewProfile, ProfileChange, ProfileNews, Profiles, StoredProfile, WatchedProfile, Which};
 pub use quotes::Quotes;
@@ -48,16 +57,6 @@ pub enum Change {
     Richer,
     /// It was there, as rich or richer: nothing changed.
     Same,
-}
-
-/// One row of `killmail_events`, with the kill's payload as stored.
-#[derive(Debug, Clone)]
-pub struct Event {
-    pub event_id: i64,
-    pub system_id: SystemId,
-    pub killmail_id: KillmailId,
-    /// The raw payload, as in `killmails_raw`.
-    pub payload: String,
 }
 
 /// A failed message, to be kept.
@@ -223,7 +222,9 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>
 
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
-pub trait Store: Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Send + Sync + std::fmt::Debug {
+pub trait Store:
+    Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Offsets + Send + Sync + std::fmt::Debug
+{
     /// Brings the tables up to this build, one step after the other; answers the steps that it took.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
     /// The steps that [`migrate`](Self::migrate) would take.
@@ -242,8 +243,23 @@ pub trait Store: Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Send 
     async fn postpone_refresh(&self, id: KillmailId, until: Option<Timestamp>) -> Result<(), Error>;
     /// Nothing could be attempted for these kills: they are due again then, behind the others. Counts as no attempt.
     async fn defer_refreshes(&self, ids: &[KillmailId], until: Timestamp) -> Result<(), Error>;
-    /// Events above `after`, ascending, of these systems (none given: of all).
-    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error>;
+    /// The next events above `after`, ascending, at most `limit`. A call looks at a bounded part of the log: one that answers no events may
+    /// still say that there are more.
+    async fn events_of(&self, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error>;
+    /// The same of these systems (none given: of all), until there are `limit`, or no more.
+    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
+        let scope = if systems.is_empty() { Scope::all() } else { Scope::of_systems(systems) };
+        let (mut after, mut events) = (after, Vec::new());
+        loop {
+            let missing = limit.saturating_sub(events.len() as u32);
+            let stretch = self.events_of(&scope, after, missing).await?;
+            events.extend(stretch.events);
+            after = stretch.through;
+            if !stretch.more || events.len() >= limit as usize {
+                return Ok(events);
+            }
+        }
+    }
     /// The least and the greatest event id, when there are any.
     async fn event_range(&self) -> Result<Option<(i64, i64)>, Error>;
     /// How many kills are stored.

@@ -68,7 +68,7 @@ impl MemoryStore {
 }
 
 #[derive(Debug)]
-struct Held(Arc<AtomicBool>);
+pub(super) struct Held(pub(super) Arc<AtomicBool>);
 
 impl Drop for Held {
     fn drop(&mut self) {

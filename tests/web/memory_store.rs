@@ -4,6 +4,8 @@
 mod alerts;
 #[path = "memory_jobs.rs"]
 mod jobs;
+#[path = "memory_offsets.rs"]
+mod offsets;
 #[path = "memory_orders.rs"]
 mod orders;
 #[path = "memory_profiles.rs"]
@@ -21,9 +23,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use broadside::killmail::{Form, Kill, KillmailId, SystemId};
+use broadside::killmail::{Form, Kill, KillmailId, Known, SystemId};
 use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Store,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Scope,
+    Store, Stretch,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -43,6 +46,7 @@ pub(crate) struct MemoryStore {
     profiles: Mutex<profiles::Kept>,
     statics: Mutex<statics::Kept>,
     outbox: Mutex<alerts::Outbox>,
+    offsets: Mutex<offsets::Kept>,
 }
 
 #[allow(dead_code, reason = "each of the two that share this file uses its own part")]
@@ -52,7 +56,15 @@ impl MemoryStore {
         let mut events = self.events.lock().expect("no panic while held");
         events.0 += 1;
         let event_id = events.0;
-        events.1.push(Event { event_id, system_id, killmail_id, payload });
+        events.1.push(Event {
+            event_id,
+            system_id,
+            killmail_id,
+            payload,
+            region_id: None,
+            known: Known::default(),
+            matches: Vec::new(),
+        });
         event_id
     }
 
@@ -95,6 +107,11 @@ impl MemoryStore {
     }
 }
 
+fn named(scope: &Scope, event: &Event) -> bool {
+    event.region_id.is_some_and(|id| scope.regions.contains(&id))
+        || event.matches.iter().any(|id| scope.profiles.contains(id))
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     async fn migrate(&self) -> Result<Vec<String>, Error> {
@@ -125,11 +142,22 @@ impl Store for MemoryStore {
         self.answer(())
     }
 
-    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
+    async fn events_of(&self, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
         let events = self.events.lock().expect("no panic while held");
+        let (least, greatest) = (events.1.first().map(|e| e.event_id), events.1.last().map_or(0, |e| e.event_id));
         let from = events.1.partition_point(|event| event.event_id <= after);
-        let wanted = events.1[from..].iter().filter(|e| systems.is_empty() || systems.contains(&e.system_id));
-        self.answer(wanted.take(limit as usize).cloned().collect())
+        let found: Vec<Event> = events.1[from..]
+            .iter()
+            .filter(|e| scope.all || scope.systems.contains(&e.system_id) || named(scope, e))
+            .take(limit as usize)
+            .map(|e| Event {
+                matches: e.matches.iter().copied().filter(|id| scope.profiles.contains(id)).collect(),
+                ..e.clone()
+            })
+            .collect();
+        let last = found.last().filter(|_| found.len() == limit as usize);
+        let through = last.map_or(greatest.max(after), |last| last.event_id);
+        self.answer(Stretch { events: found, through, least, more: through < greatest })
     }
 
     async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Entry;
+use super::entry::Entry;
 use super::tail::{Batch, Tail};
 use crate::killmail::SystemId;
 use crate::store::{Error, Store};

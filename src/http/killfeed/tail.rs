@@ -7,7 +7,7 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::hub::{Hub, Topic};
 use crate::store::{Error, Store};
 

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::{FromRow, Row};
 
 use super::stamp;
-use crate::killmail::{KillmailId, SystemId};
-use crate::store::{Error, Event, Month};
+use crate::killmail::{KillmailId, Known, ProfileId, RegionId, SystemId};
+use crate::store::events::{LOOK_MAX, reached};
+use crate::store::{Error, Event, Month, Scope, Stretch};
 
 const ALL: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events
     WHERE event_id > $1 ORDER BY event_id LIMIT $2";
@@ -15,50 +17,116 @@ const ALL: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM k
 const OF_SYSTEMS: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events
     WHERE event_id > $1 AND system_id = ANY ($3) ORDER BY event_id LIMIT $2";
 
-/// One month at a time, and the month as plain values, so that only its own partition is looked at.
-const PAYLOADS: &str = "SELECT killmail_id, payload FROM killmails_raw
-    WHERE killmail_id = ANY ($1) AND killmail_time >= $2 AND killmail_time < $3";
+/// `OFFSET 0` keeps the planner from turning "of each event, its kill" around.
+const LOOK: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events e
+    LEFT JOIN LATERAL (SELECT region_id FROM killmails_enriched k
+        WHERE k.killmail_id = e.killmail_id AND k.killmail_time = e.killmail_time OFFSET 0) place ON cardinality($4::bigint[]) > 0
+    LEFT JOIN LATERAL (SELECT true AS is_match FROM profile_matches m WHERE m.killmail_id = e.killmail_id
+        AND m.killmail_time = e.killmail_time AND m.profile_id = ANY ($5) LIMIT 1) profiles ON cardinality($5::bigint[]) > 0
+    WHERE event_id > $1 AND event_id <= $6 AND (system_id = ANY ($3) OR region_id = ANY ($4) OR is_match)
+    ORDER BY event_id LIMIT $2";
 
-type Row = (i64, i64, i64, jiff_sqlx::Timestamp);
+/// One month at a time, and the month as plain values, so that only its own partitions are looked at.
+const KILLS: &str = "SELECT id, raw.payload, region_id, total_value, destroyed_value, dropped_value, fitted_value, price_source,
+    npc, solo, awox, points, labels, matches
+    FROM unnest($1::bigint[]) AS wanted (id)
+    CROSS JOIN LATERAL (SELECT payload FROM killmails_raw
+        WHERE killmail_id = id AND killmail_time >= $2 AND killmail_time < $3 OFFSET 0) raw
+    LEFT JOIN LATERAL (SELECT region_id, (total_value * 100)::bigint AS total_value, (destroyed_value * 100)::bigint AS destroyed_value,
+        (dropped_value * 100)::bigint AS dropped_value, (fitted_value * 100)::bigint AS fitted_value,
+        price_source, npc, solo, awox, points, labels FROM killmails_enriched
+        WHERE killmail_id = id AND killmail_time >= $2 AND killmail_time < $3 OFFSET 0) known ON true
+    LEFT JOIN LATERAL (SELECT array_agg(profile_id) AS matches FROM profile_matches
+        WHERE killmail_id = id AND killmail_time >= $2 AND killmail_time < $3 AND profile_id = ANY ($4)) found ON cardinality($4::bigint[]) > 0";
 
-pub(super) async fn after(pool: &PgPool, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
-    let systems: Vec<i64> = systems.iter().map(|id| id.get()).collect();
-    let (mut after, mut events) = (after, Vec::new());
-    // Kills of a month that was just dropped are passed over: a page of such kills must not look like the end.
-    while events.len() < limit as usize {
-        let wanted = limit as usize - events.len();
-        let query = sqlx::query_as(if systems.is_empty() { ALL } else { OF_SYSTEMS }).bind(after).bind(wanted as i64);
-        let rows: Vec<Row> = if systems.is_empty() { query } else { query.bind(&systems) }.fetch_all(pool).await?;
-        let Some(last) = rows.last() else { break };
-        after = last.0;
-        let end = rows.len() < wanted;
-        events.extend(with_payloads(pool, rows).await?);
-        if end {
-            break;
-        }
-    }
-    Ok(events)
-}
-
-async fn with_payloads(pool: &PgPool, rows: Vec<Row>) -> Result<Vec<Event>, Error> {
-    let mut months: BTreeMap<Month, Vec<i64>> = BTreeMap::new();
-    for (_, _, killmail, time) in &rows {
-        months.entry(Month::of(Timestamp::from(*time))).or_default().push(*killmail);
-    }
-    let mut payloads: HashMap<i64, String> = HashMap::with_capacity(rows.len());
-    for (month, ids) in months {
-        let query = sqlx::query_as(PAYLOADS).bind(ids).bind(stamp(month.start())).bind(stamp(month.plus(1).start()));
-        payloads.extend(query.fetch_all(pool).await?);
-    }
-    let event = |(event_id, system, killmail, _): Row| {
-        let (system_id, killmail_id) = (SystemId::new(system)?, KillmailId::new(killmail)?);
-        Some(Event { event_id, system_id, killmail_id, payload: payloads.get(&killmail)?.clone() })
-    };
-    Ok(rows.into_iter().filter_map(event).collect())
-}
+/// The ids of an event, its system and its kill, and when that was.
+pub(super) type Key = (i64, i64, i64, jiff_sqlx::Timestamp);
 
 pub(super) async fn range(pool: &PgPool) -> Result<Option<(i64, i64)>, Error> {
     let query = sqlx::query_as("SELECT min(event_id), max(event_id) FROM killmail_events");
     let (least, greatest): (Option<i64>, Option<i64>) = query.fetch_one(pool).await?;
     Ok(least.zip(greatest))
+}
+
+pub(super) async fn of(pool: &PgPool, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
+    // First: what is there now is read below, whatever comes meanwhile.
+    let Some((least, greatest)) = range(pool).await? else {
+        return Ok(Stretch { events: Vec::new(), through: after, least: None, more: false });
+    };
+    let from = after.max(least - 1);
+    let end = if scope.must_look() { greatest.min(from.saturating_add(LOOK_MAX)) } else { greatest };
+    let systems: Vec<i64> = scope.systems.iter().map(|id| id.get()).collect();
+    let profiles: Vec<i64> = scope.profiles.iter().map(|id| id.get()).collect();
+    let limited = |sql| sqlx::query_as(sql).bind(from).bind(i64::from(limit));
+    let query = if scope.all {
+        limited(ALL)
+    } else if scope.must_look() {
+        let regions: Vec<i64> = scope.regions.iter().map(|id| id.get()).collect();
+        limited(LOOK).bind(systems).bind(regions).bind(&profiles).bind(end)
+    } else {
+        limited(OF_SYSTEMS).bind(systems)
+    };
+    let keys: Vec<Key> = query.fetch_all(pool).await?;
+    let through = reached(&keys.iter().map(|key| key.0).collect::<Vec<_>>(), limit, after, end);
+    let events = load(&mut *pool.acquire().await?, &keys, &profiles).await?;
+    Ok(Stretch { events, through, least: Some(least), more: through < greatest })
+}
+
+/// The events of these keys, in their order. Those whose kill is gone, with its month, are left out. Of the profiles, it says which match.
+pub(super) async fn load(connection: &mut PgConnection, keys: &[Key], profiles: &[i64]) -> Result<Vec<Event>, Error> {
+    let mut months: BTreeMap<Month, Vec<i64>> = BTreeMap::new();
+    for (_, _, killmail, time) in keys {
+        months.entry(Month::of(Timestamp::from(*time))).or_default().push(*killmail);
+    }
+    let mut kills: HashMap<i64, KillRow> = HashMap::with_capacity(keys.len());
+    for (month, ids) in months {
+        let query = sqlx::query_as(KILLS).bind(ids).bind(stamp(month.start())).bind(stamp(month.plus(1).start()));
+        let rows: Vec<KillRow> = query.bind(profiles).fetch_all(&mut *connection).await?;
+        kills.extend(rows.into_iter().map(|row| (row.killmail_id, row)));
+    }
+    let event = |(event_id, system, killmail, _): &Key| {
+        let (system_id, killmail_id) = (SystemId::new(*system)?, KillmailId::new(*killmail)?);
+        let row = kills.get(killmail)?;
+        Some(Event {
+            event_id: *event_id,
+            system_id,
+            killmail_id,
+            payload: row.payload.clone(),
+            region_id: row.region_id.and_then(RegionId::new),
+            known: row.known.clone(),
+            matches: row.matches.iter().flatten().copied().filter_map(ProfileId::new).collect(),
+        })
+    };
+    Ok(keys.iter().filter_map(event).collect())
+}
+
+struct KillRow {
+    killmail_id: i64,
+    payload: String,
+    region_id: Option<i64>,
+    known: Known,
+    matches: Option<Vec<i64>>,
+}
+
+impl FromRow<'_, PgRow> for KillRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            killmail_id: row.try_get("id")?,
+            payload: row.try_get("payload")?,
+            region_id: row.try_get("region_id")?,
+            known: Known {
+                total_value: row.try_get("total_value")?,
+                destroyed_value: row.try_get("destroyed_value")?,
+                dropped_value: row.try_get("dropped_value")?,
+                fitted_value: row.try_get("fitted_value")?,
+                price_source: row.try_get("price_source")?,
+                npc: row.try_get("npc")?,
+                solo: row.try_get("solo")?,
+                awox: row.try_get("awox")?,
+                points: row.try_get("points")?,
+                labels: row.try_get("labels")?,
+            },
+            matches: row.try_get("matches")?,
+        })
+    }
 }

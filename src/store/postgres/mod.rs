@@ -22,6 +22,7 @@ mod kills;
 mod lease;
 mod letters;
 mod matches;
+mod offsets;
 mod orders;
 mod partitions;
 mod prices;
@@ -48,10 +49,10 @@ use address::{connect, parse};
 use super::error::NO_CONNECTION;
 use super::migrations::{migrating, steps_missing};
 use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Options,
-    Partition, Refresh, Store, within,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, Month, NewDeadLetter, Options, Partition,
+    Refresh, Scope, Store, Stretch, within,
 };
-use crate::killmail::{Form, Kill, KillmailId, SystemId};
+use crate::killmail::{Form, Kill, KillmailId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -208,8 +209,8 @@ impl Store for Postgres {
         self.bounded(refreshes::defer(&self.writers, ids, until)).await
     }
 
-    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
-        self.bounded(events::after(&self.readers, after, systems, limit)).await
+    async fn events_of(&self, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
+        self.bounded(events::of(&self.readers, scope, after, limit)).await
     }
 
     async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {

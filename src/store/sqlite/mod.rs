@@ -11,10 +11,12 @@
 
 mod alerts;
 mod error;
+mod events;
 mod jobs;
 mod kills;
 mod letters;
 mod matches;
+mod offsets;
 mod orders;
 mod prices;
 mod profiles;
@@ -39,10 +41,10 @@ pub(super) use error::classify;
 
 use super::migrations::{migrating, steps_missing};
 use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, NewDeadLetter, Options, Refresh,
-    Store, within,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, NewDeadLetter, Options, Refresh, Scope,
+    Store, Stretch, within,
 };
-use crate::killmail::{Form, Kill, KillmailId, SystemId};
+use crate::killmail::{Form, Kill, KillmailId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -67,6 +69,8 @@ pub struct Sqlite {
     turnstile: jobs::Turnstile,
     /// Of those who deliver alerts.
     couriers: jobs::Turnstile,
+    /// Of those who collect the killfeed's log.
+    collectors: jobs::Turnstile,
 }
 
 impl Sqlite {
@@ -86,7 +90,7 @@ impl Sqlite {
         let address = address.trim_start_matches("sqlite:");
         if address == ":memory:" {
             let writer = one.connect_with(base.in_memory(true).shared_cache(false)).await?;
-            let turnstiles = [jobs::Turnstile::in_memory(), jobs::Turnstile::in_memory()];
+            let turnstiles = std::array::from_fn(|_| jobs::Turnstile::in_memory());
             return Ok(Self::new(writer.clone(), writer, turnstiles, options));
         }
         let path = address.strip_prefix("//").unwrap_or(address);
@@ -99,17 +103,25 @@ impl Sqlite {
         let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
         let readers =
             pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
-        let turnstiles = ["prices", "alerts"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
+        let turnstiles = ["prices", "alerts", "killfeed"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
         Ok(Self::new(writer, readers, turnstiles, options))
     }
 
     fn new(
         writer: SqlitePool,
         readers: SqlitePool,
-        [turnstile, couriers]: [jobs::Turnstile; 2],
+        [turnstile, couriers, collectors]: [jobs::Turnstile; 3],
         options: &Options,
     ) -> Self {
-        Self { writer, readers, call_timeout: options.call_timeout, health: Health::default(), turnstile, couriers }
+        Self {
+            writer,
+            readers,
+            call_timeout: options.call_timeout,
+            health: Health::default(),
+            turnstile,
+            couriers,
+            collectors,
+        }
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
@@ -226,34 +238,12 @@ impl Store for Sqlite {
         self.bounded(refreshes::defer(&self.writer, ids, until)).await
     }
 
-    async fn events_after(&self, after: i64, systems: &[SystemId], limit: u32) -> Result<Vec<Event>, Error> {
-        // The ids first: payloads are read only for what goes out.
-        let sql = if systems.is_empty() {
-            "SELECT event_id, system_id, e.killmail_id, payload FROM killmail_events e JOIN killmails_raw USING (killmail_id)
-             WHERE event_id > ?1 ORDER BY event_id LIMIT ?3"
-        } else {
-            "SELECT event_id, system_id, e.killmail_id, payload FROM
-             (SELECT * FROM killmail_events WHERE system_id IN (SELECT value FROM json_each(?2)) AND event_id > ?1
-              ORDER BY event_id LIMIT ?3) e
-             JOIN killmails_raw USING (killmail_id) ORDER BY event_id"
-        };
-        let systems = id_list(systems.iter().map(|id| id.get()));
-        let query = sqlx::query_as(sql).bind(after).bind(systems).bind(limit);
-        let rows: Vec<(i64, i64, i64, String)> =
-            self.bounded(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
-        let event = |(event_id, system, killmail, payload)| {
-            let (system_id, killmail_id) = (SystemId::new(system)?, KillmailId::new(killmail)?);
-            Some(Event { event_id, system_id, killmail_id, payload })
-        };
-        Ok(rows.into_iter().filter_map(event).collect())
+    async fn events_of(&self, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
+        self.bounded(events::of(&self.readers, scope, after, limit)).await
     }
 
     async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {
-        // Two subqueries: SQLite finds a min or a max by index only when it is alone.
-        let sql = "SELECT (SELECT min(event_id) FROM killmail_events), (SELECT max(event_id) FROM killmail_events)";
-        let query = sqlx::query_as(sql).fetch_one(&self.readers);
-        let (least, greatest): (Option<i64>, Option<i64>) = self.bounded(async { Ok(query.await?) }).await?;
-        Ok(least.zip(greatest))
+        self.bounded(events::range(&self.readers)).await
     }
 
     async fn count_kills(&self) -> Result<i64, Error> {
