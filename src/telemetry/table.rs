@@ -101,6 +101,7 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_quotes_dropped_total", Counter, Count, &[], "Prices that were fetched and not stored, because the store was away."),
     metric("broadside_stream_connections", Gauge, Count, &[], "Live killfeed streams open."),
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
+    metric("broadside_stream_stalled_total", Counter, Count, &[], "Connections closed because nothing was taken from them for a minute."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open."),
     metric("broadside_memory_bytes", Gauge, Bytes, &[], "Resident memory of the process."),
     metric("broadside_static_data", Gauge, Count, &["kind"], "Entries of static data in use: types, groups, categories, meta_groups, systems, constellations, regions."),
