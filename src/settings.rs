@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `--database` | `DATABASE_URL` | `sqlite://broadside.db` |
 //! | `--listen` | `BROADSIDE_LISTEN` | `127.0.0.1:4010` |
+//! | `--killfeed-…` | `BROADSIDE_KILLFEED_…` | `run --help` lists them |
 //! | | `BROADSIDE_CONTACT` | none: feeds beyond this machine are refused |
 //! | | `BROADSIDE_API_TOKEN` | none: beyond loopback, everything is for reading only |
 //! | | `BROADSIDE_LOG` | `info` |

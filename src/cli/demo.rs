@@ -21,6 +21,7 @@ use super::signals::Signals;
 use super::worker::{Worker, ledgers, resources};
 use crate::definition::{environment, select};
 use crate::duration::Span;
+use crate::http::KillfeedSettings;
 use crate::settings::{LISTEN, Settings};
 use crate::simulator::{self, Simulator};
 use crate::store::Store;
@@ -92,7 +93,9 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     know_what_is_made_up(&*store).await?;
     let before = count(&store).await?;
     let resources = resources(store, &settings, true);
-    let worker = Worker::start(&selection.definitions, &resources, &settings, listener, metrics).await?;
+    let worker =
+        Worker::start(&selection.definitions, &resources, &settings, KillfeedSettings::default(), listener, metrics)
+            .await?;
     if selection.shipped {
         print("There is no folder pipelines here: running the pipelines that come with the program.");
     }

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::killfeed::Killfeed;
 use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::signals::Signals;
 use super::worker::{Worker, check_sources, ledgers, resources};
@@ -48,6 +49,8 @@ pub struct Args {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub database: Database,
+    #[command(flatten)]
+    pub killfeed: Killfeed,
 }
 
 /// Runs until every pipeline has ended.
@@ -79,7 +82,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let resources = resources(store?, &settings, true);
     // What it loads first may take its time, or wait for the database.
-    let starting = Worker::start(&selection.definitions, &resources, &settings, listener, metrics);
+    let starting =
+        Worker::start(&selection.definitions, &resources, &settings, args.killfeed.into(), listener, metrics);
     let Some(worker) = unless_signalled(&mut signals, starting).await.transpose()? else {
         return Ok(ExitCode::SUCCESS);
     };

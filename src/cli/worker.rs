@@ -21,7 +21,7 @@ use super::surveillance::{Keeper, Keeping};
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::courier;
 use crate::definition::{Definition, Problem, Problems};
-use crate::http::{self, Access, Readiness, Running};
+use crate::http::{self, Access, KillfeedSettings, Readiness, Running};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -94,6 +94,7 @@ impl Worker {
         definitions: &[Definition],
         resources: &Resources,
         settings: &Settings,
+        killfeed: KillfeedSettings,
         listener: TcpListener,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
@@ -119,7 +120,7 @@ impl Worker {
         let all = Arc::new(running.clone());
         let state = http::State::new(all, store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
-        let state = state.with_price_job(resources.price_job.clone());
+        let state = state.with_price_job(resources.price_job.clone()).with_killfeed(killfeed);
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];

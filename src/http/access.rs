@@ -45,7 +45,8 @@ impl Access {
         same_site(headers, single(headers, &HOST)?)
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// Whether these headers are of somebody who may change something.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = single(headers, &HOST)?;
         same_site(headers, host)?;
         match &self.token {

@@ -1,5 +1,7 @@
 //! The shape of every refusal: `{"error":{"code","message"}}` with the right status.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -12,44 +14,56 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: message.into() }
+        Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: message.into(), retry_after: None }
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code: "not_found", message: message.into() }
+        Self { status: StatusCode::NOT_FOUND, code: "not_found", message: message.into(), retry_after: None }
     }
 
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, code: "unauthorized", message: message.into() }
+        Self { status: StatusCode::UNAUTHORIZED, code: "unauthorized", message: message.into(), retry_after: None }
     }
 
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, code: "forbidden", message: message.into() }
+        Self { status: StatusCode::FORBIDDEN, code: "forbidden", message: message.into(), retry_after: None }
     }
 
     pub(super) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::CONFLICT, code, message: message.into() }
+        Self { status: StatusCode::CONFLICT, code, message: message.into(), retry_after: None }
     }
 
     pub(super) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code, message: message.into() }
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code, message: message.into(), retry_after: None }
     }
 
     pub(super) fn too_large(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "too_large", message: message.into() }
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "too_large", message: message.into(), retry_after: None }
     }
 
     pub(super) fn unsupported_media_type(message: impl Into<String>) -> Self {
         let code = "unsupported_media_type";
-        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message: message.into() }
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message: message.into(), retry_after: None }
+    }
+
+    /// Too often, or too many at once: try again after that time.
+    pub(super) fn too_many(message: impl Into<String>, retry_after: Duration) -> Self {
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+        Self { status, code, message: message.into(), retry_after: Some(retry_after) }
     }
 
     pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, code, message: message.into() }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code, message: message.into(), retry_after: None }
+    }
+
+    /// For metrics: whose fault it is.
+    pub(super) fn outcome(&self) -> &'static str {
+        if self.status.is_server_error() { "failed" } else { "refused" }
     }
 
     pub(super) fn timeout() -> Self {
@@ -71,6 +85,11 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(body)).into_response();
         let extra = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("2"))),
+            // Whole seconds, at least one.
+            StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = self.retry_after.unwrap_or_default().as_secs() + 1;
+                Some((RETRY_AFTER, HeaderValue::from(seconds)))
+            }
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => None,
         };
@@ -87,5 +106,5 @@ pub(super) async fn no_route() -> ApiError {
 /// For paths that are there, asked with the wrong method.
 pub(super) async fn no_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}", uri.path());
-    ApiError { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message }
+    ApiError { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message, retry_after: None }
 }

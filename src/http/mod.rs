@@ -5,7 +5,7 @@
 //! | `metrics` | `/metrics` |
 //! | `health` | `/livez`, `/readyz` |
 //! | `pipelines` | `/api/pipelines` |
-//! | `killfeed` | `/api/killfeed/stream`, `/api/killfeed/ws`, `/api/kills/recent` |
+//! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `…/stream`, `…/ws`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
@@ -51,6 +51,7 @@ use crate::regions::Regions;
 use crate::store::Store;
 
 pub use access::Access;
+pub use killfeed::Settings as KillfeedSettings;
 pub use pipelines::{PipelineView, Pipelines, Running};
 pub use server::{serve, serve_waiting};
 
@@ -69,6 +70,8 @@ pub struct State {
     health: Arc<health::Probe>,
     tail: Arc<killfeed::Tail>,
     streams: Arc<killfeed::Streams>,
+    killfeed: KillfeedSettings,
+    limits: Arc<killfeed::Limits>,
 }
 
 impl State {
@@ -86,6 +89,8 @@ impl State {
         let health = Arc::new(health::Probe::new(store.clone()));
         let tail = Arc::new(killfeed::Tail::new(store.clone()));
         let streams = Arc::new(killfeed::Streams::new(killfeed::CONNECTIONS_MAX));
+        let killfeed = KillfeedSettings::default();
+        let limits = Arc::new(killfeed::Limits::new(killfeed.streams_per_address));
         let (access, change_max, price_job) = (Access::default(), market::CHANGE_MAX, Arc::default());
         Self {
             pipelines,
@@ -100,6 +105,8 @@ impl State {
             health,
             tail,
             streams,
+            killfeed,
+            limits,
         }
     }
 
@@ -121,6 +128,14 @@ impl State {
     #[must_use]
     pub fn with_change_max(mut self, change_max: Duration) -> Self {
         self.change_max = change_max;
+        self
+    }
+
+    /// Keeps the killfeed's log otherwise.
+    #[must_use]
+    pub fn with_killfeed(mut self, settings: KillfeedSettings) -> Self {
+        self.killfeed = settings;
+        self.limits = Arc::new(killfeed::Limits::new(settings.streams_per_address));
         self
     }
 
@@ -175,6 +190,12 @@ pub fn router(state: State) -> Router {
         .route("/api/profiles/schema", get(profiles::schema))
         .route("/api/profiles/{id}", get(profiles::one).put(profiles::replace).delete(profiles::remove))
         .route("/api/kills/recent", get(killfeed::recent))
+        // A HEAD would move offsets over what it does not show.
+        .route("/api/killfeed", get(killfeed::poll).head(error::no_method))
+        .route("/api/killfeed/next", get(killfeed::next).head(error::no_method))
+        .route("/api/killfeed/commit", post(killfeed::commit))
+        .route("/api/killfeed/clients", get(killfeed::clients))
+        .route("/api/killfeed/clients/{id}", get(killfeed::client).delete(killfeed::forget))
         .route("/api/killfeed/stream", get(killfeed::stream))
         .route("/api/killfeed/ws", get(killfeed::ws))
         .fallback(error::no_route)

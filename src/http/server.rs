@@ -5,9 +5,11 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -15,7 +17,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
+use super::killfeed::{Collection, Peer};
 use super::patience::Patient;
 use super::{State, router, waiting};
 use crate::store::Health;
@@ -30,12 +34,14 @@ const GRACE_WAITING: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`, then lets what is under way finish for a few seconds. Live streams end at once.
 ///
-/// Runs what the routes need too: the tail of the killfeed, the upkeep of the metrics. When it returns, nothing of it is left running;
+/// Runs what the routes need too: the tail of the killfeed, the collection of its log, the upkeep of the metrics. When it returns, nothing of it is left running;
 /// dropping it ends everything as well.
 pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
     let mut background = JoinSet::new();
     background.spawn(telemetry::upkeep(state.metrics.clone(), shutdown.clone()));
     background.spawn(state.tail.clone().run(state.hub.clone(), shutdown.clone()));
+    let collection = Collection { store: state.store.clone(), settings: state.killfeed, limits: state.limits.clone() };
+    background.spawn(collection.run(shutdown.clone()));
     let streams = state.streams.clone();
     // Sockets are no part of their connections' tasks: they end with this, however this ends.
     let closing = streams.closing();
@@ -61,10 +67,10 @@ pub async fn serve_waiting(
 
 /// Serves each connection that comes, until `shutdown`; those that are left then are being ended.
 async fn connections(listener: &TcpListener, router: Router, shutdown: &CancellationToken) -> JoinSet<()> {
-    let service = TowerToHyperService::new(router);
     let mut connections = JoinSet::new();
-    while let Some(stream) = accept(listener, &mut connections, shutdown).await {
-        connections.spawn(connection(stream, service.clone(), shutdown.clone()));
+    while let Some((stream, peer)) = accept(listener, &mut connections, shutdown).await {
+        let service = TowerToHyperService::new(Named { inner: router.clone(), peer });
+        connections.spawn(connection(stream, service, shutdown.clone()));
     }
     connections
 }
@@ -82,14 +88,14 @@ async fn accept(
     listener: &TcpListener,
     connections: &mut JoinSet<()>,
     shutdown: &CancellationToken,
-) -> Option<TcpStream> {
+) -> Option<(TcpStream, Peer)> {
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return None,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => return Some(stream),
+                Ok((stream, address)) => return Some((stream, Peer::new(address.ip()))),
                 Err(error) => {
                     // Out of file descriptors, most likely: no use in trying again at once.
                     tracing::warn!(%error, "failed to accept a connection");
@@ -100,7 +106,32 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, service: TowerToHyperService<Router>, shutdown: CancellationToken) {
+/// The routes, with each request told who is at the other end.
+#[derive(Debug, Clone)]
+struct Named {
+    inner: Router,
+    peer: Peer,
+}
+
+impl<B> Service<Request<B>> for Named
+where
+    Router: Service<Request<B>>,
+{
+    type Response = <Router as Service<Request<B>>>::Response;
+    type Error = <Router as Service<Request<B>>>::Error;
+    type Future = <Router as Service<Request<B>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<Request<B>>::poll_ready(&mut self.inner, context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.inner.call(request)
+    }
+}
+
+async fn connection(stream: TcpStream, service: TowerToHyperService<Named>, shutdown: CancellationToken) {
     // Events are small and should leave at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set nodelay");

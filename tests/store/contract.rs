@@ -40,6 +40,13 @@ macro_rules! suite {
         suite!($open: alerts: alerts_are_made_with_their_kill_in_the_order_of_the_events, of_a_richer_copy_only_new_matches_are_told,
             a_refused_call_tells_nobody, alerts_are_read_by_target_and_removed, what_is_told_of_a_kill_is_what_is_stored,
             a_target_is_disabled_until_it_is_enabled, one_courier_at_a_time_delivers);
+        suite!($open: offsets: a_client_gets_each_event_of_its_systems_once_and_in_order, what_is_not_committed_is_handed_out_again,
+            a_client_begins_where_it_says_and_only_once, offsets_only_rise_and_not_beyond_the_last_event,
+            requests_at_once_of_one_client_never_get_the_same_event, hundreds_of_systems_far_behind_are_merged_in_order,
+            what_all_have_passed_is_collected_when_it_is_old, what_is_too_old_or_too_much_goes_and_is_told,
+            clients_that_are_not_seen_are_forgotten, clients_are_listed_with_their_lag, one_process_at_a_time_collects,
+            a_request_that_is_cut_off_costs_no_more_than_its_own_events, what_is_handed_out_to_be_committed_is_not_collected,
+            any_course_of_events_goes_as_promised);
         suite!($open: matches: matches_are_stored_with_their_kill, kills_that_are_not_stored_have_no_matches,
             a_richer_copy_has_the_matches_that_it_has_and_those_that_stay_keep_their_time,
             of_a_kill_given_twice_the_matches_of_the_copy_that_stays_are_stored, hundreds_of_matches_a_kill_are_stored_whole,

@@ -9,6 +9,9 @@ mod jobs;
 mod kills;
 mod market;
 mod matches;
+#[path = "../web/memory_store.rs"]
+mod memory_store;
+mod offsets;
 mod pipeline;
 mod postgres;
 mod profiles;

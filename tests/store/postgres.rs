@@ -6,6 +6,7 @@ mod databases;
 mod events;
 mod market;
 mod months;
+mod offsets;
 mod outages;
 mod profiles;
 mod queries;

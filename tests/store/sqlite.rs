@@ -255,3 +255,37 @@ async fn changes_and_pages_of_profiles_are_found_by_an_index() {
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{sql}: {plan}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_once_of_one_client_in_two_processes_on_a_file_never_get_the_same_event() {
+    let open = open().await;
+    let url = format!("sqlite://{}", open.folder.path().join("kills.db").display());
+    let other = store::connect(&url, &Options::default()).await.unwrap();
+    crate::offsets::at_once(&[open.store.clone(), other]).await;
+}
+
+#[tokio::test]
+async fn offsets_and_what_is_above_them_are_found_by_an_index() {
+    let open = open().await;
+    for (sql, index) in [
+        (
+            "SELECT e.event_id FROM json_each('{\"1\":5}') AS head CROSS JOIN killmail_events e ON e.event_id IN
+                (SELECT event_id FROM killmail_events WHERE system_id = CAST(head.key AS INTEGER) AND event_id > head.value AND event_id <= 9
+                ORDER BY event_id LIMIT 3)",
+            "killmail_events_system (system_id=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            "SELECT o.event_id FROM json_each('[1]') AS asked LEFT JOIN client_offsets o ON o.client_id = 'a' AND o.system_id = asked.value",
+            "PRIMARY KEY (client_id=? AND system_id=?)",
+        ),
+        (
+            "SELECT event_id FROM killmail_events e WHERE event_id > 5 AND event_id <= 9
+                AND coalesce((SELECT min(o.event_id) FROM client_offsets o WHERE o.system_id = e.system_id), event_id) >= event_id",
+            "client_offsets_system (system_id=?)",
+        ),
+    ] {
+        let plan = open.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await.join("; ");
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        assert!(!plan.replace("SCAN asked", "").replace("SCAN head", "").contains("SCAN"), "{sql}: {plan}");
+    }
+}

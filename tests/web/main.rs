@@ -11,8 +11,11 @@ mod market;
 mod memory_store;
 mod metrics;
 mod pages;
+mod polls;
 mod prices;
 mod profiles;
+#[path = "../postgres/mod.rs"]
+mod server;
 mod sinks;
 mod socket;
 mod sockets;

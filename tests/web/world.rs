@@ -61,8 +61,19 @@ impl World {
 
     /// Serves this store and these pipelines in place of those made by hand.
     pub(crate) async fn over(store: Arc<dyn Store>, hub: Arc<Hub>, running: Arc<dyn Pipelines>) -> Self {
+        Self::over_with(store, hub, running, |state| state).await
+    }
+
+    /// The same, with other settings. Changes are allowed as on loopback.
+    pub(crate) async fn over_with(
+        store: Arc<dyn Store>,
+        hub: Arc<Hub>,
+        running: Arc<dyn Pipelines>,
+        settle: impl FnOnce(State) -> State,
+    ) -> Self {
         let readiness = Arc::new(Readiness::default());
         let state = State::new(running, store, hub.clone(), Arc::default(), recorder(), readiness.clone());
+        let state = settle(state.with_access(Access::new(LOOPBACK, None)));
         Self::start(Arc::default(), hub, Arc::default(), readiness, Arc::default(), state).await
     }
 

@@ -7,14 +7,19 @@
 //!
 //! A client with offsets that move by themselves is another thing: it takes its events from the store as a poll does ([`taker`]).
 
+mod clients;
+mod collection;
 mod entry;
 mod feed;
 mod inbox;
+mod limits;
+mod poll;
 mod query;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
 mod recent;
+mod settings;
 mod stream;
 mod tail;
 mod taker;
@@ -29,7 +34,12 @@ use tokio_util::task::TaskTracker;
 
 use super::error::ApiError;
 
+pub(super) use self::clients::{forget, list as clients, one as client};
+pub(super) use self::collection::Collection;
+pub(super) use self::limits::{Limits, Peer};
+pub(super) use self::poll::{commit, next, poll};
 pub(super) use self::recent::recent;
+pub use self::settings::Settings;
 pub(super) use self::stream::stream;
 pub(super) use self::tail::Tail;
 pub(super) use self::ws::ws;
@@ -47,8 +57,12 @@ pub(super) struct Streams {
     sockets: TaskTracker,
 }
 
-/// One stream's place.
-type Place = OwnedSemaphorePermit;
+/// One stream's place: among all, and among those of its address.
+#[derive(Debug)]
+struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_address: limits::Stream,
+}
 
 impl Streams {
     pub(super) fn new(places_max: usize) -> Self {
@@ -71,10 +85,12 @@ impl Streams {
         self.sockets.wait().await;
     }
 
-    fn enter(&self) -> Result<Place, ApiError> {
-        self.places.clone().try_acquire_owned().map_err(|_| {
+    fn enter(&self, limits: &Arc<Limits>, peer: Peer) -> Result<Place, ApiError> {
+        let of_address = limits.stream(peer)?;
+        let of_all = self.places.clone().try_acquire_owned().map_err(|_| {
             metrics::counter!("broadside_stream_refused_total").increment(1);
             ApiError::unavailable("too_many_streams", format!("{} live streams are open", self.places_max))
-        })
+        })?;
+        Ok(Place { _of_all: of_all, _of_address: of_address })
     }
 }

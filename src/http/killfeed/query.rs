@@ -50,7 +50,7 @@ pub(super) fn client(pairs: &[(String, String)], commit: Commit) -> Result<Optio
 }
 
 /// A parameter that is given once, if at all.
-fn single<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, ApiError> {
+pub(super) fn single<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut values = pairs.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
     match (values.next(), values.next()) {
         (value, None) => Ok(value),

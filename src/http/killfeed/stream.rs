@@ -15,6 +15,7 @@ use super::super::State;
 use super::super::error::ApiError;
 use super::Place;
 use super::feed::Feed;
+use super::limits::Peer;
 use super::query::{self, Pairs, pairs};
 use super::reader::Item;
 use crate::store::Commit;
@@ -23,13 +24,18 @@ const PING: Duration = Duration::from_secs(15);
 
 pub(in crate::http) async fn stream(
     Extract(state): Extract<State>,
+    peer: Peer,
     query: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let pairs = pairs(query)?;
     let (topics, start) = (query::topics(&pairs)?, query::start(&pairs, &headers)?);
     let client = query::client(&pairs, Commit::Explicit)?;
-    let place = state.streams.enter()?;
+    if client.is_some() {
+        // It makes offsets, and may move them.
+        state.access.check(&headers)?;
+    }
+    let place = state.streams.enter(&state.limits, peer)?;
     let mut feed = Feed::open(&state.tail, client);
     feed.follow(&topics, start).await?;
     let sending = Sending { feed, closing: state.streams.closing.clone(), _place: place };

@@ -22,6 +22,7 @@ use super::super::State;
 use super::super::error::ApiError;
 use super::Place;
 use super::feed::{Feed, Refused};
+use super::limits::Peer;
 use super::query::{self, Pairs, TOPICS_MAX, pairs};
 use super::reader::{Item, Start};
 use super::topic::Topic;
@@ -39,6 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(in crate::http) async fn ws(
     Extract(state): Extract<State>,
+    peer: Peer,
     query: Pairs,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -47,8 +49,11 @@ pub(in crate::http) async fn ws(
     let client = query::client(&pairs, Commit::Explicit)?;
     // No rule of the browser's keeps a page of another site from reading a socket.
     state.access.check_site(&headers)?;
+    if client.is_some() {
+        state.access.check(&headers)?;
+    }
     let upgrade = upgrade.map_err(|why| ApiError::bad_request(format!("this is for WebSockets: {why}")))?;
-    let place = state.streams.enter()?;
+    let place = state.streams.enter(&state.limits, peer)?;
     let talk = Talk {
         feed: Feed::open(&state.tail, client),
         closing: state.streams.closing.clone(),
