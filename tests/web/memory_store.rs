@@ -156,7 +156,11 @@ impl Store for MemoryStore {
         let from = events.1.partition_point(|event| event.event_id <= after);
         let must_look = !scope.all && !(scope.regions.is_empty() && scope.profiles.is_empty());
         let looked_at = &events.1[from..events.1.len().min(if must_look { from + LOOK_MAX } else { usize::MAX })];
-        let is_in = |event: &&Event| scope.all || scope.systems.contains(&event.system_id) || names(scope, event);
+        let is_in = |event: &&Event| {
+            scope.all
+                || scope.systems.iter().any(|(id, after)| *id == event.system_id && event.event_id > *after)
+                || names(scope, event)
+        };
         let mut found: Vec<Event> = looked_at.iter().filter(is_in).take(limit as usize).cloned().collect();
         found.iter_mut().for_each(|event| event.matches.retain(|id| scope.profiles.contains(id)));
         let last = if found.len() == limit as usize { found.last() } else { looked_at.last() };

@@ -37,8 +37,16 @@ enum By {
 pub(super) enum Refused {
     #[error("a client_id goes with systems only: its offsets are by system")]
     NotSystems,
-    #[error("the store did not answer")]
+    #[error("{}", told(.0))]
     Store(#[from] Error),
+}
+
+/// What the other side is told: the rest is for the log.
+fn told(error: &Error) -> &str {
+    match error {
+        Error::Data { message, .. } => message,
+        _ => "the store did not answer",
+    }
 }
 
 impl Feed {

@@ -21,6 +21,14 @@ pub(super) fn pairs(query: Pairs) -> Result<Vec<(String, String)>, ApiError> {
     query.map(|Query(pairs)| pairs).map_err(|_| ApiError::bad_request("the query cannot be read"))
 }
 
+/// Refuses parameters that are none: a misspelt one would be passed over, and the answer be another than was asked for.
+pub(super) fn only(pairs: &[(String, String)], names: &[&str]) -> Result<(), ApiError> {
+    let is_known = |name: &str| names.contains(&name.strip_suffix("[]").unwrap_or(name));
+    let Some((name, _)) = pairs.iter().find(|(name, _)| !is_known(name)) else { return Ok(()) };
+    let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    Err(ApiError::bad_request(format!("{name} is no parameter of this: {}", names.join(", "))))
+}
+
 /// A client that names itself.
 #[derive(Debug, Clone)]
 pub(super) struct Client {

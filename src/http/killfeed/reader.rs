@@ -312,11 +312,11 @@ impl Reader {
             self.through = next.unwrap_or(known);
             return Ok(());
         }
-        let mut scope = Topic::scope(self.groups[0].topics.iter().map(|followed| followed.topic));
+        let mut scope = Topic::scope(self.groups[0].topics.iter().map(|followed| (followed.topic, followed.after)));
         // Matches of others' profiles say what was had.
         let others =
             self.groups[1..].iter().flat_map(|group| &group.topics).chain(self.left.iter().map(|(one, _)| one));
-        scope.profiles.extend(Topic::scope(others.map(|followed| followed.topic)).profiles);
+        scope.profiles.extend(Topic::scope(others.map(|followed| (followed.topic, 0))).profiles);
         let turn = self.tail.reads.acquire().await;
         let stretch = self.tail.store.events_of(&scope, after, PAGE).await?;
         drop(turn);

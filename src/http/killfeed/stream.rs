@@ -29,6 +29,7 @@ pub(in crate::http) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let pairs = pairs(query)?;
+    query::only(&pairs, &["systems", "regions", "profiles", "last_event_id", "client_id", "commit", "from"])?;
     let (topics, start) = (query::topics(&pairs)?, query::start(&pairs, &headers)?);
     let client = query::client(&pairs, Commit::Explicit)?;
     if client.is_some() {

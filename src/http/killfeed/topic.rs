@@ -52,13 +52,13 @@ impl Topic {
         event.matches.iter().copied().map(Self::Profile).chain(places).chain([Self::All])
     }
 
-    /// The events of these topics, as the store is asked for them.
-    pub(super) fn scope(topics: impl IntoIterator<Item = Self>) -> Scope {
+    /// The events of these topics, each above an id of its own, as the store is asked for them.
+    pub(super) fn scope(topics: impl IntoIterator<Item = (Self, i64)>) -> Scope {
         let mut scope = Scope::default();
-        for topic in topics {
+        for (topic, after) in topics {
             match topic {
                 Self::All => scope.all = true,
-                Self::System(id) => scope.systems.push(id),
+                Self::System(id) => scope.systems.push((id, after)),
                 Self::Region(id) => scope.regions.push(id),
                 Self::Profile(id) => scope.profiles.push(id),
             }

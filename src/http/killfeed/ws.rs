@@ -46,6 +46,7 @@ pub(in crate::http) async fn ws(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let pairs = pairs(query)?;
+    query::only(&pairs, &["client_id", "commit", "from"])?;
     let client = query::client(&pairs, Commit::Explicit)?;
     // No rule of the browser's keeps a page of another site from reading a socket.
     state.access.check_site(&headers)?;
@@ -207,7 +208,7 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotSystems => Self::bad_request(refused.to_string()),
-            Refused::Store(error) => error.into(),
+            Refused::Store(error) => super::poll::refused(error),
         }
     }
 }
