@@ -17,7 +17,10 @@ mod profiles;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sinks;
+mod socket;
+mod sockets;
 mod sqlite;
 mod streams;
+mod topics;
 mod waiting;
 mod world;
