@@ -40,6 +40,11 @@ impl Access {
         Self { is_loopback: listen.ip().is_loopback(), token: token.map(Arc::from) }
     }
 
+    /// Whether a page of another site asks.
+    pub(super) fn check_site(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        same_site(headers, single(headers, &HOST)?)
+    }
+
     /// Whether these headers are of somebody who may change something.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = single(headers, &HOST)?;

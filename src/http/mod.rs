@@ -5,7 +5,7 @@
 //! | `metrics` | `/metrics` |
 //! | `health` | `/livez`, `/readyz` |
 //! | `pipelines` | `/api/pipelines` |
-//! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `/api/killfeed/stream`, `/api/kills/recent` |
+//! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `…/stream`, `…/ws`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
@@ -14,6 +14,7 @@
 //! | `guard` | what every answer goes through: time limit, security headers |
 //! | `access` | who may change something |
 //! | `body` | what a request brings: JSON, bounded |
+//! | `patience` | how long a connection may take nothing of its answer |
 //! | `waiting` | what is answered while the worker starts |
 //! | `server` | connections and tasks, their bounds and their end |
 //!
@@ -28,6 +29,7 @@ mod health;
 mod killfeed;
 mod market;
 mod metrics;
+mod patience;
 mod pipelines;
 mod prices;
 mod profiles;
@@ -196,6 +198,7 @@ pub fn router(state: State) -> Router {
         .route("/api/killfeed/clients", get(killfeed::clients))
         .route("/api/killfeed/clients/{id}", get(killfeed::client).delete(killfeed::forget))
         .route("/api/killfeed/stream", get(killfeed::stream))
+        .route("/api/killfeed/ws", get(killfeed::ws))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(from_fn_with_state(state.access.clone(), access::check))

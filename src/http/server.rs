@@ -1,7 +1,7 @@
 //! Connections and tasks: their bounds, and their end.
 //!
 //! HTTP/1.1 only: behind it every connection is one task, owned here. A head that does not arrive, or an idle connection, is closed after
-//! [`HEAD_MAX`]; beyond [`CONNECTIONS_MAX`] connections new ones wait in the system's queue.
+//! [`HEAD_MAX`], and one that takes nothing of what it asked for after a minute; beyond [`CONNECTIONS_MAX`] connections new ones wait in the system's queue.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::killfeed::{Collection, Peer};
+use super::patience::Patient;
 use super::{State, Waiting, router, waiting};
 use crate::telemetry;
 
-const CONNECTIONS_MAX: usize = 4096;
+const CONNECTIONS_MAX: usize = 8192;
 const HEAD_MAX: Duration = Duration::from_secs(30);
 /// How long answers under way have after `shutdown`.
 const GRACE: Duration = Duration::from_secs(5);
@@ -40,10 +41,13 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationTo
     let collection = Collection { store: state.store.clone(), settings: state.killfeed, limits: state.limits.clone() };
     background.spawn(collection.run(shutdown.clone()));
     let streams = state.streams.clone();
+    // Sockets are no part of their connections' tasks: they end with this, however this ends.
+    let closing = streams.closing();
     let connections = connections(&listener, router(state), &shutdown).await;
     drop(listener);
-    streams.close();
+    drop(closing);
     finish(connections, GRACE).await;
+    let _ = tokio::time::timeout(GRACE, streams.left()).await;
     background.shutdown().await;
 }
 
@@ -132,7 +136,7 @@ async fn connection(stream: TcpStream, service: TowerToHyperService<Named>, shut
     }
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream)), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = shutdown.cancelled() => {

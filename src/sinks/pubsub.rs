@@ -1,14 +1,13 @@
-//! `pubsub`: publishes kills to live readers in this process, on the topics `all`, `system:<id>` and `profile:<id>`.
+//! `pubsub`: tells the live readers of this process that kills were stored, so that they get them at once.
 //!
-//! It cannot fail and never waits: a reader that is too slow is told what it missed. Place it `after` the database, so that nothing
-//! is published that is not stored.
+//! It cannot fail and never waits. Readers take what is new from the database, in its order: place it `after` that.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use broadside_engine::{Batch, Failure, Message, Sink};
 
-use crate::hub::{Event, Hub};
+use crate::hub::Hub;
 use crate::killmail::Kill;
 use crate::resources::Resources;
 
@@ -33,14 +32,11 @@ struct PubSub {
 #[async_trait]
 impl Sink<Kill> for PubSub {
     async fn deliver(&self, _batch: &Batch, messages: &mut [Message<Kill>]) -> Result<(), Failure> {
-        for message in messages {
-            let kill = &message.payload;
-            match &kill.mail {
-                Some(mail) => {
-                    self.hub.publish(Event::new(kill.event_id, mail.clone()).matched_by(kill.matches.clone()));
-                }
-                None => message.fail(Failure::invalid("publish a kill that no stage has decoded")),
-            }
+        for message in messages.iter_mut().filter(|message| message.payload.mail.is_none()) {
+            message.fail(Failure::invalid("publish a kill that no stage has decoded"));
+        }
+        if messages.iter().any(Message::is_active) {
+            self.hub.publish();
         }
         Ok(())
     }

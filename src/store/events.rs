@@ -23,7 +23,8 @@ pub struct Event {
 pub struct Scope {
     /// All events; the other parts then say no more than what is to be told of them.
     pub all: bool,
-    pub systems: Vec<SystemId>,
+    /// With the id above which, at least, it is asked for: what is below need not be there.
+    pub systems: Vec<(SystemId, i64)>,
     pub regions: Vec<RegionId>,
     pub profiles: Vec<ProfileId>,
 }
@@ -38,12 +39,13 @@ impl Scope {
     /// Events of these systems: none, if none is given.
     #[must_use]
     pub fn of_systems(systems: &[SystemId]) -> Self {
-        Self { systems: systems.to_vec(), ..Self::default() }
+        Self { systems: systems.iter().map(|system| (*system, 0)).collect(), ..Self::default() }
     }
 
     /// Whether the events can only be told by looking at each one's kill: there is no index of the log by region or profile.
     pub(super) fn must_look(&self) -> bool {
-        !self.all && !(self.regions.is_empty() && self.profiles.is_empty())
+        let is_by_index = self.regions.is_empty() && self.profiles.is_empty();
+        !self.all && !is_by_index
     }
 }
 

@@ -166,6 +166,21 @@ async fn oldest<L: Log + ?Sized>(
     Ok((handed, reached))
 }
 
+/// The oldest events above these ids, up to one, ascending: of each system what is above its own.
+pub(super) async fn rows<L: Log + ?Sized>(
+    log: &L,
+    above: impl Iterator<Item = (i64, i64)>,
+    through: i64,
+    limit: usize,
+) -> Result<Vec<(i64, i64, L::Row)>, Error> {
+    let mut heads = Heads::new(above);
+    while let Some(reading) = heads.lacks(limit) {
+        let rows = log.read(&reading, through).await?;
+        heads.accept(&reading, rows);
+    }
+    Ok(heads.take(limit))
+}
+
 pub(super) async fn collectable<L: Log + ?Sized>(log: &L, rules: &Rules) -> Result<Collectable, Error> {
     let Some((least, greatest)) = log.range().await? else { return Ok(Collectable::default()) };
     let last = greatest - 1;

@@ -101,6 +101,7 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_quotes_dropped_total", Counter, Count, &[], "Prices that were fetched and not stored, because the store was away."),
     metric("broadside_stream_connections", Gauge, Count, &[], "Live killfeed streams open."),
     metric("broadside_stream_events_total", Counter, Count, &[], "Killfeed events handed to live streams."),
+    metric("broadside_stream_stalled_total", Counter, Count, &[], "Connections closed because nothing was taken from them for a minute."),
     metric("broadside_stream_refused_total", Counter, Count, &[], "Live streams refused because too many were open, in all or of one address."),
     metric("broadside_killfeed_polls_total", Counter, Count, &["route", "outcome"], "Polls of the killfeed (poll, next, commit), by what became of them: events, empty, moved, refused, failed."),
     metric("broadside_killfeed_events", Gauge, Count, &[], "Events in the killfeed's log, at most: as many as their ids leave room for."),

@@ -435,8 +435,9 @@ async fn course(store: &Shared, look: &dyn Look, model: &MemoryStore, random: &m
         17..19 => {
             let through = (last - random.random_range(0..40)).max(0);
             let made = Timestamp::now() - DAY * random.random_range(0..4);
-            look.rows(&format!("UPDATE killmail_events SET created_at = '{made:.3}' WHERE event_id <= {through}"))
-                .await;
+            // What was made earlier stays older.
+            let older = format!("event_id <= {through} AND created_at > '{made:.3}'");
+            look.rows(&format!("UPDATE killmail_events SET created_at = '{made:.3}' WHERE {older}")).await;
             model.ids().into_iter().filter(|id| *id <= through).for_each(|id| model.set_made(id, made));
             let (passed_before, now) = (Timestamp::now() - DAY, Timestamp::now());
             let count_max = random.random_range(20..80);

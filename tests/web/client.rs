@@ -119,12 +119,24 @@ impl Stream {
 
     async fn wait(&mut self) -> Option<Sent> {
         loop {
+            let frame = self.frame().await?;
+            if !frame.starts_with(':') {
+                return Some(sent(&frame));
+            }
+        }
+    }
+
+    /// The next comment, with the lines that came with it.
+    pub(crate) async fn comment(&mut self) -> String {
+        let frame = self.frame().await.expect("the stream goes on");
+        assert!(frame.starts_with(':'), "{frame}");
+        frame
+    }
+
+    async fn frame(&mut self) -> Option<String> {
+        loop {
             if let Some(end) = self.text.find("\n\n") {
-                let frame: String = self.text.drain(..end + 2).collect();
-                if !frame.starts_with(':') {
-                    return Some(sent(&frame));
-                }
-                continue;
+                return Some(self.text.drain(..end + 2).collect());
             }
             let chunk = self.chunk().await?;
             self.text += &chunk;

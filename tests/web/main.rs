@@ -4,6 +4,7 @@
 
 mod access;
 mod client;
+mod clients;
 mod health;
 mod hub;
 mod live;
@@ -17,7 +18,10 @@ mod profiles;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sinks;
+mod socket;
+mod sockets;
 mod sqlite;
 mod streams;
+mod topics;
 mod waiting;
 mod world;

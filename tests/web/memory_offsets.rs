@@ -75,9 +75,11 @@ impl MemoryStore {
         self.offsets.lock().expect("no panic while held")
     }
 
-    /// An event is as old as that.
+    /// An event is as old as that, at least.
     pub(crate) fn set_made(&self, event_id: i64, at: Timestamp) {
-        self.kept().made.insert(event_id, at);
+        let mut kept = self.kept();
+        let made = kept.made.entry(event_id).or_insert(at);
+        *made = at.min(*made);
     }
 
     fn greatest(&self) -> i64 {

@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use broadside::killmail::{Form, Kill, KillmailId, Known, SystemId};
+use broadside::killmail::{Form, Kill, KillmailId, Known, ProfileId, RegionId, SystemId};
 use broadside::store::{
     Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Scope,
     Store, Stretch,
@@ -53,18 +53,23 @@ pub(crate) struct MemoryStore {
 impl MemoryStore {
     /// Adds an event, and answers its id.
     pub(crate) fn commit(&self, system_id: SystemId, killmail_id: KillmailId, payload: String) -> i64 {
+        self.commit_in(system_id, killmail_id, payload, None, &[])
+    }
+
+    /// The same, of a region and matched by profiles.
+    pub(crate) fn commit_in(
+        &self,
+        system_id: SystemId,
+        killmail_id: KillmailId,
+        payload: String,
+        region_id: Option<RegionId>,
+        profiles: &[ProfileId],
+    ) -> i64 {
         let mut events = self.events.lock().expect("no panic while held");
         events.0 += 1;
-        let event_id = events.0;
-        events.1.push(Event {
-            event_id,
-            system_id,
-            killmail_id,
-            payload,
-            region_id: None,
-            known: Known::default(),
-            matches: Vec::new(),
-        });
+        let (event_id, matches) = (events.0, profiles.to_vec());
+        let known = Known::default();
+        events.1.push(Event { event_id, system_id, killmail_id, payload, region_id, known, matches });
         event_id
     }
 
@@ -107,7 +112,10 @@ impl MemoryStore {
     }
 }
 
-fn named(scope: &Scope, event: &Event) -> bool {
+/// Rows looked at in one call, of a log without an index for what is asked.
+const LOOK_MAX: usize = 30;
+
+fn names(scope: &Scope, event: &Event) -> bool {
     event.region_id.is_some_and(|id| scope.regions.contains(&id))
         || event.matches.iter().any(|id| scope.profiles.contains(id))
 }
@@ -146,16 +154,17 @@ impl Store for MemoryStore {
         let events = self.events.lock().expect("no panic while held");
         let (least, greatest) = (events.1.first().map(|e| e.event_id), events.1.last().map_or(0, |e| e.event_id));
         let from = events.1.partition_point(|event| event.event_id <= after);
-        let found: Vec<Event> = events.1[from..]
-            .iter()
-            .filter(|e| scope.all || scope.systems.contains(&e.system_id) || named(scope, e))
-            .take(limit as usize)
-            .map(|e| Event {
-                matches: e.matches.iter().copied().filter(|id| scope.profiles.contains(id)).collect(),
-                ..e.clone()
-            })
-            .collect();
-        let last = found.last().filter(|_| found.len() == limit as usize);
+        let is_by_index = scope.regions.is_empty() && scope.profiles.is_empty();
+        let must_look = !scope.all && !is_by_index;
+        let looked_at = &events.1[from..events.1.len().min(if must_look { from + LOOK_MAX } else { usize::MAX })];
+        let is_in = |event: &&Event| {
+            scope.all
+                || scope.systems.iter().any(|(id, after)| *id == event.system_id && event.event_id > *after)
+                || names(scope, event)
+        };
+        let mut found: Vec<Event> = looked_at.iter().filter(is_in).take(limit as usize).cloned().collect();
+        found.iter_mut().for_each(|event| event.matches.retain(|id| scope.profiles.contains(id)));
+        let last = if found.len() == limit as usize { found.last() } else { looked_at.last() };
         let through = last.map_or(greatest.max(after), |last| last.event_id);
         self.answer(Stretch { events: found, through, least, more: through < greatest })
     }

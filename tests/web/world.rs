@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use broadside::http::{self, Access, PipelineView, Pipelines, Readiness, State};
-use broadside::hub::{Event, Hub};
-use broadside::killmail::{Form, Killmail, KillmailId, SystemId, Victim};
+use broadside::hub::Hub;
+use broadside::killmail::{Form, Killmail, KillmailId, ProfileId, RegionId, SystemId, Victim};
 use broadside::regions::Regions;
 use broadside::store::Store;
 use broadside::telemetry;
@@ -96,12 +96,20 @@ impl World {
         client::request(self.address, "GET", path, &[]).await
     }
 
-    /// A kill as the pipeline would bring it: stored, then published.
+    /// A kill as the pipeline would bring it: stored, then told of.
     pub(crate) fn kill(&self, id: i64, system: i64) {
+        self.kill_in(id, system, 0, &[]);
+    }
+
+    /// The same in a region, matched by these profiles. Answers the id of its event.
+    pub(crate) fn kill_in(&self, id: i64, system: i64, region: i64, profiles: &[i64]) -> i64 {
         let mail = mail(id, system);
         let payload = serde_json::to_string(&mail).unwrap();
-        let event_id = self.store.commit(mail.solar_system_id, mail.killmail_id, payload);
-        self.hub.publish(Event::new(Some(event_id), mail));
+        let profiles: Vec<ProfileId> = profiles.iter().copied().filter_map(ProfileId::new).collect();
+        let (system, region) = (mail.solar_system_id, RegionId::new(region));
+        let event_id = self.store.commit_in(system, mail.killmail_id, payload, region, &profiles);
+        self.hub.publish();
+        event_id
     }
 
     /// Ends the server; it has to end by itself.

@@ -154,7 +154,7 @@ pub(super) fn named(text: &str) -> Result<ClientId, ApiError> {
 }
 
 /// An id beyond every event is the client's mistake; all else is the store's.
-fn refused(error: Error) -> ApiError {
+pub(super) fn refused(error: Error) -> ApiError {
     match error {
         Error::Data { column: Some(column), message, .. } => ApiError::bad_request(format!("{column}: {message}")),
         error => error.into(),

@@ -1,329 +1,349 @@
-//! One live stream's view of the events: first from the store, then from the tail, with nothing missing at the seam.
+//! One live reader's view of the log: first from the store, then from its inbox, with nothing missing and nothing twice at the seam.
+//!
+//! What was handed out is known from numbers alone: of each topic, above which id it is followed, and up to which it was dealt with. An event was
+//! handed out when one of its topics was dealt with that far. Whatever else a reader holds can be dropped at any time, and is read again from the store:
+//! that is what happens when an inbox was full, and whenever the topics change.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-
 use super::entry::Entry;
-use super::tail::{Batch, Tail};
-use crate::killmail::SystemId;
-use crate::store::{Error, Store};
+use super::inbox::{Seat, Taken};
+use super::tail::Tail;
+use super::topic::Topic;
+use crate::store::{Error, Store, Stretch};
 
-/// Events read at once while behind: all that a slow stream holds in memory.
-const PAGE: u32 = 64;
+/// Events read at once from the store: all that a slow reader holds in memory of its own.
+const PAGE: u32 = 32;
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Where a stream begins.
+/// Where following a topic begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     Now,
     After(i64),
 }
 
-/// What a stream sends.
+/// What a reader hands out.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// The events right after the start are gone: `oldest` is the first there is.
-    Gap {
-        oldest: i64,
-    },
-    Event(Arc<Entry>),
+    /// Events were collected before it came to them: `oldest` is the first there is.
+    Gap { oldest: i64 },
+    /// With the narrowest of the topics that are followed.
+    Event(Arc<Entry>, Topic),
 }
 
-/// Everything for its systems up to `cursor` is in `ready` or was handed out. A batch of the tail is used only if it joins on to the cursor; else
-/// the reader is *behind*, and reads the store until it has passed the batch. So a lost batch, a slow reader and a tail that rested are one
-/// case: the next batch does not join on.
+#[derive(Debug, Clone, Copy)]
+struct Followed {
+    topic: Topic,
+    /// Only what is above this id is followed.
+    after: i64,
+    /// Which change of topics brought it.
+    turn: u32,
+}
+
+impl Followed {
+    fn covers(&self, event_id: i64, topics: &[Topic]) -> bool {
+        self.after < event_id && topics.contains(&self.topic)
+    }
+}
+
+/// Topics that are equally far.
+#[derive(Debug, Default)]
+struct Group {
+    /// Everything up to this id was handed out.
+    at: i64,
+    /// Sorted by topic.
+    topics: Vec<Followed>,
+}
+
+impl Group {
+    fn find(&self, topic: Topic) -> Option<&Followed> {
+        self.topics.binary_search_by_key(&topic, |followed| followed.topic).ok().map(|at| &self.topics[at])
+    }
+
+    fn covers(&self, event_id: i64, topics: &[Topic]) -> bool {
+        topics.iter().filter_map(|topic| self.find(*topic)).any(|followed| followed.after < event_id)
+    }
+
+    fn add(&mut self, topics: impl IntoIterator<Item = Followed>) {
+        self.topics.extend(topics);
+        self.topics.sort_unstable_by_key(|followed| followed.topic);
+    }
+}
+
+/// How a reader comes to what is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The inbox has to be joined.
+    Apart,
+    /// The inbox takes what is above this id; up to it, the store is to be read.
+    Behind(i64),
+    Live,
+}
+
+/// See the module.
 #[derive(Debug)]
 pub(super) struct Reader {
-    store: Arc<dyn Store>,
     tail: Arc<Tail>,
-    batches: Receiver<Arc<Batch>>,
-    /// Sorted; empty: all.
-    systems: Vec<SystemId>,
-    cursor: i64,
-    /// Read the store: it is known to hold events up to this id.
-    behind: Option<i64>,
+    seat: Seat,
+    /// Topics that come to the inbox, and are in no group yet.
+    entering: Vec<Topic>,
+    state: State,
+    /// Those that are furthest behind come first. Never none; several only while what is followed since later catches up.
+    groups: Vec<Group>,
+    /// What is not followed any more, and how far that was, for those groups that are behind it.
+    left: Vec<(Followed, i64)>,
+    turn: u32,
+    /// For the first group, above its `at`.
     ready: VecDeque<Item>,
+    /// How far that group is when all that is ready was handed out.
+    through: i64,
 }
 
 impl Reader {
-    pub(super) async fn open(
-        store: Arc<dyn Store>,
-        tail: Arc<Tail>,
-        systems: Vec<SystemId>,
-        start: Start,
-    ) -> Result<Self, Error> {
-        // In this order: what the tail sent before is in the store by now.
-        let batches = tail.subscribe();
-        let range = store.event_range().await?;
-        let mut reader = Self { store, tail, batches, systems, cursor: 0, behind: None, ready: VecDeque::new() };
-        match (start, range) {
-            (_, None) => {}
-            (Start::Now, Some((_, greatest))) => reader.cursor = greatest,
-            (Start::After(id), Some((least, greatest))) => {
-                // An id that was never given comes from another database: there, too, what the reader has does not join on.
-                let joins_on = id >= least - 1 && id <= greatest;
-                if !joins_on {
-                    reader.ready.push_back(Item::Gap { oldest: least });
-                }
-                reader.cursor = if joins_on { id } else { least - 1 };
-                reader.behind = (reader.cursor < greatest).then_some(greatest);
-            }
-        }
-        Ok(reader)
+    /// Follows nothing yet.
+    pub(super) fn open(tail: Arc<Tail>) -> Self {
+        let seat = tail.inboxes.enter();
+        let (groups, ready) = (vec![Group::default()], VecDeque::new());
+        let (entering, left) = (Vec::new(), Vec::new());
+        Self { tail, seat, entering, state: State::Apart, groups, left, turn: 0, ready, through: 0 }
     }
 
-    /// The next item; `None` when the tail has ended. While it waits for nothing but the store, it holds one page.
-    pub(super) async fn next(&mut self) -> Option<Item> {
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        self.tail.store.clone()
+    }
+
+    /// Everything that is followed, sorted.
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        let mut topics: Vec<Topic> = self.groups.iter().flat_map(|group| &group.topics).map(|one| one.topic).collect();
+        topics.sort_unstable();
+        topics
+    }
+
+    /// Follows these topics, but for those that it follows already; answers after which id.
+    pub(super) async fn follow(&mut self, topics: &[Topic], start: Start) -> Result<i64, Error> {
+        // In this order: what is handed round before it comes here is in the store by then.
+        self.enter(topics.iter().copied());
+        let after = self.begin(start).await?;
+        let (new, turn) = (std::mem::take(&mut self.entering), self.turn);
+        self.add(after, new.into_iter().map(|topic| Followed { topic, after, turn }));
+        Ok(after)
+    }
+
+    /// The same, each topic after an id of its own. `gap`: something was collected that they have not had.
+    pub(super) async fn follow_each(&mut self, topics: &[(Topic, i64)], gap: Option<i64>) -> Result<(), Error> {
+        self.enter(topics.iter().map(|(topic, _)| *topic));
+        let range = self.tail.store.event_range().await?;
+        let (new, turn) = (std::mem::take(&mut self.entering), self.turn);
+        let new = topics.iter().filter(|(topic, _)| new.binary_search(topic).is_ok());
+        let followed: Vec<Followed> = new.map(|&(topic, after)| Followed { topic, after, turn }).collect();
+        if let Some(at) = followed.iter().map(|followed| followed.after).min() {
+            self.ready.extend(gap.map(|oldest| Item::Gap { oldest }));
+            self.add(range.map_or(at, |(least, _)| at.max(least - 1)), followed);
+        }
+        Ok(())
+    }
+
+    /// Those of them that are new are entering: from now on they come to the inbox.
+    fn enter(&mut self, topics: impl Iterator<Item = Topic>) {
+        self.start_over();
+        let is_new = |topic: &Topic| self.groups.iter().all(|group| group.find(*topic).is_none());
+        let mut new: Vec<Topic> = topics.filter(is_new).collect();
+        new.sort_unstable();
+        new.dedup();
+        self.seat.follow(new.iter().copied());
+        self.entering = new;
+    }
+
+    /// The id that a start means. One that does not join on to what there is is told.
+    async fn begin(&mut self, start: Start) -> Result<i64, Error> {
+        let _turn = self.tail.reads.acquire().await;
+        match (start, self.tail.store.event_range().await?) {
+            (Start::Now, range) => Ok(range.map_or(0, |(_, greatest)| greatest)),
+            (Start::After(_), None) => Ok(0),
+            (Start::After(id), Some((least, greatest))) if id >= least - 1 && id <= greatest => Ok(id),
+            // An id that was never given comes from another database: there, too, what the reader has does not join on.
+            (Start::After(_), Some((least, _))) => {
+                self.ready.push_back(Item::Gap { oldest: least });
+                Ok(least - 1)
+            }
+        }
+    }
+
+    fn add(&mut self, at: i64, topics: impl IntoIterator<Item = Followed>) {
+        self.groups.retain(|group| !group.topics.is_empty());
+        let place = self.groups.partition_point(|group| group.at < at);
+        if self.groups.get(place).is_none_or(|group| group.at > at) {
+            self.groups.insert(place, Group { at, topics: Vec::new() });
+        }
+        self.groups[place].add(topics);
+        self.through = self.groups[0].at;
+    }
+
+    /// Follows these no more.
+    pub(super) fn leave(&mut self, topics: &[Topic]) {
+        self.seat.leave(topics.iter().copied());
+        self.start_over();
+        let turn = self.turn;
+        for group in &mut self.groups {
+            let gone = group.topics.extract_if(.., |followed| topics.contains(&followed.topic));
+            self.left.extend(gone.map(|followed| (Followed { turn, ..followed }, group.at)));
+        }
+        match self.groups.iter().any(|group| !group.topics.is_empty()) {
+            true => self.groups.retain(|group| !group.topics.is_empty()),
+            false => self.groups.truncate(1),
+        }
+        self.through = self.groups[0].at;
+        self.reach(self.through);
+    }
+
+    /// The topics change: what was read and not handed out is read again. Word of a gap stays, as where to go on was decided with it.
+    fn start_over(&mut self) {
+        // Of a call that failed.
+        self.seat.leave(self.entering.drain(..));
+        self.turn += 1;
+        self.ready.retain(|item| matches!(item, Item::Gap { .. }));
+        self.through = self.groups[0].at;
+        self.state = State::Apart;
+    }
+
+    /// Everything that is followed up to here was handed out, as far as there is one such id.
+    pub(super) fn position(&mut self) -> Option<i64> {
+        if self.state == State::Live && self.ready.is_empty() {
+            self.look();
+        }
+        (self.groups.len() == 1).then(|| self.groups[0].at)
+    }
+
+    /// The next item. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Item {
         loop {
             if let Some(item) = self.ready.pop_front() {
-                return Some(item);
-            }
-            if let Some(known) = self.behind {
-                if let Err(error) = self.catch_up(known).await {
-                    tracing::debug!(%error, "failed to read events for a stream");
-                    tokio::time::sleep(RETRY).await;
+                if let Item::Event(entry, _) = &item {
+                    self.groups[0].at = entry.event_id;
                 }
-                continue;
+                return item;
             }
-            match self.batches.recv().await {
-                Ok(batch) => self.accept(&batch),
-                // The next batch will not join on.
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
+            self.reach(self.through);
+            match self.state {
+                State::Apart => match self.seat.join() {
+                    Some(position) => self.state = State::Behind(position),
+                    None => self.seat.arrived().await,
+                },
+                State::Behind(known) if self.groups.len() == 1 && self.groups[0].at >= known => {
+                    self.state = State::Live;
+                }
+                State::Behind(known) => {
+                    if let Err(error) = self.catch_up(known).await {
+                        tracing::debug!(%error, "failed to read events for a live reader");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+                State::Live => {
+                    if !self.look() {
+                        self.seat.arrived().await;
+                    }
+                }
             }
         }
     }
 
-    fn accept(&mut self, batch: &Batch) {
-        if batch.through <= self.cursor {
-            return;
+    /// Everything up to here was handed out of the first group; which may so have come up with the next.
+    fn reach(&mut self, at: i64) {
+        self.groups[0].at = self.groups[0].at.max(at);
+        while self.groups.len() > 1 && self.groups[0].at >= self.groups[1].at {
+            let caught_up = self.groups.remove(0);
+            self.groups[0].at = caught_up.at;
+            self.groups[0].add(caught_up.topics);
         }
-        if batch.after > self.cursor {
-            self.behind = Some(batch.through);
-            return;
-        }
-        for entry in &batch.events {
-            if entry.event_id > self.cursor && self.wants(entry.system_id) {
-                self.ready.push_back(Item::Event(entry.clone()));
+        let at = self.groups[0].at;
+        self.left.retain(|(_, until)| *until > at);
+        self.through = at;
+    }
+
+    /// Takes what came to the inbox; answers whether anything did.
+    fn look(&mut self) -> bool {
+        // In this order: everything up to the position has come.
+        let position = self.seat.position();
+        match self.seat.take() {
+            Taken::Events(entries) => {
+                for entry in entries {
+                    let due = (entry.event_id > self.groups[0].at).then(|| self.due(entry.event_id, entry.topics()));
+                    if let Some(topic) = due.flatten() {
+                        self.through = entry.event_id;
+                        self.ready.push_back(Item::Event(entry, topic));
+                    }
+                }
+                true
+            }
+            Taken::LostAfter(after) => {
+                self.reach(after);
+                self.state = State::Apart;
+                true
+            }
+            Taken::Nothing => {
+                self.reach(position.unwrap_or(0));
+                false
             }
         }
-        self.cursor = batch.through;
     }
 
-    fn wants(&self, system: SystemId) -> bool {
-        self.systems.is_empty() || self.systems.binary_search(&system).is_ok()
+    /// The topic under which the first group gets an event above its `at`, unless it was handed out for another.
+    fn due(&self, event_id: i64, topics: &[Topic]) -> Option<Topic> {
+        let (first, others) = self.groups.split_first()?;
+        let was_had = |group: &Group| event_id <= group.at && group.covers(event_id, topics);
+        if others.iter().any(was_had) {
+            return None;
+        }
+        let had_before_leaving = |followed: &Followed| {
+            let since = self.left.iter().filter(|(left, until)| left.turn > followed.turn && event_id <= *until);
+            since.into_iter().any(|(left, _)| left.covers(event_id, topics))
+        };
+        let mut followed = topics.iter().filter_map(|topic| first.find(*topic));
+        followed.find(|one| one.after < event_id && !had_before_leaving(one)).map(|one| one.topic)
     }
 
-    /// Reads a page. A page that is not full has everything for these systems up to its end and to `known`.
+    /// Reads a page for the first group, as far as the next one is.
     async fn catch_up(&mut self, known: i64) -> Result<(), Error> {
-        let _turn = self.tail.reads.acquire().await;
-        let page = self.store.events_after(self.cursor, &self.systems, PAGE).await?;
-        let full = page.len() == PAGE as usize;
-        if let Some(last) = page.last() {
-            self.cursor = last.event_id;
+        let (after, next) = (self.groups[0].at, self.groups.get(1).map(|next| next.at));
+        if self.groups[0].topics.is_empty() {
+            self.through = next.unwrap_or(known);
+            return Ok(());
         }
-        if !full {
-            self.cursor = self.cursor.max(known);
-            self.behind = None;
-        }
-        self.ready.extend(page.into_iter().map(|event| Item::Event(Arc::new(Entry::of(event)))));
+        let mut scope = Topic::scope(self.groups[0].topics.iter().map(|followed| (followed.topic, followed.after)));
+        // Matches of others' profiles say what was had.
+        let others =
+            self.groups[1..].iter().flat_map(|group| &group.topics).chain(self.left.iter().map(|(one, _)| one));
+        scope.profiles.extend(Topic::scope(others.map(|followed| (followed.topic, 0))).profiles);
+        let turn = self.tail.reads.acquire().await;
+        let stretch = self.tail.store.events_of(&scope, after, PAGE).await?;
+        drop(turn);
+        self.accept(stretch, known, next);
         Ok(())
+    }
+
+    fn accept(&mut self, stretch: Stretch, known: i64, next: Option<i64>) {
+        let end = next.unwrap_or(i64::MAX);
+        if let Some(oldest) = stretch.least.filter(|least| *least - 1 > self.groups[0].at) {
+            self.ready.push_back(Item::Gap { oldest });
+            self.groups[0].at = oldest - 1;
+        }
+        for event in stretch.events.iter().take_while(|event| event.event_id <= end) {
+            let topics: Vec<Topic> = Topic::of(event).collect();
+            if let Some(topic) = self.due(event.event_id, &topics) {
+                self.ready.push_back(Item::Event(Arc::new(Entry::of(event)), topic));
+            }
+        }
+        // What is not there by now, of ids that are known, never comes.
+        let known = if stretch.more { stretch.through } else { stretch.through.max(known).max(next.unwrap_or(0)) };
+        self.through = known.min(end);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::killmail::KillmailId;
-    use crate::memory_store::MemoryStore;
-
-    /// What may happen, in any order.
-    #[derive(Debug, Clone)]
-    enum Step {
-        Commit {
-            events: usize,
-            system: i64,
-        },
-        /// The tail reads once.
-        Tail,
-        /// The tail rested: it has lost its place.
-        Rest,
-        /// The oldest events are collected.
-        Collect {
-            keep: usize,
-        },
-        Connect {
-            after: Option<i64>,
-            system: Option<i64>,
-        },
-        /// A stream takes a few items, if they are there.
-        Read {
-            stream: usize,
-            items: usize,
-        },
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => (0..200_usize, 1..4_i64).prop_map(|(events, system)| Step::Commit { events, system }),
-            4 => Just(Step::Tail),
-            1 => Just(Step::Rest),
-            2 => (prop::option::of(0..600_i64), prop::option::of(1..4_i64))
-                .prop_map(|(after, system)| Step::Connect { after, system }),
-            4 => (0..6_usize, 0..150_usize).prop_map(|(stream, items)| Step::Read { stream, items }),
-        ]
-    }
-
-    fn steps(collect: bool) -> impl Strategy<Value = Vec<Step>> {
-        let collecting = (0..300_usize).prop_map(|keep| Step::Collect { keep });
-        let weight = u32::from(collect);
-        prop::collection::vec(prop_oneof![16 => step(), weight => collecting], 0..60)
-    }
-
-    struct Stream {
-        reader: Reader,
-        from: i64,
-        system: Option<i64>,
-        got: Vec<i64>,
-        gaps: Vec<i64>,
-    }
-
-    struct World {
-        store: Arc<MemoryStore>,
-        tail: Arc<Tail>,
-        position: Option<i64>,
-        streams: Vec<Stream>,
-        kills: i64,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let store = Arc::new(MemoryStore::default());
-            let tail = Arc::new(Tail::sized(store.clone(), 16, 4));
-            Self { store, tail, position: None, streams: Vec::new(), kills: 0 }
-        }
-
-        /// The store answers at once, so a future that is not ready waits for the tail.
-        fn take(&mut self, step: &Step) {
-            match *step {
-                Step::Commit { events, system } => {
-                    for _ in 0..events {
-                        self.kills += 1;
-                        let kill = KillmailId::new(self.kills).expect("above 0");
-                        self.store.commit(SystemId::new(system).expect("above 0"), kill, "{}".into());
-                    }
-                }
-                Step::Tail => {
-                    let step = self.tail.step(&mut self.position).now_or_never();
-                    step.expect("the store answers at once").expect("the store is well");
-                }
-                Step::Rest => self.position = None,
-                Step::Collect { keep } => self.store.collect(keep),
-                Step::Connect { after, system } => self.connect(after, system),
-                Step::Read { stream, items } => {
-                    if let Some(stream) = self.streams.get_mut(stream) {
-                        read(stream, items);
-                    }
-                }
-            }
-        }
-
-        fn connect(&mut self, after: Option<i64>, system: Option<i64>) {
-            let greatest = self.store.ids().last().copied().unwrap_or(0);
-            let after = after.map(|id| id.min(greatest));
-            let systems = system.and_then(SystemId::new).into_iter().collect();
-            let start = after.map_or(Start::Now, Start::After);
-            let opened = Reader::open(self.store.clone(), self.tail.clone(), systems, start).now_or_never();
-            let reader = opened.expect("the store answers at once").expect("the store is well");
-            let from = after.unwrap_or(greatest);
-            self.streams.push(Stream { reader, from, system, got: Vec::new(), gaps: Vec::new() });
-        }
-
-        fn finish(&mut self) {
-            while self.tail.step(&mut self.position).now_or_never().expect("at once").expect("the store is well") {}
-            for stream in &mut self.streams {
-                read(stream, usize::MAX);
-            }
-        }
-    }
-
-    fn read(stream: &mut Stream, items: usize) {
-        for _ in 0..items {
-            match stream.reader.next().now_or_never() {
-                Some(Some(Item::Event(entry))) => stream.got.push(entry.event_id),
-                Some(Some(Item::Gap { oldest })) => stream.gaps.push(oldest),
-                Some(None) | None => break,
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_stream_has_every_event_after_its_start_once_and_in_order(steps in steps(false)) {
-            let mut world = World::new();
-            steps.iter().for_each(|step| world.take(step));
-            world.finish();
-            for stream in &world.streams {
-                let expected: Vec<i64> = world
-                    .store
-                    .events()
-                    .iter()
-                    .filter(|e| e.event_id > stream.from && stream.system.is_none_or(|s| s == e.system_id.get()))
-                    .map(|e| e.event_id)
-                    .collect();
-                prop_assert_eq!(&stream.got, &expected);
-                prop_assert!(stream.gaps.is_empty());
-            }
-        }
-
-        #[test]
-        fn ids_rise_and_nothing_kept_is_missed_while_the_oldest_are_collected(steps in steps(true)) {
-            let mut world = World::new();
-            steps.iter().for_each(|step| world.take(step));
-            world.finish();
-            for stream in &world.streams {
-                prop_assert!(stream.got.is_sorted_by(|a, b| a < b));
-                let got: std::collections::HashSet<i64> = stream.got.iter().copied().collect();
-                for event in world.store.events() {
-                    let wanted = event.event_id > stream.from && stream.system.is_none_or(|s| s == event.system_id.get());
-                    prop_assert_eq!(wanted, got.contains(&event.event_id));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_start_that_was_collected_is_told_the_oldest_there_is() {
-        let mut world = World::new();
-        world.take(&Step::Commit { events: 10, system: 1 });
-        world.take(&Step::Collect { keep: 4 });
-        world.connect(Some(3), None);
-        world.connect(Some(6), None);
-        world.finish();
-        assert_eq!((&world.streams[0].gaps[..], &world.streams[0].got[..]), (&[7][..], &[7, 8, 9, 10][..]));
-        assert_eq!((&world.streams[1].gaps[..], &world.streams[1].got[..]), (&[][..], &[7, 8, 9, 10][..]));
-    }
-
-    #[test]
-    fn a_start_from_another_database_begins_with_a_gap_at_the_oldest() {
-        let mut world = World::new();
-        world.take(&Step::Commit { events: 3, system: 1 });
-        let start = Start::After(900);
-        let opened = Reader::open(world.store.clone(), world.tail.clone(), Vec::new(), start).now_or_never();
-        let mut reader = opened.expect("at once").expect("the store is well");
-        let ids: Vec<i64> = std::iter::from_fn(|| reader.next().now_or_never().flatten())
-            .map(|item| match item {
-                Item::Gap { oldest } => -oldest,
-                Item::Event(entry) => entry.event_id,
-            })
-            .collect();
-        assert_eq!(ids, [-1, 1, 2, 3]);
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.seat.leave(self.topics().into_iter().chain(self.entering.drain(..)));
     }
 }

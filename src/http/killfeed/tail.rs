@@ -1,68 +1,45 @@
-//! One reader of the newest events for all live streams: the store is asked once, however many listen.
+//! One reader of the newest events for all who follow them: the store is asked once, however many listen.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::entry::Entry;
-use crate::hub::{Hub, Topic};
-use crate::store::{Error, Store};
+use super::inbox::Inboxes;
+use crate::hub::Hub;
+use crate::store::{Error, Scope, Store, Stretch};
 
-/// Events read at once, and the most in one batch.
+/// Events read at once.
 const PAGE: u32 = 128;
-/// JSON in one batch, unless a single event is larger.
-const BATCH_BYTES: usize = 1 << 20;
-/// Batches kept for slow streams: up to 4,096 events, 32 MB.
-const BATCHES: usize = 32;
 /// Other workers on the same database say nothing here: look by oneself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two reads: a burst becomes a few pages, not a read an event.
 const SPACING: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_secs(1);
-/// Streams that may read the store by themselves at the same time.
+/// Live readers that may ask the store by themselves at the same time.
 const READS: usize = 8;
 
-/// Events that follow one another: everything above `after`, up to and with `through`.
-///
-/// Both ends are in it so that a stream can see for itself whether a batch joins on to what it has.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) after: i64,
-    pub(super) through: i64,
-    pub(super) events: Vec<Arc<Entry>>,
-}
-
-/// Reads new events from the store, in order, and hands them to the streams. Rests while there are none.
+/// Reads new events from the store, in order, and hands them round. Rests while nobody follows any.
 ///
 /// Relies on the store never showing an event while one with a smaller id may still appear.
 #[derive(Debug)]
 pub(in crate::http) struct Tail {
-    store: Arc<dyn Store>,
-    batches: broadcast::Sender<Arc<Batch>>,
-    joined: Notify,
-    /// Bounds what streams that catch up ask of the store.
+    pub(super) store: Arc<dyn Store>,
+    pub(super) inboxes: Arc<Inboxes>,
+    /// Bounds what readers that catch up ask of the store.
     pub(super) reads: Semaphore,
     page: u32,
 }
 
 impl Tail {
     pub(in crate::http) fn new(store: Arc<dyn Store>) -> Self {
-        Self::sized(store, PAGE, BATCHES)
+        Self::sized(store, Inboxes::default(), PAGE)
     }
 
-    pub(super) fn sized(store: Arc<dyn Store>, page: u32, batches: usize) -> Self {
-        let (batches, _) = broadcast::channel(batches);
-        Self { store, batches, joined: Notify::new(), reads: Semaphore::new(READS), page }
-    }
-
-    /// Batches from now on. What is in the store already has to be read from there, after this call.
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Batch>> {
-        let batches = self.batches.subscribe();
-        self.joined.notify_one();
-        batches
+    pub(super) fn sized(store: Arc<dyn Store>, inboxes: Inboxes, page: u32) -> Self {
+        Self { store, inboxes: Arc::new(inboxes), reads: Semaphore::new(READS), page }
     }
 
     /// Works until `stop`.
@@ -70,14 +47,14 @@ impl Tail {
         stop.run_until_cancelled(self.follow(&hub)).await;
     }
 
-    async fn follow(&self, hub: &Arc<Hub>) {
+    async fn follow(&self, hub: &Hub) {
+        let mut published = hub.subscribe();
         loop {
-            self.joined.notified().await;
-            let mut published = hub.subscribe([Topic::All], 1);
-            let (mut position, mut failing) = (None, false);
-            while self.batches.receiver_count() > 0 {
+            self.inboxes.entered().await;
+            let mut failing = false;
+            while !self.inboxes.rest() {
                 let read_at = Instant::now();
-                match self.step(&mut position).await {
+                match self.step().await {
                     Ok(true) => {}
                     Ok(false) => {
                         failing = false;
@@ -95,38 +72,26 @@ impl Tail {
         }
     }
 
-    /// Reads once. Without a position it takes the end of the store, and says so in an empty batch.
-    /// Answers whether there may be more at once.
-    pub(super) async fn step(&self, position: &mut Option<i64>) -> Result<bool, Error> {
-        let Some(after) = *position else {
-            let end = self.store.event_range().await?.map_or(0, |(_, greatest)| greatest);
-            *position = Some(end);
-            self.send(Batch { after: end, through: end, events: Vec::new() });
-            return Ok(true);
-        };
-        let events = self.store.events_after(after, &[], self.page).await?;
-        let more = events.len() == self.page as usize;
-        let mut batch = Batch { after, through: after, events: Vec::new() };
-        let mut bytes = 0;
-        for entry in events.into_iter().map(Entry::of) {
-            if bytes + entry.data.len() > BATCH_BYTES && !batch.events.is_empty() {
-                let through = batch.through;
-                self.send(std::mem::replace(&mut batch, Batch { after: through, through, events: Vec::new() }));
-                bytes = 0;
-            }
-            bytes += entry.data.len();
-            batch.through = entry.event_id;
-            batch.events.push(Arc::new(entry));
-        }
-        *position = Some(batch.through);
-        if !batch.events.is_empty() {
-            self.send(batch);
-        }
-        Ok(more)
+    /// Reads once, and hands round what it read. Answers whether there may be more at once.
+    pub(super) async fn step(&self) -> Result<bool, Error> {
+        let read = self.read().await?;
+        read.iter().for_each(|stretch| self.hand_round(stretch));
+        Ok(read.is_none_or(|stretch| stretch.more))
     }
 
-    fn send(&self, batch: Batch) {
-        // Nobody listens any more: the next who does starts from the store.
-        let _ = self.batches.send(Arc::new(batch));
+    /// What is above the position. Without a position it takes the end of the store.
+    pub(super) async fn read(&self) -> Result<Option<Stretch>, Error> {
+        let Some((after, profiles)) = self.inboxes.begin() else {
+            let range = self.store.event_range().await?;
+            self.inboxes.start(range.map_or(0, |(_, greatest)| greatest));
+            return Ok(None);
+        };
+        let scope = Scope { profiles, ..Scope::all() };
+        self.store.events_of(&scope, after, self.page).await.map(Some)
+    }
+
+    pub(super) fn hand_round(&self, stretch: &Stretch) {
+        let entries = self.inboxes.render(&stretch.events);
+        self.inboxes.hand_round(&entries, stretch.through);
     }
 }

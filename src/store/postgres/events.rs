@@ -6,16 +6,13 @@ use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{FromRow, Row};
 
-use super::stamp;
+use super::{Postgres, stamp};
 use crate::killmail::{KillmailId, Known, ProfileId, RegionId, SystemId};
 use crate::store::events::{LOOK_MAX, reached};
-use crate::store::{Error, Event, Month, Scope, Stretch};
+use crate::store::{Error, Event, Month, Scope, Stretch, handing};
 
 const ALL: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events
     WHERE event_id > $1 ORDER BY event_id LIMIT $2";
-
-const OF_SYSTEMS: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events
-    WHERE event_id > $1 AND system_id = ANY ($3) ORDER BY event_id LIMIT $2";
 
 /// `OFFSET 0` keeps the planner from turning "of each event, its kill" around.
 const LOOK: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events e
@@ -48,27 +45,28 @@ pub(super) async fn range(pool: &PgPool) -> Result<Option<(i64, i64)>, Error> {
     Ok(least.zip(greatest))
 }
 
-pub(super) async fn of(pool: &PgPool, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
+pub(super) async fn of(store: &Postgres, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
     // First: what is there now is read below, whatever comes meanwhile.
-    let Some((least, greatest)) = range(pool).await? else {
+    let Some((least, greatest)) = range(&store.readers).await? else {
         return Ok(Stretch { events: Vec::new(), through: after, least: None, more: false });
     };
     let from = after.max(least - 1);
     let end = if scope.must_look() { greatest.min(from.saturating_add(LOOK_MAX)) } else { greatest };
-    let systems: Vec<i64> = scope.systems.iter().map(|id| id.get()).collect();
     let profiles: Vec<i64> = scope.profiles.iter().map(|id| id.get()).collect();
     let limited = |sql| sqlx::query_as(sql).bind(from).bind(i64::from(limit));
-    let query = if scope.all {
-        limited(ALL)
+    let keys: Vec<Key> = if scope.all {
+        limited(ALL).fetch_all(&store.readers).await?
     } else if scope.must_look() {
+        let systems: Vec<i64> = scope.systems.iter().map(|(id, _)| id.get()).collect();
         let regions: Vec<i64> = scope.regions.iter().map(|id| id.get()).collect();
-        limited(LOOK).bind(systems).bind(regions).bind(&profiles).bind(end)
+        limited(LOOK).bind(systems).bind(regions).bind(&profiles).bind(end).fetch_all(&store.readers).await?
     } else {
-        limited(OF_SYSTEMS).bind(systems)
+        let above = scope.systems.iter().map(|(id, above)| (id.get(), from.max(*above)));
+        let rows = handing::rows(store, above, end, limit as usize).await?;
+        rows.into_iter().map(|(event, system, (kill, time))| (event, system, kill, time)).collect()
     };
-    let keys: Vec<Key> = query.fetch_all(pool).await?;
     let through = reached(&keys.iter().map(|key| key.0).collect::<Vec<_>>(), limit, after, end);
-    let events = load(&mut *pool.acquire().await?, &keys, &profiles).await?;
+    let events = load(&mut *store.readers.acquire().await?, &keys, &profiles).await?;
     Ok(Stretch { events, through, least: Some(least), more: through < greatest })
 }
 

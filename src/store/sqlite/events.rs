@@ -5,19 +5,16 @@ use std::collections::HashMap;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{FromRow, Row};
 
-use super::{id_list, integers};
+use super::{Sqlite, id_list, integers};
 use crate::killmail::{KillmailId, Known, ProfileId, RegionId, SystemId};
 use crate::store::events::{LOOK_MAX, reached};
-use crate::store::{Error, Event, Scope, Stretch};
+use crate::store::{Error, Event, Scope, Stretch, handing};
 
 /// Two subqueries: SQLite finds a min or a max by index only when it is alone.
 const RANGE: &str = "SELECT (SELECT min(event_id) FROM killmail_events), (SELECT max(event_id) FROM killmail_events)";
 
 const ALL: &str =
     "SELECT event_id, system_id, killmail_id FROM killmail_events WHERE event_id > ?1 ORDER BY event_id LIMIT ?2";
-
-const OF_SYSTEMS: &str = "SELECT event_id, system_id, killmail_id FROM killmail_events
-    WHERE system_id IN (SELECT value FROM json_each(?3)) AND event_id > ?1 ORDER BY event_id LIMIT ?2";
 
 const LOOK: &str = "SELECT event_id, system_id, killmail_id FROM killmail_events e
     WHERE event_id > ?1 AND event_id <= ?6 AND (system_id IN (SELECT value FROM json_each(?3))
@@ -40,24 +37,27 @@ pub(super) async fn range(pool: &SqlitePool) -> Result<Option<(i64, i64)>, Error
     Ok(least.zip(greatest))
 }
 
-pub(super) async fn of(pool: &SqlitePool, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
+pub(super) async fn of(store: &Sqlite, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
     // First: what is there now is read below, whatever comes meanwhile.
-    let Some((least, greatest)) = range(pool).await? else {
+    let Some((least, greatest)) = range(&store.readers).await? else {
         return Ok(Stretch { events: Vec::new(), through: after, least: None, more: false });
     };
     let from = after.max(least - 1);
     let end = if scope.must_look() { greatest.min(from.saturating_add(LOOK_MAX)) } else { greatest };
-    let sql = match scope {
-        scope if scope.all => ALL,
-        scope if scope.must_look() => LOOK,
-        _ => OF_SYSTEMS,
-    };
-    let query = sqlx::query_as(sql).bind(from).bind(limit).bind(id_list(scope.systems.iter().map(|id| id.get())));
-    let query = query.bind(id_list(scope.regions.iter().map(|id| id.get())));
     let profiles = id_list(scope.profiles.iter().map(|id| id.get()));
-    let keys: Vec<Key> = query.bind(&profiles).bind(end).fetch_all(pool).await?;
+    let limited = |sql| sqlx::query_as(sql).bind(from).bind(limit);
+    let keys: Vec<Key> = if scope.all {
+        limited(ALL).fetch_all(&store.readers).await?
+    } else if scope.must_look() {
+        let systems = id_list(scope.systems.iter().map(|(id, _)| id.get()));
+        let regions = id_list(scope.regions.iter().map(|id| id.get()));
+        limited(LOOK).bind(systems).bind(regions).bind(&profiles).bind(end).fetch_all(&store.readers).await?
+    } else {
+        let above = scope.systems.iter().map(|(id, above)| (id.get(), from.max(*above)));
+        handing::rows(store, above, end, limit as usize).await?
+    };
     let through = reached(&keys.iter().map(|key| key.0).collect::<Vec<_>>(), limit, after, end);
-    let events = load(&mut *pool.acquire().await?, &keys, &profiles).await?;
+    let events = load(&mut *store.readers.acquire().await?, &keys, &profiles).await?;
     Ok(Stretch { events, through, least: Some(least), more: through < greatest })
 }
 

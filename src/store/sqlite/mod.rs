@@ -239,7 +239,7 @@ impl Store for Sqlite {
     }
 
     async fn events_of(&self, scope: &Scope, after: i64, limit: u32) -> Result<Stretch, Error> {
-        self.bounded(events::of(&self.readers, scope, after, limit)).await
+        self.bounded(events::of(self, scope, after, limit)).await
     }
 
     async fn event_range(&self) -> Result<Option<(i64, i64)>, Error> {
