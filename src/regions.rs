@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
@@ -17,8 +18,9 @@ const CHANGES_MAX: usize = 64;
 const NAME_MAX: usize = 100;
 
 /// What a region's poller is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "RegionState")]
 pub enum State {
     /// Not begun yet.
     Starting,
@@ -47,7 +49,7 @@ impl State {
 }
 
 /// A sweep that came to its end.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct LastSweep {
     pub ended_at: Timestamp,
     pub seconds: f64,
@@ -88,7 +90,8 @@ pub struct Outcome {
 }
 
 /// A region at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Region")]
 pub struct Standing {
     pub region_id: RegionId,
     pub name: Option<String>,
@@ -147,7 +150,7 @@ impl Standing {
 }
 
 /// The tokens of ESI's bucket for market orders, as last heard.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Tokens {
     pub limit: u32,
     pub window_seconds: f64,

@@ -31,6 +31,11 @@ static ASSETS: [Asset; 4] = [
     Asset::new("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
 ];
 
+/// Those under `/assets/`.
+pub(super) fn names() -> Vec<&'static str> {
+    ASSETS.iter().map(|asset| asset.name).collect()
+}
+
 pub(super) async fn page(headers: HeaderMap) -> Response {
     answer(&PAGE, &headers)
 }

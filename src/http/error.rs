@@ -6,7 +6,22 @@ use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A refusal as it is answered.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Refusal {
+    error: Why,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Why {
+    /// A word for programs: `bad_request`, `not_found`, …
+    code: &'static str,
+    /// A sentence for people.
+    message: String,
+}
 
 /// A refusal.
 #[derive(Debug)]
@@ -81,7 +96,7 @@ impl From<crate::store::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"error": {"code": self.code, "message": self.message}});
+        let body = Refusal { error: Why { code: self.code, message: self.message } };
         let mut response = (self.status, Json(body)).into_response();
         let extra = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("2"))),

@@ -13,7 +13,8 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use broadside_engine::pipeline::State as PipelineState;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -82,33 +83,57 @@ impl Probe {
     }
 }
 
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({"alive": true}))
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Live {
+    alive: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Verdict {
+    ready: bool,
+    not_ready: Vec<Reason>,
+}
+
+/// What speaks against being ready.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Reason {
+    what: String,
+    why: String,
+}
+
+impl Reason {
+    pub(super) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into() }
+    }
+}
+
+pub(super) async fn live() -> Json<Live> {
+    Json(Live { alive: true })
 }
 
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
-    let mut reasons: Vec<Value> =
-        state.readiness.reasons().iter().map(|(what, why)| json!({"what": what, "why": why})).collect();
+    let mut reasons: Vec<Reason> =
+        state.readiness.reasons().into_iter().map(|(what, why)| Reason::new(what, why)).collect();
     let mut views = state.pipelines.views();
     if views.iter().any(|view| view.status.ledger.imbalance() != 0) {
         // Figures read while messages move may be torn: a fault is still there at a second look.
         views = state.pipelines.views();
     }
     for view in &views {
-        let against = against(view);
         let what = format!("pipeline {}", view.topology.name);
-        reasons.extend(against.into_iter().map(|why| json!({"what": what, "why": why})));
+        reasons.extend(against(view).into_iter().map(|why| Reason::new(&what, why)));
     }
     if let Err(why) = state.health.store().await {
-        reasons.push(json!({"what": "store", "why": why}));
+        reasons.push(Reason::new("store", why));
     }
-    verdict(&reasons)
+    verdict(reasons)
 }
 
 /// Ready when nothing speaks against it.
-pub(super) fn verdict(reasons: &[Value]) -> Response {
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": reasons.is_empty(), "not_ready": reasons}))).into_response()
+pub(super) fn verdict(not_ready: Vec<Reason>) -> Response {
+    let ready = not_ready.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Verdict { ready, not_ready })).into_response()
 }
 
 fn against(view: &PipelineView) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! `/api/market`: where each region stands, and regions added and removed while the worker runs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,22 +8,31 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::State;
 use super::body::Body;
 use super::error::ApiError;
 use crate::killmail::RegionId;
-use crate::regions::{Change, Refusal, Standing, Which};
+use crate::regions::{Change, Refusal, Standing, Tokens, Which};
 
 /// How long a change may wait for the source: it may have to ask ESI for a name.
 pub(super) const CHANGE_MAX: Duration = Duration::from_secs(5);
 const NOTE: &str = "this lasts until the worker is started again: for longer, change the regions of the pipeline file";
 
-pub(super) async fn list(Extract(state): Extract<State>) -> Json<Value> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Regions {
+    regions: Vec<Standing>,
+    tokens: Option<Tokens>,
+    /// What keeps a pipeline from knowing its regions, by its name.
+    trouble: BTreeMap<String, String>,
+}
+
+pub(super) async fn list(Extract(state): Extract<State>) -> Json<Regions> {
     let regions = &state.regions;
-    Json(json!({"regions": regions.all(), "tokens": regions.tokens(), "trouble": regions.trouble()}))
+    Json(Regions { regions: regions.all(), tokens: regions.tokens(), trouble: regions.trouble() })
 }
 
 type Id = Result<Path<String>, PathRejection>;
@@ -31,24 +41,42 @@ pub(super) async fn one(Extract(state): Extract<State>, id: Id) -> Result<Json<S
     known(&state, id).map(Json)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    /// Its id, also as text, or its name.
+    #[schemars(with = "Named")]
     region: Value,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "says how a region may be named")]
+enum Named {
+    Id(RegionId),
+    Text(String),
+}
+
+/// What was changed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Changed {
+    region_id: RegionId,
+    name: Option<String>,
+    note: &'static str,
 }
 
 pub(super) async fn add(Extract(state): Extract<State>, Body(wanted): Body<Wanted>) -> Result<Response, ApiError> {
     let region = change(&state, Change::Add(which(&wanted.region)?)).await?;
     tracing::info!(%region, "a region was added");
     let name = state.regions.get(region).and_then(|standing| standing.name);
-    Ok((StatusCode::CREATED, Json(json!({"region_id": region, "name": name, "note": NOTE}))).into_response())
+    Ok((StatusCode::CREATED, Json(Changed { region_id: region, name, note: NOTE })).into_response())
 }
 
-pub(super) async fn remove(Extract(state): Extract<State>, id: Id) -> Result<Json<Value>, ApiError> {
+pub(super) async fn remove(Extract(state): Extract<State>, id: Id) -> Result<Json<Changed>, ApiError> {
     let standing = known(&state, id)?;
     let region = change(&state, Change::Remove(standing.region_id)).await?;
     tracing::info!(%region, "a region was removed");
-    Ok(Json(json!({"region_id": region, "name": standing.name, "note": NOTE})))
+    Ok(Json(Changed { region_id: region, name: standing.name, note: NOTE }))
 }
 
 fn known(state: &State, id: Id) -> Result<Standing, ApiError> {

@@ -10,6 +10,8 @@
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dashboard` | `/`, `/assets/…` |
+//! | `routes` | the list of them all, with what each does |
+//! | `openapi` | `/api/openapi.json`, made of that list |
 //! | `error` | the shape of every refusal |
 //! | `guard` | what every answer goes through: time limit, security headers |
 //! | `access` | who may change something |
@@ -29,10 +31,12 @@ mod health;
 mod killfeed;
 mod market;
 mod metrics;
+mod openapi;
 mod patience;
 mod pipelines;
 mod prices;
 mod profiles;
+mod routes;
 mod server;
 mod waiting;
 
@@ -42,7 +46,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::hub::Hub;
@@ -170,35 +173,7 @@ impl Readiness {
 
 /// Every route. Live streams also need [`serve`], which runs what feeds them.
 pub fn router(state: State) -> Router {
-    Router::new()
-        .route("/", get(dashboard::page))
-        .route("/assets/{name}", get(dashboard::asset))
-        .route("/metrics", get(metrics::render))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/api/pipelines", get(pipelines::list))
-        .route("/api/market", get(market::list))
-        .route("/api/market/{region}", get(market::one))
-        .route("/api/market/regions", post(market::add))
-        .route("/api/market/regions/{region}", delete(market::remove))
-        .route("/api/cache/prices/status", get(prices::status))
-        .route("/api/cache/prices/start", post(prices::start))
-        .route("/api/cache/prices/stop", post(prices::stop))
-        .route("/api/cache/prices/pause", post(prices::pause))
-        .route("/api/cache/prices/resume", post(prices::resume))
-        .route("/api/cache/prices/reset", post(prices::reset))
-        .route("/api/profiles", get(profiles::list).post(profiles::add))
-        .route("/api/profiles/schema", get(profiles::schema))
-        .route("/api/profiles/{id}", get(profiles::one).put(profiles::replace).delete(profiles::remove))
-        .route("/api/kills/recent", get(killfeed::recent))
-        // A HEAD would move offsets over what it does not show.
-        .route("/api/killfeed", get(killfeed::poll).head(error::no_method))
-        .route("/api/killfeed/next", get(killfeed::next).head(error::no_method))
-        .route("/api/killfeed/commit", post(killfeed::commit))
-        .route("/api/killfeed/clients", get(killfeed::clients))
-        .route("/api/killfeed/clients/{id}", get(killfeed::client).delete(killfeed::forget))
-        .route("/api/killfeed/stream", get(killfeed::stream))
-        .route("/api/killfeed/ws", get(killfeed::ws))
+    routes::routes()
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(from_fn_with_state(state.access.clone(), access::check))

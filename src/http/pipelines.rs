@@ -8,7 +8,8 @@ use axum::extract::State as Extract;
 use broadside_engine::message::Outcome;
 use broadside_engine::pipeline::{GroupStatus, Ledger, Pipeline, Status};
 use broadside_engine::topology::{Batcher, Processor, Topology};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::State;
 use super::health::DeadLetters;
@@ -60,86 +61,187 @@ impl Pipelines for Vec<Running> {
     }
 }
 
-pub(super) async fn list(Extract(state): Extract<State>) -> Json<Value> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Pipelines")]
+pub(super) struct Listed {
+    pipelines: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Pipeline")]
+struct Shown {
+    name: String,
+    /// `running`, `draining`, `stopped`.
+    state: &'static str,
+    topology: Shape,
+    groups: Vec<Group>,
+    ledger: Figures,
+    limits: Limits,
+    /// Which of its feeds serves, if it has two.
+    source: Option<Standing>,
+    source_restarts: u64,
+    /// Why the source gave up.
+    source_failure: Option<String>,
+    /// By state.
+    dead_letters: BTreeMap<&'static str, i64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shape {
+    source: Producers,
+    processors: Vec<Workers>,
+    batchers: Vec<Batches>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Producers {
+    name: String,
+    concurrency: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Processor")]
+struct Workers {
+    name: String,
+    stages: Vec<String>,
+    concurrency: usize,
+    max_demand: usize,
+    capacity: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Batcher")]
+struct Batches {
+    name: String,
+    after: Option<String>,
+    sink: Option<String>,
+    batch_size: usize,
+    batch_timeout_seconds: f64,
+    eager: bool,
+    concurrency: usize,
+    capacity: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Group {
+    name: String,
+    /// `producer`, `processor` or `batcher`.
+    kind: &'static str,
+    workers: usize,
+    queue_depth: usize,
+    queue_capacity: usize,
+    busy_seconds: f64,
+    /// Waiting for messages.
+    starved_seconds: f64,
+    /// Waiting for room downstream.
+    blocked_seconds: f64,
+    messages: u64,
+    failed: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Ledger")]
+struct Figures {
+    received: u64,
+    /// By outcome.
+    settled: BTreeMap<&'static str, u64>,
+    settled_total: u64,
+    in_flight: u64,
+    /// Received, less settled, less in flight: anything but 0 is a fault.
+    imbalance: i64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Limits {
+    in_flight_max: usize,
+    rate_limit: Option<Rate>,
+    drain_deadline_seconds: f64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Rate {
+    messages: u32,
+    per_seconds: f64,
+}
+
+pub(super) async fn list(Extract(state): Extract<State>) -> Json<Listed> {
     let letters = state.health.dead_letters().await;
     let views = state.pipelines.views();
-    Json(json!({"pipelines": views.iter().map(|view| pipeline(view, &letters)).collect::<Vec<_>>()}))
+    Json(Listed { pipelines: views.into_iter().map(|view| shown(view, &letters)).collect() })
 }
 
-fn pipeline(view: &PipelineView, letters: &DeadLetters) -> Value {
-    let (topology, status) = (&view.topology, &view.status);
-    let letters: BTreeMap<&str, i64> = letters
-        .iter()
-        .filter(|((pipeline, _), _)| *pipeline == topology.name)
-        .map(|((_, state), count)| (*state, *count))
-        .collect();
-    json!({
-        "name": topology.name,
-        "state": status.state.as_str(),
-        "topology": {
-            "source": {"name": topology.source.name, "concurrency": topology.source.concurrency},
-            "processors": topology.processors.iter().map(processor).collect::<Vec<_>>(),
-            "batchers": topology.batchers.iter().map(|b| batcher(b, view.sinks.get(&b.name))).collect::<Vec<_>>(),
+fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
+    let PipelineView { topology, status, sinks, standing } = view;
+    let of_it = letters.iter().filter(|((pipeline, _), _)| *pipeline == topology.name);
+    Shown {
+        dead_letters: of_it.map(|((_, state), count)| (*state, *count)).collect(),
+        state: status.state.as_str(),
+        groups: status.groups.into_iter().map(Group::from).collect(),
+        ledger: Figures::from(&status.ledger),
+        limits: Limits {
+            in_flight_max: status.in_flight_max,
+            rate_limit: status
+                .rate_limit
+                .map(|rate| Rate { messages: rate.messages, per_seconds: rate.per.as_secs_f64() }),
+            drain_deadline_seconds: topology.drain_deadline.as_secs_f64(),
         },
-        "groups": status.groups.iter().map(group).collect::<Vec<_>>(),
-        "ledger": ledger(&status.ledger),
-        "limits": {
-            "in_flight_max": status.in_flight_max,
-            "rate_limit": status.rate_limit.map(|r| json!({"messages": r.messages, "per_seconds": r.per.as_secs_f64()})),
-            "drain_deadline_seconds": topology.drain_deadline.as_secs_f64(),
+        source: standing,
+        source_restarts: status.source_restarts,
+        source_failure: status.source_failure,
+        name: topology.name,
+        topology: Shape {
+            source: Producers { name: topology.source.name, concurrency: topology.source.concurrency },
+            processors: topology.processors.into_iter().map(Workers::from).collect(),
+            batchers: topology.batchers.into_iter().map(|batcher| batches(batcher, &sinks)).collect(),
         },
-        "source": view.standing,
-        "source_restarts": status.source_restarts,
-        "source_failure": status.source_failure,
-        "dead_letters": letters,
-    })
+    }
 }
 
-fn processor(p: &Processor) -> Value {
-    json!({
-        "name": p.name,
-        "stages": p.stages,
-        "concurrency": p.concurrency,
-        "max_demand": p.max_demand,
-        "capacity": p.capacity,
-    })
+impl From<Processor> for Workers {
+    fn from(processor: Processor) -> Self {
+        let Processor { name, stages, concurrency, max_demand, capacity } = processor;
+        Self { name, stages, concurrency, max_demand, capacity }
+    }
 }
 
-fn batcher(b: &Batcher, sink: Option<&String>) -> Value {
-    json!({
-        "name": b.name,
-        "after": b.after,
-        "sink": sink,
-        "batch_size": b.batch_size,
-        "batch_timeout_seconds": b.batch_timeout.as_secs_f64(),
-        "eager": b.eager,
-        "concurrency": b.concurrency,
-        "capacity": b.capacity,
-    })
+fn batches(batcher: Batcher, sinks: &BTreeMap<String, String>) -> Batches {
+    Batches {
+        sink: sinks.get(&batcher.name).cloned(),
+        name: batcher.name,
+        after: batcher.after,
+        batch_size: batcher.batch_size,
+        batch_timeout_seconds: batcher.batch_timeout.as_secs_f64(),
+        eager: batcher.eager,
+        concurrency: batcher.concurrency,
+        capacity: batcher.capacity,
+    }
 }
 
-fn group(g: &GroupStatus) -> Value {
-    json!({
-        "name": g.name,
-        "kind": g.kind,
-        "workers": g.workers,
-        "queue_depth": g.queue_depth,
-        "queue_capacity": g.queue_capacity,
-        "busy_seconds": g.busy.as_secs_f64(),
-        "starved_seconds": g.starved.as_secs_f64(),
-        "blocked_seconds": g.blocked.as_secs_f64(),
-        "messages": g.messages,
-        "failed": g.failed,
-    })
+impl From<GroupStatus> for Group {
+    fn from(group: GroupStatus) -> Self {
+        Self {
+            name: group.name,
+            kind: group.kind,
+            workers: group.workers,
+            queue_depth: group.queue_depth,
+            queue_capacity: group.queue_capacity,
+            busy_seconds: group.busy.as_secs_f64(),
+            starved_seconds: group.starved.as_secs_f64(),
+            blocked_seconds: group.blocked.as_secs_f64(),
+            messages: group.messages,
+            failed: group.failed,
+        }
+    }
 }
 
-fn ledger(ledger: &Ledger) -> Value {
-    let settled: BTreeMap<&str, u64> = Outcome::ALL.iter().map(|o| (o.as_str(), ledger.outcome(*o))).collect();
-    json!({
-        "received": ledger.received,
-        "settled": settled,
-        "settled_total": ledger.settled_total(),
-        "in_flight": ledger.in_flight,
-        "imbalance": ledger.imbalance(),
-    })
+impl From<&Ledger> for Figures {
+    fn from(ledger: &Ledger) -> Self {
+        Self {
+            received: ledger.received,
+            settled: Outcome::ALL.iter().map(|outcome| (outcome.as_str(), ledger.outcome(*outcome))).collect(),
+            settled_total: ledger.settled_total(),
+            in_flight: ledger.in_flight,
+            imbalance: ledger.imbalance(),
+        }
+    }
 }

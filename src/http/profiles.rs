@@ -8,8 +8,9 @@ use axum::extract::{Path, Query, State as Extract};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::State;
 use super::body::Text;
@@ -20,9 +21,9 @@ use crate::profile::{Document, schema};
 use crate::store::{Error, NewProfile, StoredProfile, Which};
 
 /// Profiles of an answer …
-const LIMIT: u32 = 100;
+pub(super) const LIMIT: u32 = 100;
 /// … and at most.
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 type Id = Result<Path<String>, PathRejection>;
 
@@ -36,12 +37,24 @@ pub(super) struct Page {
     owner: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Listed<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Profiles")]
+pub(super) struct Listed<'a> {
     profiles: Vec<Written<'a>>,
     more: bool,
     /// What `after` is to be for the next page.
     next: Option<ProfileId>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Stored {
+    profile_id: ProfileId,
+    warnings: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Removed {
+    profile_id: ProfileId,
 }
 
 pub(super) async fn list(
@@ -49,7 +62,13 @@ pub(super) async fn list(
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(page) = page.map_err(|_| ApiError::bad_request("after, limit and owner may be asked for, each once"))?;
-    let limit = page.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let limit = page.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::bad_request(format!("limit is a number from 1 to {LIMIT_MAX}")));
+    }
+    if page.owner.as_ref().is_some_and(|owner| owner.contains('\0')) {
+        return Err(ApiError::bad_request("owner has a character that no owner has"));
+    }
     let which = Which { after: page.after, owner: page.owner, limit: Some(limit + 1), ..Which::default() };
     let mut profiles = state.store.profiles(&which).await?;
     let more = profiles.len() > limit as usize;
@@ -76,11 +95,15 @@ pub(super) async fn add(Extract(state): Extract<State>, Text(text): Text) -> Res
     let warnings = warnings(&document);
     let id = store(&state, document).await?;
     let place = format!("/api/profiles/{id}");
-    let body = Json(json!({"profile_id": id, "warnings": warnings}));
+    let body = Json(Stored { profile_id: id, warnings });
     Ok((StatusCode::CREATED, [(LOCATION, place)], body).into_response())
 }
 
-pub(super) async fn replace(Extract(state): Extract<State>, id: Id, Text(text): Text) -> Result<Json<Value>, ApiError> {
+pub(super) async fn replace(
+    Extract(state): Extract<State>,
+    id: Id,
+    Text(text): Text,
+) -> Result<Json<Stored>, ApiError> {
     let id = known(id)?;
     let document = read(&text)?;
     if let Some(other) = document.profile_id.filter(|other| *other != id) {
@@ -88,17 +111,17 @@ pub(super) async fn replace(Extract(state): Extract<State>, id: Id, Text(text): 
     }
     let warnings = warnings(&document);
     store(&state, Document { profile_id: Some(id), ..document }).await?;
-    Ok(Json(json!({"profile_id": id, "warnings": warnings})))
+    Ok(Json(Stored { profile_id: id, warnings }))
 }
 
-pub(super) async fn remove(Extract(state): Extract<State>, id: Id) -> Result<Json<Value>, ApiError> {
+pub(super) async fn remove(Extract(state): Extract<State>, id: Id) -> Result<Json<Removed>, ApiError> {
     let id = known(id)?;
     let removed = state.store.remove_profiles(&[id]).await?;
     if removed.is_empty() {
         return Err(missing());
     }
     tracing::info!(profile_id = %id, "a surveillance profile was removed");
-    Ok(Json(json!({"profile_id": id})))
+    Ok(Json(Removed { profile_id: id }))
 }
 
 async fn found(state: &State, id: ProfileId) -> Result<StoredProfile, ApiError> {

@@ -8,7 +8,6 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
 
 use super::error::{self, ApiError};
 use super::{guard, health, metrics};
@@ -35,7 +34,7 @@ pub(super) fn router(waiting: Waiting, metrics: PrometheusHandle) -> Router {
 
 /// The cause stays in the log: it may name hosts and paths.
 async fn ready(Extract(waiting): Extract<Waiting>) -> Response {
-    let verdict = |what, why: String| health::verdict(&[json!({"what": what, "why": why})]);
+    let verdict = |what, why: String| health::verdict(vec![health::Reason::new(what, why)]);
     let store = match waiting {
         Waiting::Store(store) => store,
         Waiting::Loading => return verdict("starting", "static data and profiles are being loaded".to_owned()),

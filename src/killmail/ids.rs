@@ -34,6 +34,20 @@ macro_rules! id {
                 serializer.serialize_i64(self.get())
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "integer", "format": "int64", "minimum": 1})
+            }
+        }
     )+};
 }
 

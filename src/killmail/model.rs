@@ -1,6 +1,7 @@
 //! A killmail as ESI defines it, with what zKillboard adds. Every field that ESI does not require is optional.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ids::{AllianceId, CharacterId, CorporationId, FactionId, KillmailHash, KillmailId, SystemId, TypeId};
@@ -17,10 +18,11 @@ pub enum Form {
 }
 
 /// One killmail.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Killmail {
     pub killmail_id: KillmailId,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-f]{40}$"))]
     pub killmail_hash: Option<KillmailHash>,
     /// Whole seconds, UTC.
     pub killmail_time: Timestamp,
@@ -38,7 +40,7 @@ pub struct Killmail {
 }
 
 /// Who lost what.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Victim {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub character_id: Option<CharacterId>,
@@ -58,7 +60,7 @@ pub struct Victim {
 }
 
 /// Metres from the sun.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Position {
     pub x: f64,
     pub y: f64,
@@ -66,7 +68,7 @@ pub struct Position {
 }
 
 /// A stack in the victim's ship; containers hold one more level.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Item {
     pub flag: i32,
     pub item_type_id: TypeId,
@@ -81,7 +83,7 @@ pub struct Item {
 }
 
 /// Who shot. NPCs have only some of the ids; the feed may send an attacker with nothing at all.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Attacker {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub character_id: Option<CharacterId>,
@@ -102,17 +104,21 @@ pub struct Attacker {
 }
 
 /// What zKillboard says of a kill. Money in ISK cents, exact.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Zkb {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "isk")]
+    #[schemars(with = "Option<f64>")]
     pub total_value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "isk")]
+    #[schemars(with = "Option<f64>")]
     pub destroyed_value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "isk")]
+    #[schemars(with = "Option<f64>")]
     pub dropped_value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "isk")]
+    #[schemars(with = "Option<f64>")]
     pub fitted_value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,

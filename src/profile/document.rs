@@ -12,6 +12,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -153,20 +154,23 @@ pub fn parse_targets(text: &str) -> Result<Vec<Target>, Problem> {
 }
 
 /// A stored profile as JSON: a document, and maybe what else is known of it. Filter and targets are as they are stored.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Profile")]
 pub struct Written<'a> {
     pub profile_id: ProfileId,
     pub owner: Option<&'a str>,
     pub name: &'a str,
     pub enabled: bool,
+    #[schemars(with = "serde_json::Value")]
     pub filter: Box<RawValue>,
+    #[schemars(with = "serde_json::Value")]
     pub targets: Box<RawValue>,
     #[serde(flatten)]
     pub figures: Option<Figures>,
 }
 
 /// What is known of a profile that no document says.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Figures {
     /// Counts its changes, from 1.
     pub version: i64,

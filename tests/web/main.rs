@@ -11,6 +11,7 @@ mod live;
 mod market;
 mod memory_store;
 mod metrics;
+mod openapi;
 mod pages;
 mod polls;
 mod prices;

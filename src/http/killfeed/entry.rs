@@ -4,9 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use schemars::JsonSchema;
 
 use super::topic::Topic;
-use crate::killmail::wire;
+use crate::killmail::{Killmail, SystemId, wire};
 use crate::store::Event;
 
 /// Rendered once, and shared by all who get it.
@@ -57,6 +58,16 @@ impl Entry {
     }
 }
 
+/// An event as every answer has it; [`json`] writes it.
+#[derive(JsonSchema)]
+#[schemars(rename = "Event")]
+#[allow(dead_code, reason = "says what is written")]
+pub(in crate::http) struct Described {
+    event_id: i64,
+    system_id: SystemId,
+    killmail: Killmail,
+}
+
 /// A stored event as every answer has it, `{"event_id","system_id","killmail"}` on one line: the same JSON for every feed's form, with
 /// what is known of the kill in its `zkb` block. A payload that cannot be decoded, which the store should not hold, goes out as it is.
 pub(super) fn json(event: &Event) -> String {
@@ -74,7 +85,7 @@ pub(super) fn json(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::killmail::{ProfileId, RegionId, SystemId};
+    use crate::killmail::{ProfileId, RegionId};
 
     fn event(payload: &str) -> Event {
         Event {

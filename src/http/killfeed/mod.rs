@@ -34,11 +34,13 @@ use tokio_util::task::TaskTracker;
 
 use super::error::ApiError;
 
-pub(super) use self::clients::{forget, list as clients, one as client};
+pub(super) use self::clients::{Clients, Forgotten, LIMIT_MAX as CLIENTS_MAX, forget, list as clients, one as client};
 pub(super) use self::collection::Collection;
+pub(super) use self::entry::Described as Event;
 pub(super) use self::limits::{Limits, Peer};
-pub(super) use self::poll::{commit, next, poll};
-pub(super) use self::recent::recent;
+pub(super) use self::poll::{Done, LIMIT as POLL_DEFAULT, LIMIT_MAX as POLL_MAX, Offsets, Polled, commit, next, poll};
+pub(super) use self::query::TOPICS_MAX;
+pub(super) use self::recent::{RECENT_MAX, Recent, recent};
 pub use self::settings::Settings;
 pub(super) use self::stream::stream;
 pub(super) use self::tail::Tail;

@@ -8,20 +8,20 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 
 use super::super::State;
 use super::super::body::Body;
 use super::super::error::ApiError;
-use super::entry::json as entry;
+use super::entry::{Described, json as entry};
 use super::limits::Peer;
 use super::query::{Pairs, client, pairs, single, systems};
 use crate::killmail::SystemId;
 use crate::store::{Ask, ClientId, Commit, Error, Event, Follow, Handed};
 
-const LIMIT: u32 = 100;
-const LIMIT_MAX: u32 = 1_000;
+pub(in crate::http) const LIMIT: u32 = 100;
+pub(in crate::http) const LIMIT_MAX: u32 = 1_000;
 /// Payloads of an answer. One that has more events to give says so.
 const BYTES_MAX: usize = 8 << 20;
 /// Offsets of one commit.
@@ -30,6 +30,24 @@ const OFFSETS_MAX: usize = 1_000;
 const TURN: usize = 32;
 /// In an answer of `next`, whose body is an event: what an answer of a poll says as `gap`.
 const GAP: HeaderName = HeaderName::from_static("x-killfeed-gap");
+
+/// What a poll answers. It is written event by event, in this form.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "says what is written")]
+pub(in crate::http) struct Polled {
+    events: Vec<Described>,
+    /// There are more.
+    more: bool,
+    gap: Option<Gap>,
+}
+
+/// Events above the client's offsets were collected unread.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "says what is written")]
+struct Gap {
+    /// The oldest that is still there.
+    oldest: i64,
+}
 
 /// All that is new, up to a limit: `{"events":[…],"more":false}`, with `"gap":{"oldest":N}` when events above the client's offsets are gone.
 pub(in crate::http) async fn poll(
@@ -65,12 +83,33 @@ pub(in crate::http) async fn next(
 }
 
 /// What a client is done with.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Done {
+    #[schemars(regex(pattern = "^[A-Za-z0-9._:-]{1,100}$"))]
     client_id: String,
-    /// The last event of each system.
+    /// The last event of each system: its id.
+    #[schemars(schema_with = "done")]
     offsets: BTreeMap<String, i64>,
+}
+
+fn done(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": OFFSETS_MAX,
+        "propertyNames": {"pattern": "^[1-9][0-9]{0,17}$"},
+        "additionalProperties": {"type": "integer", "format": "int64", "minimum": 0},
+    })
+}
+
+/// Where a client is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::http) struct Offsets {
+    pub(super) client_id: String,
+    /// The id of the last event that it is done with, by system.
+    #[schemars(with = "BTreeMap<String, i64>")]
+    pub(super) offsets: BTreeMap<SystemId, i64>,
 }
 
 /// Moves offsets forward; answers where they are.
@@ -78,10 +117,10 @@ pub(in crate::http) async fn commit(
     Extract(state): Extract<State>,
     peer: Peer,
     Body(done): Body<Done>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Offsets>, ApiError> {
     let moved = move_offsets(&state, peer, &done).await;
     count("commit", moved.as_ref().map_or_else(ApiError::outcome, |_| "moved"));
-    Ok(Json(json!({"client_id": done.client_id, "offsets": moved?})))
+    Ok(Json(Offsets { client_id: done.client_id, offsets: moved? }))
 }
 
 async fn move_offsets(state: &State, peer: Peer, done: &Done) -> Result<BTreeMap<SystemId, i64>, ApiError> {

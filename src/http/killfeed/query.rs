@@ -13,7 +13,7 @@ use crate::killmail::{ProfileId, RegionId, SystemId};
 use crate::store::{Begin, ClientId, Commit};
 
 /// Systems, regions or profiles that one question may name.
-pub(super) const TOPICS_MAX: usize = 1000;
+pub(in crate::http) const TOPICS_MAX: usize = 1000;
 
 pub(super) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 

@@ -5,21 +5,30 @@ use std::collections::VecDeque;
 use axum::extract::State as Extract;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::entry;
-use super::query::{Pairs, pairs};
+use super::entry::{self, Described};
+use super::query::{Pairs, only, pairs, single};
 use crate::store::{Event, Scope, Store};
 
-const RECENT_MAX: u32 = 500;
+pub(in crate::http) const RECENT_MAX: u32 = 500;
+
+/// What is answered.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "says what is written")]
+pub(in crate::http) struct Recent {
+    events: Vec<Described>,
+}
 
 /// The newest events, oldest first: `{"events":[…]}`.
 pub(in crate::http) async fn recent(Extract(state): Extract<State>, query: Pairs) -> Result<Response, ApiError> {
     let pairs = pairs(query)?;
-    let limit = match pairs.iter().find(|(name, _)| name == "limit") {
+    only(&pairs, &["limit"])?;
+    let limit = match single(&pairs, "limit")? {
         None => 100,
-        Some((_, text)) => text
+        Some(text) => text
             .parse()
             .ok()
             .filter(|limit| (1..=RECENT_MAX).contains(limit))

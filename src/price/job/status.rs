@@ -1,12 +1,14 @@
 //! The job as it is shown: shares, averages, and how long it will take.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Job, Market, Pace};
 
 /// What `GET /api/cache/prices/status` answers. Rates and progress are from 0 to 1; a rate of nothing is 0.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "PriceJob")]
 pub struct Status {
     /// `idle`, `initializing`, `processing`, `paused`, `completed`, `error`.
     pub state: &'static str,
@@ -23,7 +25,7 @@ pub struct Status {
 }
 
 /// One market.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct MarketStatus {
     pub market_id: i64,
     pub total: u64,
@@ -37,7 +39,7 @@ pub struct MarketStatus {
 }
 
 /// Figures over the whole run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Analytics {
     pub total: u64,
     pub completed: u64,
@@ -51,7 +53,7 @@ pub struct Analytics {
 }
 
 /// The same of one market.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct MarketAnalytics {
     pub market_id: i64,
     pub success_rate: f64,
