@@ -44,7 +44,8 @@ impl Scope {
 
     /// Whether the events can only be told by looking at each one's kill: there is no index of the log by region or profile.
     pub(super) fn must_look(&self) -> bool {
-        !self.all && !(self.regions.is_empty() && self.profiles.is_empty())
+        let is_by_index = self.regions.is_empty() && self.profiles.is_empty();
+        !self.all && !is_by_index
     }
 }
 

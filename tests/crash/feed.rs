@@ -59,8 +59,11 @@ impl Reader {
         write!(stream, "GET /api/killfeed/stream?last_event_id={last} HTTP/1.1\r\nHost: {address}\r\n\r\n")
             .expect("sent");
         self.listening = Some(std::thread::spawn(move || {
+            let mut is_event = false;
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-                if let Some(id) = line.strip_prefix(b"id: ") {
+                // A ping has an id too, of what was heard.
+                is_event |= line == b"event: killmail";
+                if let Some(id) = line.strip_prefix(b"id: ").filter(|_| std::mem::take(&mut is_event)) {
                     let id = String::from_utf8_lossy(id).trim().parse().expect("a number");
                     heard.lock().expect("sound").push(id);
                 }

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod contract;
+mod events;
 mod findings;
 mod jobs;
 mod kills;

@@ -154,7 +154,8 @@ impl Store for MemoryStore {
         let events = self.events.lock().expect("no panic while held");
         let (least, greatest) = (events.1.first().map(|e| e.event_id), events.1.last().map_or(0, |e| e.event_id));
         let from = events.1.partition_point(|event| event.event_id <= after);
-        let must_look = !scope.all && !(scope.regions.is_empty() && scope.profiles.is_empty());
+        let is_by_index = scope.regions.is_empty() && scope.profiles.is_empty();
+        let must_look = !scope.all && !is_by_index;
         let looked_at = &events.1[from..events.1.len().min(if must_look { from + LOOK_MAX } else { usize::MAX })];
         let is_in = |event: &&Event| {
             scope.all
