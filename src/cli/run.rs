@@ -8,15 +8,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::killfeed::Killfeed;
 use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::signals::Signals;
-use super::worker::{Worker, check_sources, ledgers, resources};
+use super::worker::{Worker, answering, check_sources, ledgers, resources};
 use super::{Database, ending, print};
 use crate::definition::{environment, select};
-use crate::http;
+use crate::http::Waiting;
 use crate::settings::{LISTEN, Settings};
 use crate::store::{Health, Store};
 use crate::telemetry;
@@ -97,12 +96,10 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
 
 /// Opens the database. Until it is open, the listener answers that the worker lives and is not ready.
 async fn open(args: &Args, listener: &TcpListener, metrics: &PrometheusHandle) -> anyhow::Result<Arc<dyn Store>> {
-    let (health, is_open) = (Arc::new(Health::default()), CancellationToken::new());
+    let health = Arc::new(Health::default());
     let (url, migrate) = (&args.database.url, !args.no_migrate);
     let opening = async {
-        let _ends_the_answers = is_open.clone().drop_guard();
         if args.fail_fast { open_store(url, migrate).await } else { wait_for_store(url, migrate, &health).await }
     };
-    let answering = http::serve_waiting(listener, health.clone(), metrics.clone(), is_open.clone());
-    tokio::join!(opening, answering).0
+    answering(listener, Waiting::Store(health.clone()), metrics, opening).await
 }

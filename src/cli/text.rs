@@ -1,15 +1,15 @@
 //! Text from outside, made fit for a terminal: no control characters, no wider than there is room.
 
-/// Control characters as escapes (line ends stay where a text may have several lines), and so those that turn the direction of writing around.
+use crate::killmail::is_plain;
+
+/// What is not [plain](is_plain) as escapes; line ends stay where a text may have several lines.
 pub(super) fn clean(text: &str, lines: bool) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for character in text.chars() {
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let breaks = matches!(character, '\u{2028}' | '\u{2029}');
-        if (character.is_control() && !(lines && character == '\n')) || turns || breaks {
-            cleaned.extend(character.escape_default());
-        } else {
+        if is_plain(character) || (lines && character == '\n') {
             cleaned.push(character);
+        } else {
+            cleaned.extend(character.escape_default());
         }
     }
     cleaned

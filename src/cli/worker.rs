@@ -21,7 +21,7 @@ use super::surveillance::{Keeper, Keeping};
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::courier;
 use crate::definition::{Definition, Problem, Problems};
-use crate::http::{self, Access, KillfeedSettings, Readiness, Running};
+use crate::http::{self, Access, KillfeedSettings, Readiness, Running, Waiting};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -88,6 +88,21 @@ pub(super) fn prices_of_two_kinds(definitions: &[Definition]) -> Option<Problem>
     })
 }
 
+/// Meanwhile the listener answers what can be answered: that the worker lives, that it is not ready, and why.
+pub(super) async fn answering<T>(
+    listener: &TcpListener,
+    waiting: Waiting,
+    metrics: &PrometheusHandle,
+    meanwhile: impl Future<Output = T>,
+) -> T {
+    let over = CancellationToken::new();
+    let meanwhile = async {
+        let _ends_the_answers = over.clone().drop_guard();
+        meanwhile.await
+    };
+    tokio::join!(meanwhile, http::serve_waiting(listener, waiting, metrics.clone(), over.clone())).0
+}
+
 impl Worker {
     /// Starts every pipeline, and serves on `listener`.
     pub(super) async fn start(
@@ -103,9 +118,12 @@ impl Worker {
         for definition in definitions {
             components.push(definition.build(resources)?);
         }
-        statics::take_up(resources).await;
-        pauses::take_up(&*resources.store, &resources.esi).await;
-        let keeper = Keeper::take_up(definitions, resources).await;
+        let loading = async {
+            statics::take_up(resources).await;
+            pauses::take_up(&*resources.store, &resources.esi).await;
+            Keeper::take_up(definitions, resources).await
+        };
+        let keeper = answering(&listener, Waiting::Loading, &metrics, loading).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
         let mut running = Vec::new();

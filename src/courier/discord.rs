@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::line::Parcel;
 use super::message::{Content, ship_name, system_name, url};
-use crate::killmail::{SystemId, TypeId};
+use crate::killmail::{SystemId, TypeId, is_plain};
 use crate::statics::Statics;
 use crate::store::{Alert, ToldKill};
 
@@ -116,8 +116,7 @@ fn isk(cents: i64) -> String {
 
 /// Without what steers a reader's screen.
 fn plain(text: &str) -> String {
-    let is_visible = |c: &char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().filter(is_visible).collect()
+    text.chars().filter(|character| is_plain(*character)).collect()
 }
 
 /// As it is, in Discord's Markdown.

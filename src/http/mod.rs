@@ -15,7 +15,7 @@
 //! | `access` | who may change something |
 //! | `body` | what a request brings: JSON, bounded |
 //! | `patience` | how long a connection may take nothing of its answer |
-//! | `waiting` | what is answered while the database is being opened |
+//! | `waiting` | what is answered while the worker starts |
 //! | `server` | connections and tasks, their bounds and their end |
 //!
 //! Everything that runs is owned by [`serve`]: when it returns, no task is left.
@@ -54,6 +54,7 @@ pub use access::Access;
 pub use killfeed::Settings as KillfeedSettings;
 pub use pipelines::{PipelineView, Pipelines, Running};
 pub use server::{serve, serve_waiting};
+pub use waiting::Waiting;
 
 /// What the routes work on. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@
 //! [`HEAD_MAX`], and one that takes nothing of what it asked for after a minute; beyond [`CONNECTIONS_MAX`] connections new ones wait in the system's queue.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,8 +20,7 @@ use tower_service::Service;
 
 use super::killfeed::{Collection, Peer};
 use super::patience::Patient;
-use super::{State, router, waiting};
-use crate::store::Health;
+use super::{State, Waiting, router, waiting};
 use crate::telemetry;
 
 const CONNECTIONS_MAX: usize = 8192;
@@ -53,15 +51,15 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationTo
     background.shutdown().await;
 }
 
-/// Answers what can be answered while the database is being opened (see `waiting`), until `opened`. The listener stays: who connects
+/// Answers what can be answered while the worker waits for something (see [`Waiting`]), until `over`. The listener stays: who connects
 /// after that is answered by [`serve`].
 pub async fn serve_waiting(
     listener: &TcpListener,
-    health: Arc<Health>,
+    waiting: Waiting,
     metrics: PrometheusHandle,
-    opened: CancellationToken,
+    over: CancellationToken,
 ) {
-    let connections = connections(listener, waiting::router(health, metrics), &opened).await;
+    let connections = connections(listener, waiting::router(waiting, metrics), &over).await;
     finish(connections, GRACE_WAITING).await;
 }
 

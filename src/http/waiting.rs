@@ -1,4 +1,5 @@
-//! What is answered while the database is being opened, or waited for: alive, not ready, the metrics, and nothing else.
+//! What is answered while the worker starts: while the database is being opened, or waited for, and while what it works with is loaded. It is alive, not ready,
+//! has metrics, and nothing else.
 
 use std::sync::Arc;
 
@@ -13,11 +14,19 @@ use super::error::{self, ApiError};
 use super::{guard, health, metrics};
 use crate::store::Health;
 
-/// `store` knows whether its opening has failed.
-pub(super) fn router(store: Arc<Health>, metrics: PrometheusHandle) -> Router {
+/// What a worker that starts is waiting for.
+#[derive(Debug, Clone)]
+pub enum Waiting {
+    /// The database, which knows whether its opening has failed.
+    Store(Arc<Health>),
+    /// What it works with: static data, profiles. A million of these take ten seconds and more.
+    Loading,
+}
+
+pub(super) fn router(waiting: Waiting, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/livez", get(health::live))
-        .route("/readyz", get(ready).with_state(store))
+        .route("/readyz", get(ready).with_state(waiting))
         .route("/metrics", get(async move || metrics::text(&metrics)))
         .fallback(not_yet)
         .method_not_allowed_fallback(error::no_method)
@@ -25,16 +34,21 @@ pub(super) fn router(store: Arc<Health>, metrics: PrometheusHandle) -> Router {
 }
 
 /// The cause stays in the log: it may name hosts and paths.
-async fn ready(Extract(store): Extract<Arc<Health>>) -> Response {
-    let why = match store.trouble() {
-        Some(trouble) => {
-            format!("the database has been away since {:.0}, and is waited for: the log says why", trouble.since)
-        }
-        None => "the database is being opened".to_owned(),
+async fn ready(Extract(waiting): Extract<Waiting>) -> Response {
+    let verdict = |what, why: String| health::verdict(&[json!({"what": what, "why": why})]);
+    let store = match waiting {
+        Waiting::Store(store) => store,
+        Waiting::Loading => return verdict("starting", "static data and profiles are being loaded".to_owned()),
     };
-    health::verdict(&[json!({"what": "store", "why": why})])
+    match store.trouble() {
+        Some(trouble) => verdict(
+            "store",
+            format!("the database has been away since {:.0}, and is waited for: the log says why", trouble.since),
+        ),
+        None => verdict("store", "the database is being opened".to_owned()),
+    }
 }
 
 async fn not_yet() -> ApiError {
-    ApiError::unavailable("starting", "the worker has not opened its database yet: /readyz says why")
+    ApiError::unavailable("starting", "the worker is still starting: /readyz says why")
 }

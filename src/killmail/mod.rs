@@ -4,6 +4,7 @@ pub mod findings;
 pub mod ids;
 mod known;
 pub mod model;
+mod plain;
 pub mod sample;
 pub mod wire;
 
@@ -18,6 +19,7 @@ pub use ids::{
 };
 pub use known::{Known, Values};
 pub use model::{Attacker, Form, Item, Killmail, Participant, Position, Victim, Zkb};
+pub use plain::is_plain;
 
 /// The payload of the kills pipeline: the bytes that came in, and what became of them so far.
 #[derive(Debug, Clone)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::killmail::is_plain;
+
 /// What stands where something else must: the place in the JSON, what was found there, what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at {path}: found {found}; allowed: {allowed}")]
@@ -65,8 +67,7 @@ fn shown_key(key: &str) -> String {
 
 /// Player-made text may hold anything.
 fn shown_char(character: char) -> impl Iterator<Item = char> {
-    let is_safe = !character.is_control()
-        && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let is_safe = is_plain(character);
     let escaped = (!is_safe).then(|| character.escape_unicode());
     is_safe.then_some(character).into_iter().chain(escaped.into_iter().flatten())
 }

@@ -71,6 +71,7 @@ impl<'k> Subject<'k> {
 
     /// The values of a field that is no text: sorted, each once.
     #[must_use]
+    #[inline(always)]
     pub fn values(&self, field: Field) -> &[i64] {
         match many(field) {
             Some(place) => &self.many[place],
@@ -80,6 +81,7 @@ impl<'k> Subject<'k> {
 
     /// The words of a field that is text: each once.
     #[must_use]
+    #[inline(always)]
     pub fn texts(&self, field: Field) -> &[&'k str] {
         match field {
             Field::ModuleTags => &self.module_tags,
@@ -199,6 +201,7 @@ fn ids(attacker: &Attacker) -> [Option<i64>; 6] {
 }
 
 /// The place of a field with many numbers, in the order of [`ids`].
+#[inline(always)]
 const fn many(field: Field) -> Option<usize> {
     match field {
         Field::AttackerCharacterId => Some(0),

@@ -105,3 +105,27 @@ fn followers_are_matched_with_a_profile_that_stands_in_a_list_twice() {
     kill.set(Field::Hour, &[23]);
     assert_eq!(world.compare(&kill), 2);
 }
+
+#[test]
+fn what_is_asked_beside_an_or_is_asked_of_each_of_its_members() {
+    let rule = |field: &str, operator: &str, value: &str| {
+        format!(r#"{{"field": "{field}", "operator": "{operator}", "value": {value}}}"#)
+    };
+    let all = |condition: &str, rules: &[String]| {
+        format!(r#"{{"condition": "{condition}", "rules": [{}]}}"#, rules.join(", "))
+    };
+    // The first member of the `or` is decided by one test; of whom three or four shot it is more to be asked.
+    let ships = rule("ship_type_id", "in", "[1, 2, 3, 4]");
+    let there = all("and", &[ships, rule("region_id", "in", "[5, 6, 7]")]);
+    let either = all("or", &[there, rule("system_id", "in", "[9]")]);
+    let few = rule("attacker_count", "gte", "4");
+    let mut world = World::new(&[]);
+    world.insert(0, Filter::parse(&all("and", &[either, few])).unwrap());
+    for (attackers, region, matching) in [(4, 6, 1), (3, 6, 0), (9, 6, 1), (9, 8, 0), (4, 8, 0)] {
+        let mut kill = Subject::default();
+        kill.set(Field::ShipTypeId, &[2]);
+        kill.set(Field::RegionId, &[region]);
+        kill.set(Field::AttackerCount, &[attackers]);
+        assert_eq!(world.compare(&kill), matching, "{attackers} in {region}");
+    }
+}

@@ -1,9 +1,9 @@
-//! Before the database is open.
+//! Before the worker works.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use broadside::http;
+use broadside::http::{self, Waiting};
 use broadside::store::{Error, Health, retry};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +19,10 @@ async fn get(address: SocketAddr, path: &str) -> Answer {
 
 /// Serves while `asks` lasts, and until it has ended by itself.
 async fn waiting<T>(health: Arc<Health>, asks: impl AsyncFnOnce(SocketAddr) -> T) -> (TcpListener, T) {
+    waiting_for(Waiting::Store(health), asks).await
+}
+
+async fn waiting_for<T>(what: Waiting, asks: impl AsyncFnOnce(SocketAddr) -> T) -> (TcpListener, T) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let opened = CancellationToken::new();
@@ -27,7 +31,7 @@ async fn waiting<T>(health: Arc<Health>, asks: impl AsyncFnOnce(SocketAddr) -> T
         opened.cancel();
         answer
     };
-    let (answer, ()) = tokio::join!(asking, http::serve_waiting(&listener, health, recorder(), opened.clone()));
+    let (answer, ()) = tokio::join!(asking, http::serve_waiting(&listener, what, recorder(), opened.clone()));
     (listener, answer)
 }
 
@@ -38,6 +42,17 @@ async fn a_worker_whose_database_is_being_opened_lives_and_is_not_ready() {
         assert_eq!(get(address, "/metrics").await.status, 200);
         let ready = get(address, "/readyz").await;
         let reasons = json!([{"what": "store", "why": "the database is being opened"}]);
+        assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "not_ready": reasons})));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_that_loads_what_it_works_with_lives_and_is_not_ready() {
+    waiting_for(Waiting::Loading, async |address| {
+        assert_eq!(get(address, "/livez").await.status, 200);
+        let ready = get(address, "/readyz").await;
+        let reasons = json!([{"what": "starting", "why": "static data and profiles are being loaded"}]);
         assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "not_ready": reasons})));
     })
     .await;
@@ -84,7 +99,7 @@ async fn who_connects_between_waiting_and_serving_is_not_refused() {
     early.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     tokio::select! {
-        () = http::serve_waiting(&listener, Arc::default(), recorder(), CancellationToken::new()) => panic!("untold"),
+        () = http::serve_waiting(&listener, Waiting::Loading, recorder(), CancellationToken::new()) => panic!("untold"),
         read = early.read_to_string(&mut answer) => read.unwrap(),
     };
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

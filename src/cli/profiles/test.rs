@@ -247,7 +247,9 @@ fn text(trial: &Trial, court: &Court) -> String {
     let _ = writeln!(out, "{} matched: {}{a_day}", HumanCount(matched), percent(matched, kills));
     if !trial.examples.is_empty() {
         let ids: Vec<String> = trial.examples.iter().map(ToString::to_string).collect();
-        let _ = writeln!(out, "such as {}", ids.join(" "));
+        // Six of them fit in 80 columns.
+        let lines: Vec<String> = ids.chunks(6).map(|some| some.join(" ")).collect();
+        let _ = writeln!(out, "such as {}", lines.join("\n        "));
     }
     let rows = tree(trial, |at| {
         (String::new(), format!("{:>9} {:>7}", HumanCount(trial.held[at]).to_string(), percent(trial.held[at], kills)))

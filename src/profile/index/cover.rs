@@ -4,7 +4,7 @@
 //! those that every kill is compared with. What a plan asks besides its keys becomes the guards of its entries.
 
 use super::cells;
-use super::guard::{Guard, share};
+use super::guard::{self, Guard, share};
 use super::plan::{Ask, Leaf, Plan};
 use super::statistics::Statistics;
 use super::texts::Texts;
@@ -16,6 +16,8 @@ pub(super) const KEYS_MAX: usize = 256;
 const KEY_WEIGHT: f32 = 2e-5;
 /// What an evaluation costs, and what it costs to mark an entry as excluded, in looks at an entry.
 const EVALUATION: f32 = 12.0;
+/// What it weighs that a kill with a key must be evaluated, besides the look at the entry. Less than an evaluation costs: measured, at the median.
+const EVALUATED: f32 = 4.0;
 const MARK: f32 = 1.5;
 
 /// Where entries are listed.
@@ -83,6 +85,8 @@ pub(super) struct Key {
     pub(super) guard: Guard,
     /// Nothing must hold besides the leaf.
     pub(super) is_alone: bool,
+    /// The number of the leaf that is tested when the guard fits, if its code is [`SHORT`].
+    pub(super) short: Option<usize>,
 }
 
 /// Where a plan is listed.
@@ -170,7 +174,7 @@ impl Chooser<'_> {
         for (index, member) in members(plan).iter().enumerate() {
             let Plan::Leaf(leaf) = member else { continue };
             // What the guard says wholly need not exclude.
-            let is_guarded = Guard::of_leaf(leaf, self.statistics, self.texts).code == super::guard::EXACT;
+            let is_guarded = Guard::of_leaf(leaf, self.statistics, self.texts).code == guard::EXACT;
             let values = self::excluding(leaf).map_or(0, |values| values.len());
             let marks = 1.0 - share(leaf, self.statistics, self.texts);
             if values > 0 && !is_guarded && MARK * marks < EVALUATION * expected {
@@ -190,8 +194,14 @@ impl Chooser<'_> {
             Plan::And(members) => {
                 let all = members.iter().enumerate().filter(|(member, _)| !left_out.contains(member));
                 let choices = all.filter_map(|(member, plan)| Some((member, self.choose(plan, &[])?)));
-                let weight = |choice: &Choice| choice.expected + choice.keys as f32 * KEY_WEIGHT;
-                let (member, least) = choices.min_by(|(_, a), (_, b)| weight(a).total_cmp(&weight(b)))?;
+                let choices: Vec<(usize, Choice)> = choices.collect();
+                let is_only = choices.len() == 1;
+                let weight = |(member, choice): &(usize, Choice)| {
+                    let evaluated = if is_only { 0.0 } else { self.evaluated(plan, *member, left_out) };
+                    choice.expected * (1.0 + evaluated * EVALUATED) + choice.keys as f32 * KEY_WEIGHT
+                };
+                let weighed = choices.into_iter().map(|choice| (weight(&choice), choice));
+                let (_, (member, least)) = weighed.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
                 let (expected, keys) = (least.expected, least.keys);
                 Some(Choice { from: From::One(member, Box::new(least)), expected, keys })
             }
@@ -202,6 +212,35 @@ impl Chooser<'_> {
                 let keys = choices.iter().map(|choice| choice.keys).sum();
                 (keys <= KEYS_MAX).then_some(Choice { from: From::All(choices), expected, keys })
             }
+        }
+    }
+
+    /// The number of the one leaf of an `And` that its guard does not say all of, if there is just one and it is a short test.
+    fn short(self, members: &[Plan], without: &[usize], guard: &Guard) -> Option<usize> {
+        let mut short = None;
+        let mut number = 0;
+        for (member, plan) in members.iter().enumerate() {
+            if !without.contains(&member) && !guard.says(&self.guard(plan)) {
+                let Plan::Leaf(leaf) = plan else { return None };
+                if short.is_some() || !super::program::is_short(leaf) {
+                    return None;
+                }
+                short = Some(number);
+            }
+            number += leaves(plan);
+        }
+        short
+    }
+
+    /// How many of the kills with a key of this member of an `And` must be evaluated.
+    fn evaluated(self, plan: &Plan, member: usize, left_out: &[usize]) -> f32 {
+        let mut without = left_out.to_vec();
+        without.push(member);
+        let guard = self.guard_without(plan, &without);
+        match guard.code {
+            guard::EXACT => 0.0,
+            guard::NEVER => guard.passing(),
+            _ => 0.1 * guard.passing(),
         }
     }
 
@@ -238,14 +277,24 @@ impl Chooser<'_> {
             (Plan::Leaf(leaf), _) => {
                 let is_whole = matches!(leaf.ask, Ask::AnyOf(_)) || cells::points(leaf.field).is_some();
                 let own = if is_whole { Guard::FREE } else { Guard::of_leaf(leaf, self.statistics, self.texts) };
-                keys.push(Key { leaf: first, guard: guard.and(own), is_alone: guard.is_nothing() });
+                keys.push(Key { leaf: first, guard: guard.and(own), is_alone: guard.is_nothing(), short: None });
             }
             (Plan::And(members), From::One(chosen, choice)) => {
                 let mut without = left_out.to_vec();
                 without.push(*chosen);
-                let guard = guard.and(self.guard_without(plan, &without));
+                let inner = guard.and(self.guard_without(plan, &without));
                 let before: usize = members[..*chosen].iter().map(leaves).sum();
-                self.collect(&members[*chosen], choice, guard, first + before, &[], keys);
+                self.collect(&members[*chosen], choice, inner, first + before, &[], keys);
+                // Only of the first key a record says where the test stands.
+                if first == 0
+                    && let ([key], Plan::Leaf(leaf)) = (&mut keys[..], &members[*chosen])
+                    && matches!(leaf.ask, Ask::AnyOf(_))
+                    && key.guard.says(&guard)
+                    && let Some(short) = self.short(members, &without, &key.guard)
+                {
+                    key.short = Some(short);
+                    key.guard.code = guard::SHORT;
+                }
             }
             (Plan::Or(members), From::All(choices)) => {
                 let mut first = first;

@@ -13,6 +13,8 @@ use crate::profile::field::{Field, Kind};
 
 /// Bits of the cells of a class.
 pub(super) const MASK: u32 = (1 << cells::CELLS) - 1;
+/// The code of guards that say all but one thing: [short](super::program::is_short) is the test of that.
+pub(super) const SHORT: u32 = 29;
 /// The code of guards that never say all.
 pub(super) const NEVER: u32 = 30;
 /// The code of guards that say all.
@@ -131,6 +133,20 @@ impl Guard {
             }
             _ => Self { code: NEVER, ..Self::FREE },
         }
+    }
+
+    /// How many kills it lets pass, about, as far as its members tell.
+    pub(super) fn passing(&self) -> f32 {
+        self.members.iter().map(|member| member.share).product()
+    }
+
+    /// Whether it says all of a condition with that guard of its own, which it was made of.
+    pub(super) fn says(&self, own: &Self) -> bool {
+        let is_kept = |member: &Member| {
+            let keeps = |kept: &Member| kept.class == member.class && kept.mask & !member.mask == 0;
+            member.class == 0 || member.is_second() || self.members.iter().any(keeps)
+        };
+        own.code == EXACT && own.members.iter().all(is_kept)
     }
 
     /// Of two conditions that both hold.

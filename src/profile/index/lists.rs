@@ -32,12 +32,15 @@ pub(super) trait Entry: Copy + Default {
     const FEW: usize;
     fn tag(self) -> u32;
     fn retagged(self, tag: u32) -> Self;
-    /// The least [`cells::step`] that is allowed.
+    /// Whether there is a least [`cells::step`] that is allowed.
+    const HAS_LEAST: bool;
+    /// It.
     fn least(self) -> u16;
 }
 
 impl Entry for u32 {
     const FEW: usize = 1_024;
+    const HAS_LEAST: bool = false;
 
     fn tag(self) -> u32 {
         self
@@ -54,6 +57,7 @@ impl Entry for u32 {
 
 impl Entry for Guarded {
     const FEW: usize = 64;
+    const HAS_LEAST: bool = true;
 
     fn tag(self) -> u32 {
         self[4]
@@ -93,6 +97,12 @@ pub(super) struct List {
     length: u32,
 }
 
+/// The entries of a list.
+pub(super) enum Entries<'l, T> {
+    Run(&'l [T]),
+    Parts(&'l [Vec<T>]),
+}
+
 /// Lists of one kind of entries.
 #[derive(Debug)]
 pub(super) struct Lists<T, const BLOCK: usize> {
@@ -129,17 +139,18 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
         self.long[list.place as usize][..=part(step)].iter().fold(0, |all, part| all ^ tag(part.first()))
     }
 
-    /// The runs of a list: at least all entries that allow this step.
-    #[inline]
-    pub(super) fn runs(&self, list: List, step: u16) -> impl Iterator<Item = &[T]> {
-        let (few, long): (&[T], &[Vec<T>]) = if list.length() <= T::FEW {
-            let run = self.pool.run(list.place, list.length());
-            let end = if run.len() > 4 { run.partition_point(|entry| entry.least() <= step) } else { run.len() };
-            (&run[..end], &[])
-        } else {
-            (&[], &self.long[list.place as usize][..=part(step)])
-        };
-        std::iter::once(few).chain(long.iter().map(Vec::as_slice)).filter(|run| !run.is_empty())
+    /// The entries of a list: at least all that allow this step.
+    #[inline(always)]
+    pub(super) fn entries(&self, list: List, step: u16) -> Entries<'_, T> {
+        if list.length() > T::FEW {
+            return Entries::Parts(&self.long[list.place as usize][..=part(step)]);
+        }
+        let run = self.pool.run(list.place, list.length());
+        if !T::HAS_LEAST || run.len() <= 4 {
+            return Entries::Run(run);
+        }
+        let end = run.partition_point(|entry| entry.least() <= step);
+        Entries::Run(&run[..end])
     }
 
     pub(super) fn push(&mut self, list: &mut List, entry: T) {

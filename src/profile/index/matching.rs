@@ -2,10 +2,10 @@
 
 use super::board::Slot;
 use super::cover::packed;
-use super::lists::{CODE, ID, ONCE, SHARED};
+use super::lists::{CODE, Entries, Guarded, ID, List, ONCE, SHARED};
 use super::scan::{Hits, Probe, RUN, STRIDE, Work};
 use super::view::View;
-use super::{Index, Statistics, cells, program};
+use super::{Index, SHORT_PLACE, Statistics, cells, guard, program};
 use crate::profile::field::{Field, Kind};
 use crate::profile::subject::Subject;
 
@@ -27,13 +27,16 @@ pub struct Scratch {
     /// Kills that [`observe`](Self::observe) was told of.
     pub kills: u64,
     view: View,
-    slots: Vec<Slot>,
+    /// The lists of the kill's values.
+    plain: Vec<List>,
+    guarded: Vec<List>,
     /// A bit for each id that is not to be reported, or not again; and which ids have theirs set.
     seen: Vec<u64>,
     touched: Vec<u32>,
     hits: Box<Hits>,
-    /// Tags of profiles whose filters must be evaluated.
+    /// Tags of profiles whose filters must be evaluated, and of those where one test is enough.
     pending: Vec<u32>,
+    short: Vec<u32>,
     /// Ids that matched and lead others.
     leaders: Vec<u32>,
 }
@@ -46,11 +49,13 @@ impl Default for Scratch {
             direct: 0,
             kills: 0,
             view: View::default(),
-            slots: Vec::new(),
+            plain: Vec::new(),
+            guarded: Vec::new(),
             seen: Vec::new(),
             touched: Vec::new(),
             hits: Box::new([0; 4 * RUN]),
             pending: Vec::new(),
+            short: Vec::new(),
             leaders: Vec::new(),
         }
     }
@@ -77,6 +82,38 @@ impl Index {
             scratch.seen.resize(words, 0);
         }
         self.scanner.work(Matching { index: self, subject, scratch, out, found: 0 });
+    }
+}
+
+impl Index {
+    /// Whether the filter with its record at a place holds.
+    #[inline(always)]
+    fn holds_at(&self, place: u32, view: &View) -> bool {
+        let [_, size, rest @ ..] = self.records.from(place) else { return false };
+        program::holds(&rest[(size >> 16) as usize..], (size & 0xffff) as usize, view, self.scanner)
+    }
+
+    /// The places of the records of filters, asked for all at once.
+    #[inline(always)]
+    fn touched(&self, tags: &[u32]) -> [u32; SIDE_BY_SIDE] {
+        let mut places = [0; SIDE_BY_SIDE];
+        for (place, tag) in places.iter_mut().zip(tags) {
+            *place = self.places[(tag & ID) as usize] - 1;
+        }
+        let touched = places.iter().take(tags.len()).fold(0, |touched, place| {
+            let [first, second] = self.records.touch(*place);
+            touched ^ first ^ second
+        });
+        std::hint::black_box(touched);
+        places
+    }
+
+    /// Whether the one test holds that decides about the filter with its record at a place.
+    #[inline(always)]
+    fn is_short_so(&self, place: u32, view: &View) -> bool {
+        let [_, size, word, ..] = self.records.from(place) else { return false };
+        let at = 2 + (size >> 16) + (word >> SHORT_PLACE);
+        program::is_one_of(&self.records.from(place)[at as usize..], view, self.scanner)
     }
 }
 
@@ -110,10 +147,11 @@ impl Work for Matching<'_, '_> {
     fn run(mut self) {
         self.scratch.view.read(self.subject, &self.index.texts, self.index.used);
         self.exclude();
-        self.find_slots();
+        self.find_lists();
         self.read_thresholds();
-        self.read_slots();
+        self.read_lists();
         self.work_off();
+        self.test_short();
         self.evaluate();
         self.follow();
         self.forget();
@@ -139,14 +177,23 @@ impl Matching<'_, '_> {
 
     /// Looks up the lists of the kill's values.
     #[inline(always)]
-    fn find_slots(&mut self) {
+    fn find_lists(&mut self) {
         let board = &self.index.board;
-        let Scratch { view, slots, .. } = &mut *self.scratch;
-        slots.clear();
-        slots.push(board.every);
+        let Scratch { view, plain, guarded, .. } = &mut *self.scratch;
+        plain.clear();
+        guarded.clear();
+        let mut put = |slot: Slot| {
+            if !slot.plain.is_empty() {
+                plain.push(slot.plain);
+            }
+            if !slot.guarded.is_empty() {
+                guarded.push(slot.guarded);
+            }
+        };
+        put(board.every);
         for field in fields(board.with_values) {
             for value in view.values(field) {
-                slots.extend(packed(field, *value).and_then(|packed| board.value(packed)));
+                packed(field, *value).and_then(|packed| board.value(packed)).into_iter().for_each(&mut put);
             }
         }
         for field in cells::BANDED {
@@ -154,13 +201,12 @@ impl Matching<'_, '_> {
             let band = cells::lowest(field, *value);
             // Whoever wants at least so much is listed under the lowest band that will do.
             let reached = if field.kind() == Kind::Money { (2 << band) - 1 } else { 1 << band };
-            slots.extend(bits(u64::from(cells & reached)).map(|band| board.cell(field, band).0));
+            bits(u64::from(cells & reached)).for_each(|band| put(board.cell(field, band).0));
         }
         // Asked for all at once, so that memory is waited for once.
-        let touched = slots.iter().fold(0, |all, slot| {
-            all ^ board.plain.touch(slot.plain, view.isk) ^ board.guarded.touch(slot.guarded, view.isk)
-        });
-        std::hint::black_box(touched);
+        let isk = view.isk;
+        let touched = plain.iter().fold(0, |all, list| all ^ board.plain.touch(*list, isk));
+        std::hint::black_box(guarded.iter().fold(touched, |all, list| all ^ board.guarded.touch(*list, isk)));
     }
 
     /// Reports profiles that ask for money alone.
@@ -184,24 +230,33 @@ impl Matching<'_, '_> {
 
     /// Reports what stands in the plain lists, and looks through the guarded ones.
     #[inline(always)]
-    fn read_slots(&mut self) {
-        let index = self.index;
+    fn read_lists(&mut self) {
+        let board = &self.index.board;
         let step = self.scratch.view.isk;
-        for at in 0..self.scratch.slots.len() {
-            let slot = self.scratch.slots[at];
-            for run in index.board.plain.runs(slot.plain, step) {
-                self.report(run);
+        for at in 0..self.scratch.plain.len() {
+            match board.plain.entries(self.scratch.plain[at], step) {
+                Entries::Run(run) => self.report(run),
+                Entries::Parts(parts) => parts.iter().for_each(|run| self.report(run)),
             }
-            for run in index.board.guarded.runs(slot.guarded, step) {
-                self.scratch.scanned += run.len() as u64;
-                for run in run.chunks(RUN) {
-                    let Scratch { view, hits, .. } = &mut *self.scratch;
-                    let probe = Probe { isk: view.isk, common: view.common, classes: &view.classes };
-                    self.found = index.scanner.scan(run, probe, hits, self.found);
-                    if self.found > hits.len() - RUN - STRIDE {
-                        self.work_off();
-                    }
-                }
+        }
+        for at in 0..self.scratch.guarded.len() {
+            match board.guarded.entries(self.scratch.guarded[at], step) {
+                Entries::Run(run) => self.scan(run),
+                Entries::Parts(parts) => parts.iter().for_each(|run| self.scan(run)),
+            }
+        }
+    }
+
+    /// Looks for entries whose guards fit.
+    #[inline(always)]
+    fn scan(&mut self, run: &[Guarded]) {
+        self.scratch.scanned += run.len() as u64;
+        for run in run.chunks(RUN) {
+            let Scratch { view, hits, .. } = &mut *self.scratch;
+            let probe = Probe { isk: view.isk, common: view.common, classes: &view.classes };
+            self.found = self.index.scanner.scan(run, probe, hits, self.found);
+            if self.found > hits.len() - RUN - STRIDE {
+                self.work_off();
             }
         }
     }
@@ -270,13 +325,37 @@ impl Matching<'_, '_> {
             if tag & ONCE != 0 && !self.is_new(tag & ID) {
                 continue;
             }
-            if unsure >> (tag >> CODE & 63) & 1 == 1 {
+            if tag >> CODE & 63 == guard::SHORT {
+                self.scratch.short.push(tag);
+            } else if unsure >> (tag >> CODE & 63) & 1 == 1 {
                 self.scratch.pending.push(tag);
             } else {
                 self.scratch.direct += 1;
                 self.put(tag);
             }
         }
+    }
+
+    /// Tests where one test is enough.
+    #[inline(always)]
+    fn test_short(&mut self) {
+        let index = self.index;
+        let mut short = std::mem::take(&mut self.scratch.short);
+        self.scratch.evaluated += short.len() as u64;
+        let mut holding = 0;
+        for from in (0..short.len()).step_by(SIDE_BY_SIDE) {
+            let to = (from + SIDE_BY_SIDE).min(short.len());
+            let places = index.touched(&short[from..to]);
+            for (at, place) in (from..to).zip(places) {
+                let tag = short[at];
+                let holds = index.is_short_so(place, &self.scratch.view);
+                short[holding] = tag;
+                holding += usize::from(holds);
+            }
+        }
+        short[..holding].iter().for_each(|tag| self.put(*tag));
+        short.clear();
+        self.scratch.short = short;
     }
 
     /// Evaluates what must be.
@@ -286,19 +365,9 @@ impl Matching<'_, '_> {
         let pending = std::mem::take(&mut self.scratch.pending);
         self.scratch.evaluated += pending.len() as u64;
         for some in pending.chunks(SIDE_BY_SIDE) {
-            let mut places = [0; SIDE_BY_SIDE];
-            for (place, tag) in places.iter_mut().zip(some) {
-                *place = index.places[(tag & ID) as usize] - 1;
-            }
-            let mut touched = 0;
-            for place in &places[..some.len()] {
-                let [first, second] = index.records.touch(*place);
-                touched ^= first ^ second;
-            }
-            std::hint::black_box(touched);
+            let places = index.touched(some);
             for (place, tag) in places.iter().zip(some) {
-                let (_, _, program) = index.record_at(*place);
-                if program::holds(program, &self.scratch.view) {
+                if index.holds_at(*place, &self.scratch.view) {
                     self.put(*tag);
                 }
             }

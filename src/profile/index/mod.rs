@@ -11,7 +11,7 @@
 //! - A filter is listed under keys chosen by how often values occur in kills ([`Statistics`]): of an `and` one member's, of an `or` all members'. What has no keys
 //!   is compared with every kill. Nothing is ever multiplied out: an `or` costs the sum of its members.
 //! - Beside each entry stands a guard: the cells of a few fields in which the filter can hold. Most guards say all there is to say, and the filter is never
-//!   looked at; a threshold between two cuts only for kills in the same band (`cells`).
+//!   looked at; a threshold between two cuts only for kills in the same band (`cells`). Where it says all but one list, that list alone is compared.
 //! - `not` of a list at the root, which nearly every kill satisfies, turns round: its values exclude the profile.
 //! - Filters that say the same share one place, whoever watches.
 //!
@@ -119,8 +119,11 @@ const fn listed(place: u32, kind: Kind) -> u32 {
     place | (kind as u32) << 16
 }
 
+/// In such a word: from this bit on the place of the leaf that is tested when the guard says all but that.
+const SHORT_PLACE: u32 = 18;
+
 const fn kind(word: u32) -> Kind {
-    match word >> 16 {
+    match word >> 16 & 3 {
         0 => Kind::Plain,
         1 => Kind::Guarded,
         2 => Kind::Threshold,
@@ -221,13 +224,18 @@ impl Index {
         }
         for key in &cover.keys {
             let leaf = leaf(key.leaf);
+            let short = key.short.map_or(0, |short| places[short]);
+            let guard = match short >> (u32::BITS - SHORT_PLACE) {
+                0 => key.guard,
+                _ => guard::Guard { code: guard::NEVER, ..key.guard },
+            };
             let kind = match leaf.ask {
                 _ if key.guard.is_nothing() => Kind::Plain,
                 Ask::Within(_, i64::MAX) if key.is_alone && leaf.field.kind() == super::Kind::Money => Kind::Threshold,
                 _ => Kind::Guarded,
             };
-            keys += self.board.insert(Some(&leaf), key.guard, tag, kind);
-            words.push(listed(places[key.leaf], kind));
+            keys += self.board.insert(Some(&leaf), guard, tag, kind);
+            words.push(listed(places[key.leaf], kind) | short << SHORT_PLACE);
         }
         for excluding in &cover.excluding {
             self.board.insert(Some(&leaf(*excluding)), guard::Guard::FREE, tag, Kind::Excluding);

@@ -79,6 +79,12 @@ impl<T: Copy + Default, const BLOCK: usize> Pool<T, BLOCK> {
         }
     }
 
+    /// All elements from a place on to the end of its block.
+    #[inline]
+    pub(super) fn from(&self, place: u32) -> &[T] {
+        self.blocks.get(place as usize / BLOCK).map_or(&[], |block| &block[place as usize % BLOCK..])
+    }
+
     /// The element at a place and one a line of memory further on: asked for ahead, so that others need not wait for them.
     #[inline]
     pub(super) fn touch(&self, place: u32) -> [T; 2] {

@@ -5,6 +5,7 @@
 //! a list of three words or more is filled up to whole fours with its last value, so that it is compared without a rest.
 
 use super::plan::{Ask, Leaf, Plan};
+use super::scan::Scanner;
 use super::view::View;
 use crate::profile::field::Field;
 
@@ -19,6 +20,8 @@ const AT_LEAST: u32 = 2;
 const AT_MOST: u32 = 3;
 const BETWEEN: u32 = 4;
 const EXISTS: u32 = 5;
+/// As `ANY_NARROW`, of a field with one value at most: what most tests are.
+const IS_NARROW: u32 = 6;
 
 /// The words of a plan, and where each of its leaves stands, in their order; `None`: there are too many.
 pub(super) fn encode(plan: &Plan) -> Option<(Vec<u32>, Vec<u32>)> {
@@ -57,7 +60,8 @@ const fn filled(count: usize) -> usize {
 }
 
 fn is_narrow(values: &[i64]) -> bool {
-    values.iter().all(|value| u32::try_from(*value).is_ok())
+    // The greatest word stands for a value that is absent.
+    values.iter().all(|value| u32::try_from(*value).is_ok_and(|word| word < u32::MAX))
 }
 
 fn write(plan: &Plan, holds: u32, fails: u32, words: &mut Vec<u32>, places: &mut Vec<u32>) {
@@ -84,7 +88,9 @@ fn write(plan: &Plan, holds: u32, fails: u32, words: &mut Vec<u32>, places: &mut
 
 fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
     let (kind, count) = match &leaf.ask {
-        Ask::AnyOf(values) if is_narrow(values) => (ANY_NARROW, filled(values.len())),
+        Ask::AnyOf(values) if is_narrow(values) => {
+            (if leaf.field.is_many() { ANY_NARROW } else { IS_NARROW }, filled(values.len()))
+        }
         Ask::AnyOf(values) => (ANY_WIDE, 2 * values.len()),
         Ask::Within(_, i64::MAX) => (AT_LEAST, 2),
         Ask::Within(i64::MIN, _) => (AT_MOST, 2),
@@ -98,7 +104,7 @@ fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
         Ask::Within(least, i64::MAX) => wide(*least),
         Ask::Within(i64::MIN, most) => wide(*most),
         Ask::Within(least, most) => [*least, *most].into_iter().for_each(wide),
-        Ask::AnyOf(values) if kind == ANY_NARROW => {
+        Ask::AnyOf(values) if kind == ANY_NARROW || kind == IS_NARROW => {
             let last = values.last().copied().unwrap_or_default();
             let filled = values.iter().copied().chain(std::iter::repeat(last)).take(filled(values.len()));
             words.extend(filled.map(|value| value as u32));
@@ -129,13 +135,20 @@ impl Head {
     }
 }
 
-/// Whether the kill is as the program says.
+/// Whether the kill is as the program says that is the first so many of these words.
 #[inline(always)]
-pub(super) fn holds(program: &[u32], view: &View) -> bool {
+pub(super) fn holds(words: &[u32], length: usize, view: &View, scanner: Scanner) -> bool {
     let mut at = 0;
-    while let Some([word, jumps, operands @ ..]) = program.get(at..) {
+    while at < length
+        && let Some([word, jumps, rest @ ..]) = words.get(at..)
+    {
         let head = Head::of(*word);
-        let is_so = test(head, &operands[..head.operands.min(operands.len())], view);
+        let is_so = match rest.first_chunk() {
+            Some(sixteen) if head.kind == IS_NARROW && head.operands <= 16 => {
+                scanner.same(sixteen, view.word(head.field)) & ((1 << head.operands) - 1) != 0
+            }
+            _ => test(head, &rest[..head.operands.min(rest.len())], view),
+        };
         let next = if is_so != head.is_negated { jumps >> 16 } else { jumps & 0xffff };
         match next {
             HOLDS => return true,
@@ -144,6 +157,37 @@ pub(super) fn holds(program: &[u32], view: &View) -> bool {
         }
     }
     true
+}
+
+/// Words of a list that [`is_one_of`] compares.
+const FEW: usize = 20;
+
+/// Whether a leaf is a test that [`is_one_of`] answers.
+pub(super) fn is_short(leaf: &Leaf) -> bool {
+    let is_few = matches!(&leaf.ask, Ask::AnyOf(values) if is_narrow(values) && filled(values.len()) <= FEW);
+    is_few && !leaf.is_negated && !leaf.field.is_many()
+}
+
+/// Whether the kill is as the test says at the start of these words, which is a [short](is_short) one. Takes as long whatever the answer is, with no
+/// branch that depends on it: that is why it is there. Looks beyond the list, at the words of whatever comes next.
+#[inline(always)]
+pub(super) fn is_one_of(words: &[u32], view: &View, scanner: Scanner) -> bool {
+    let Some([word, _, list @ ..]) = words.first_chunk::<{ 2 + FEW }>() else {
+        return holds_leaf(words, view);
+    };
+    let head = Head::of(*word);
+    let value = view.word(head.field);
+    let Some((first, last)) = list.first_chunk().zip(list.last_chunk()) else { return false };
+    let same = scanner.same(first, value) | scanner.same(last, value) << (FEW - 16);
+    same & ((1 << head.operands) - 1) != 0
+}
+
+/// The same where fewer words are left.
+#[cold]
+fn holds_leaf(words: &[u32], view: &View) -> bool {
+    let [word, _, rest @ ..] = words else { return false };
+    let head = Head::of(*word);
+    test(head, &rest[..head.operands.min(rest.len())], view)
 }
 
 #[inline(always)]
@@ -160,7 +204,7 @@ fn test(head: Head, operands: &[u32], view: &View) -> bool {
         };
     }
     let value = view.single(head.field);
-    if head.kind == ANY_NARROW {
+    if head.kind == IS_NARROW {
         return u32::try_from(value).is_ok_and(|value| is_listed(operands, value));
     }
     match head.kind {
@@ -192,7 +236,7 @@ pub(super) fn leaf(program: &[u32], at: u32) -> Leaf {
     let head = Head::of(words[0]);
     let operands = &words[2..2 + head.operands];
     let ask = match head.kind {
-        ANY_NARROW => {
+        ANY_NARROW | IS_NARROW => {
             let mut values: Vec<i64> = operands.iter().map(|operand| i64::from(*operand)).collect();
             values.dedup();
             Ask::AnyOf(values)

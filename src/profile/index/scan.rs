@@ -98,6 +98,16 @@ impl Scanner {
 pub(super) const STRIDE: usize = 16;
 
 impl Scanner {
+    /// A bit for each of these words that is this one.
+    #[inline(always)]
+    pub(super) fn same(self, words: &[u32; 16], word: u32) -> u32 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => wide::same(simd, words, word),
+            _ => (0..16).fold(0, |same, at| same | u32::from(words[at] == word) << at),
+        }
+    }
+
     /// Writes the tags of entries that fit after the first `count` hits; says how many there are then. At most [`RUN`] entries, and [`STRIDE`] more places
     /// than that.
     #[inline(always)]

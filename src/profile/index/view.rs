@@ -1,7 +1,7 @@
 //! A kill as the index sees it: the values of the fields that filters ask for, words as numbers, and its cells as bits.
 
 use super::cells;
-use super::guard::{MASK, NEVER};
+use super::guard::{MASK, NEVER, SHORT};
 use super::texts::Texts;
 use crate::profile::field::{FIELDS, Field, Kind};
 use crate::profile::subject::Subject;
@@ -24,6 +24,17 @@ const PLACES: [usize; FIELDS] = {
     places
 };
 
+/// Every field's place, one after the other.
+macro_rules! each_field {
+    ($view:expr, $subject:expr, $texts:expr, $used:expr) => {
+        each_field!($view, $subject, $texts, $used, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35)
+    };
+    ($view:expr, $subject:expr, $texts:expr, $used:expr, $($place:literal)+) => {{
+        const { assert!([$($place),+].len() == FIELDS) };
+        $($view.read_field::<$place>($subject, $texts, $used);)+
+    }};
+}
+
 /// One kill. Fields that no filter asks for are left out.
 #[derive(Debug)]
 pub(super) struct View {
@@ -38,6 +49,8 @@ pub(super) struct View {
     pub(super) classes: [u32; CLASSES],
     present: u64,
     singles: [i64; FIELDS],
+    /// The same as words: the greatest for what does not fit or is not there.
+    words: [u32; 64],
     many: [Many; MANY],
 }
 
@@ -60,14 +73,20 @@ impl Many {
         self.bits[bit >> 6] >> (bit & 63) & 1 == 1 && self.values.contains(&value)
     }
 
-    fn put(&mut self, values: impl Iterator<Item = i64>) {
+    /// Takes up other values; answers their cells, and their second cells.
+    #[inline(always)]
+    fn put(&mut self, field: Field, values: impl Iterator<Item = i64>) -> [u32; 2] {
         self.values.clear();
         self.bits = [0; 8];
+        let mut masks = [0; 2];
         for value in values {
             let bit = scattered(value);
             self.bits[bit >> 6] |= 1 << (bit & 63);
             self.values.push(value);
+            masks[0] |= 1 << cells::cell(field, value);
+            masks[1] |= 1 << cells::second(value);
         }
+        masks
     }
 }
 
@@ -85,6 +104,7 @@ impl Default for View {
             classes: [0; CLASSES],
             present: 0,
             singles: [0; FIELDS],
+            words: [u32::MAX; 64],
             many: std::array::from_fn(|_| Many::default()),
         }
     }
@@ -96,31 +116,38 @@ impl View {
     pub(super) fn read(&mut self, subject: &Subject<'_>, texts: &Texts, used: u64) {
         self.isk = cells::UNKNOWN;
         self.common = 0;
-        self.unsure = 1 << NEVER | u64::MAX << 32;
+        self.unsure = 1 << NEVER | 1 << SHORT | u64::MAX << 32;
         self.classes = [0; CLASSES];
         self.classes[0] = MASK;
         self.present = 0;
-        let mut rest = used;
-        while rest != 0 {
-            let place = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            let field = Field::ALL[place];
-            match (PLACES[place] < MANY, field.kind() == Kind::Text) {
-                (true, true) => {
-                    let words = subject.texts(field).iter().map(|word| texts.find(field, word));
-                    self.many[PLACES[place]].put(words);
-                    self.see_many(field);
-                }
-                (true, false) => {
-                    self.many[PLACES[place]].put(subject.values(field).iter().copied());
-                    self.see_many(field);
-                }
-                (false, true) => {
-                    self.see(field, subject.texts(field).first().map(|word| texts.find(field, word)));
-                }
-                (false, false) => self.see(field, subject.values(field).first().copied()),
-            }
+        each_field!(self, subject, texts, used);
+    }
+
+    /// Takes up a field, if it is used. It is compiled for each field, so that nothing about it is left to be asked.
+    #[inline(always)]
+    fn read_field<const PLACE: usize>(&mut self, subject: &Subject<'_>, texts: &Texts, used: u64) {
+        let field = const { Field::ALL[PLACE] };
+        if used >> PLACE & 1 == 0 {
+            return;
         }
+        if field.is_many() {
+            let many = &mut self.many[PLACES[PLACE]];
+            let masks = if field.kind() == Kind::Text {
+                many.put(field, subject.texts(field).iter().map(|word| texts.find(field, word)))
+            } else {
+                many.put(field, subject.values(field).iter().copied())
+            };
+            let is_empty = many.values.is_empty();
+            self.present |= u64::from(!is_empty) << PLACE;
+            self.classes[cells::class(field) as usize] = masks[0] | u32::from(is_empty) << cells::absent(field);
+            self.classes[cells::second_class(field) as usize] = masks[1];
+            return;
+        }
+        let value = match field.kind() {
+            Kind::Text => subject.texts(field).first().map(|word| texts.find(field, word)),
+            _ => subject.values(field).first().copied(),
+        };
+        self.see(field, value);
     }
 
     #[inline(always)]
@@ -128,6 +155,7 @@ impl View {
         let place = field as usize;
         self.present |= u64::from(value.is_some()) << place;
         self.singles[place] = value.unwrap_or_default();
+        self.words[place] = value.and_then(|value| u32::try_from(value).ok()).unwrap_or(u32::MAX);
         if field == Field::IskValue {
             self.isk = value.map_or(cells::UNKNOWN, cells::step);
             return;
@@ -146,19 +174,6 @@ impl View {
         }
     }
 
-    #[inline(always)]
-    fn see_many(&mut self, field: Field) {
-        let values = &self.many[PLACES[field as usize]].values;
-        let mut masks = [u32::from(values.is_empty()) << cells::absent(field), 0];
-        for value in values {
-            masks[0] |= 1 << cells::cell(field, *value);
-            masks[1] |= 1 << cells::second(*value);
-        }
-        self.present |= u64::from(!values.is_empty()) << field as usize;
-        self.classes[cells::class(field) as usize] = masks[0];
-        self.classes[cells::second_class(field) as usize] = masks[1];
-    }
-
     #[inline]
     pub(super) fn is_present(&self, field: usize) -> bool {
         self.present >> field & 1 == 1
@@ -168,6 +183,12 @@ impl View {
     #[inline]
     pub(super) fn single(&self, field: usize) -> i64 {
         self.singles[field]
+    }
+
+    /// The value of a field that may have one, as a word; the greatest if it does not fit or is not there.
+    #[inline(always)]
+    pub(super) fn word(&self, field: usize) -> u32 {
+        self.words[field % 64]
     }
 
     /// The values of a field that may have several.

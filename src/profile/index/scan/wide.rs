@@ -16,6 +16,13 @@ pub(super) fn scan(simd: V4, run: &[Guarded], probe: Probe<'_>, hits: &mut Hits,
     simd.vectorize(Scan { simd, run, probe, hits, count })
 }
 
+/// As [`Scanner::same`](super::Scanner::same).
+#[inline(always)]
+pub(super) fn same(simd: V4, words: &[u32; 16], word: u32) -> u32 {
+    let avx = simd.avx512f;
+    u32::from(avx._mm512_cmpeq_epi32_mask(cast(*words), avx._mm512_set1_epi32(word as i32)))
+}
+
 struct Scan<'s> {
     simd: V4,
     run: &'s [Guarded],
