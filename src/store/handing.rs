@@ -58,6 +58,13 @@ pub(super) trait Log: Sync {
     async fn touch(&self, client: &ClientId, system: i64, now: Timestamp) -> Result<(), Error>;
     /// Events up to this id.
     async fn read(&self, reading: &Reading, through: i64) -> Result<Vec<(i64, i64, Self::Row)>, Error>;
+    /// Events of these systems above an id, up to another.
+    async fn between(
+        &self,
+        systems: &[SystemId],
+        after: i64,
+        through: i64,
+    ) -> Result<Vec<(i64, i64, Self::Row)>, Error>;
     /// The events with their payloads, by id, as far as they are stored.
     async fn complete(&self, rows: Vec<(i64, i64, Self::Row)>) -> Result<HashMap<i64, Event>, Error>;
     /// Moves offsets if each is where it was seen; whether they were.
@@ -95,7 +102,8 @@ async fn gap<L: Log + ?Sized>(log: &L, positions: &Positions) -> Result<Option<i
     if !positions.of.values().any(Position::has_gap) {
         return Ok(None);
     }
-    Ok(Some(log.range().await?.map_or(positions.through + 1, |(least, _)| least)))
+    let last = positions.of.values().map(|position| position.collected).fold(positions.through, i64::max);
+    Ok(Some(log.range().await?.map_or(last + 1, |(least, _)| least)))
 }
 
 pub(super) async fn follow<L: Log + ?Sized>(log: &L, follow: &Follow) -> Result<Following, Error> {
@@ -137,6 +145,9 @@ async fn oldest<L: Log + ?Sized>(
     positions: &Positions,
 ) -> Result<(Handed, HashMap<i64, i64>), Error> {
     let mut heads = Heads::new(positions.of.iter().map(|(system, position)| (*system, position.event_id)));
+    if let Some(after) = heads.near(positions.through) {
+        heads.accept_all(log.between(&ask.follow.systems, after, positions.through).await?);
+    }
     let (mut handed, mut reached, mut bytes) = (Handed::default(), HashMap::new(), 0);
     while handed.events.len() < ask.limit as usize {
         let slice = SLICE.min(ask.limit as usize - handed.events.len());

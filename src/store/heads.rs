@@ -5,6 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+/// From so many systems on it is asked whether they are near the end …
+const MANY: usize = 32;
+/// … which is no more than so many events for each: as dear to read as to look for each system's.
+const NEAR: i64 = 4;
+
 /// A system, as far as it was read.
 #[derive(Debug)]
 struct Head {
@@ -36,6 +41,22 @@ impl<R> Heads<R> {
     pub(super) fn new(offsets: impl Iterator<Item = (i64, i64)>) -> Self {
         let heads = offsets.map(|(system, after)| Head { system, after, open: true }).collect();
         Self { heads, found: BTreeMap::new(), share: 0 }
+    }
+
+    /// The id above which everything up to `through` is better read in one go: with many systems that all end near it.
+    pub(super) fn near(&self, through: i64) -> Option<i64> {
+        let least = self.heads.iter().map(|head| head.after).min()?;
+        let room = NEAR * i64::try_from(self.heads.len()).unwrap_or(0);
+        (self.heads.len() >= MANY && through - least <= room).then_some(least)
+    }
+
+    /// Takes all there is of these systems above that id: nothing is lacking any more.
+    pub(super) fn accept_all(&mut self, rows: impl IntoIterator<Item = (i64, i64, R)>) {
+        let after: HashMap<i64, i64> = self.heads.iter().map(|head| (head.system, head.after)).collect();
+        let is_above = |event: i64, system| after.get(&system).is_some_and(|after| event > *after);
+        let above = rows.into_iter().filter(|(event, system, _)| is_above(*event, *system));
+        self.found.extend(above.map(|(event, system, row)| (event, (system, row))));
+        self.heads.iter_mut().for_each(|head| head.open = false);
     }
 
     /// What is to be read before the oldest `wanted` events are known; `None`: they are, or there are no more.
@@ -102,6 +123,16 @@ mod tests {
         reading.systems.iter().flat_map(of).collect()
     }
 
+    #[test]
+    fn many_that_are_near_the_end_are_read_in_one_go() {
+        let near =
+            |systems: i64, after| Heads::<()>::new((0..systems).map(|system| (system, after + system))).near(1_000);
+        assert_eq!(near(100, 600), Some(600));
+        assert_eq!(near(100, 599), None);
+        assert_eq!(near(10, 990), None, "few are looked for");
+        assert_eq!(near(0, 0), None);
+    }
+
     proptest! {
         #[test]
         fn the_oldest_of_all_come_in_order_and_little_more_is_read(
@@ -135,6 +166,20 @@ mod tests {
             }
             prop_assert!(!heads.has_more());
             prop_assert_eq!(got, expected);
+        }
+
+        #[test]
+        fn all_at_once_is_the_same(log in log(), offsets in prop::collection::btree_map(0..40_i64, 0..400_i64, 1..40)) {
+            let end = log.len() as i64;
+            let mut heads = Heads::new(offsets.iter().map(|(system, after)| (*system, (*after).min(end))));
+            let mut same = Heads::new(offsets.iter().map(|(system, after)| (*system, (*after).min(end))));
+            heads.accept_all(log.iter().enumerate().map(|(at, system)| (at as i64 + 1, *system, ())));
+            while let Some(reading) = same.lacks(1_000) {
+                let found = read(&log, &reading);
+                same.accept(&reading, found);
+            }
+            prop_assert_eq!(heads.lacks(1_000), None);
+            prop_assert_eq!(heads.take(1_000), same.take(1_000));
         }
     }
 }

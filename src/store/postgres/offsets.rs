@@ -44,6 +44,10 @@ const READ: &str = "SELECT e.event_id, e.system_id, e.killmail_id, e.killmail_ti
         (SELECT * FROM killmail_events WHERE system_id = head.system AND event_id > head.after AND event_id <= $3
         ORDER BY event_id LIMIT $4) AS e";
 
+/// By the key: the systems are many, and the events few.
+const BETWEEN: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events
+    WHERE event_id > $2 AND event_id <= $3 AND system_id + 0 = ANY ($1)";
+
 const MOVE: &str = "INSERT INTO client_offsets (client_id, system_id, event_id, seen_at)
     SELECT $1, system, event, $4 FROM unnest($2::bigint[], $3::bigint[]) AS moved (system, event) ORDER BY system
     ON CONFLICT (client_id, system_id) DO UPDATE
@@ -198,6 +202,17 @@ impl Log for Postgres {
     async fn read(&self, reading: &Reading, through: i64) -> Result<Vec<(i64, i64, Self::Row)>, Error> {
         let (systems, after): (Vec<i64>, Vec<i64>) = reading.systems.iter().copied().unzip();
         let query = sqlx::query_as(READ).bind(systems).bind(after).bind(through).bind(reading.share as i64);
+        let rows: Vec<(i64, i64, i64, jiff_sqlx::Timestamp)> = query.fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|(event, system, kill, time)| (event, system, (kill, time))).collect())
+    }
+
+    async fn between(
+        &self,
+        systems: &[SystemId],
+        after: i64,
+        through: i64,
+    ) -> Result<Vec<(i64, i64, Self::Row)>, Error> {
+        let query = sqlx::query_as(BETWEEN).bind(ids(systems)).bind(after).bind(through);
         let rows: Vec<(i64, i64, i64, jiff_sqlx::Timestamp)> = query.fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(|(event, system, kill, time)| (event, system, (kill, time))).collect())
     }

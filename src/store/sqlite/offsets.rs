@@ -34,6 +34,10 @@ const READ: &str = "SELECT e.event_id, e.system_id, e.killmail_id FROM json_each
         (SELECT event_id FROM killmail_events WHERE system_id = CAST(head.key AS INTEGER) AND event_id > head.value AND event_id <= ?2
         ORDER BY event_id LIMIT ?3)";
 
+/// By the key (`+`): the systems are many, and the events few.
+const BETWEEN: &str = "SELECT event_id, system_id, killmail_id FROM killmail_events
+    WHERE event_id > ?2 AND event_id <= ?3 AND +system_id IN (SELECT value FROM json_each(?1))";
+
 const MOVE: &str = "INSERT INTO client_offsets (client_id, system_id, event_id, seen_at)
     SELECT ?1, CAST(key AS INTEGER), value, ?3 FROM json_each(?2) WHERE true
     ON CONFLICT (client_id, system_id) DO UPDATE SET event_id = max(event_id, excluded.event_id), seen_at = max(seen_at, excluded.seen_at)";
@@ -153,6 +157,11 @@ impl Log for Sqlite {
     async fn read(&self, reading: &Reading, through: i64) -> Result<Vec<events::Key>, Error> {
         let heads = by_id(reading.systems.iter().copied());
         let query = sqlx::query_as(READ).bind(heads).bind(through).bind(reading.share as i64);
+        Ok(query.fetch_all(&self.readers).await?)
+    }
+
+    async fn between(&self, systems: &[SystemId], after: i64, through: i64) -> Result<Vec<events::Key>, Error> {
+        let query = sqlx::query_as(BETWEEN).bind(ids(systems)).bind(after).bind(through);
         Ok(query.fetch_all(&self.readers).await?)
     }
 
