@@ -54,7 +54,7 @@ pub(super) struct Wanted {
 #[allow(dead_code, reason = "says how a region may be named")]
 enum Named {
     Id(RegionId),
-    Text(String),
+    Text(#[schemars(regex(pattern = r"^([1-9][0-9]{0,17}|[A-Za-z][^\x00-\x1f\x7f-\x9f]{0,98})$"))] String),
 }
 
 /// What was changed.

@@ -113,7 +113,7 @@ fn prices_routes(routes: Routes) -> Routes {
 
 fn profiles_routes(routes: Routes) -> Routes {
     let one = |operation: Operation| operation.path("id", "A profile's id", id(), 1);
-    let example = || json!({"name": "Jita", "filter": {"system_id": {"eq": 30_000_142}}});
+    let example = || json!({"name": "Jita", "filter": {"field": "system_id", "operator": "eq", "value": 30_000_142}});
     let stored = "It is stored; warnings say what is odd about it";
     routes
         .get(
@@ -122,7 +122,12 @@ fn profiles_routes(routes: Routes) -> Routes {
             Operation::new("Surveillance profiles, by id, in pages")
                 .query("after", "Only those with a greater id", json!({"type": "integer", "format": "int64"}), 0)
                 .query("limit", "So many at most", limit(profiles::LIMIT_MAX, profiles::LIMIT), 100)
-                .query("owner", "Only those of this owner", json!({"type": "string"}), "someone")
+                .query(
+                    "owner",
+                    "Only those of this owner",
+                    json!({"type": "string", "pattern": "^[^\\x00]*$"}),
+                    "someone",
+                )
                 .json::<profiles::Listed>(200, "Some of them; addresses of targets are masked"),
         )
         .post(

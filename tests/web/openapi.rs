@@ -43,7 +43,7 @@ async fn a_path_takes_the_methods_that_are_described_and_no_other() {
             operations += usize::from(is_described);
         }
     }
-    assert_eq!(operations, 29);
+    assert_eq!(operations, 31);
 }
 
 #[test]
@@ -151,8 +151,7 @@ async fn what_is_answered_is_as_it_is_described() {
     let world = World::new().await;
     (1..=5).for_each(|id| world.kill(id, 1 + id % 2));
     let document = document(&world).await;
-    let profile =
-        json!({"name": "a", "filter": {"system_id": {"eq": 1}}, "targets": [{"url": "https://example.com/x"}]});
+    let profile = json!({"name": "a", "filter": {"field": "system_id", "operator": "eq", "value": 1}, "targets": [{"url": "https://example.com/x"}]});
     let done = json!({"client_id": "map", "offsets": {"1": 2}});
     let nothing = Value::Null;
     for (method, path, asked, body, status) in [

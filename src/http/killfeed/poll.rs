@@ -38,6 +38,8 @@ pub(in crate::http) struct Polled {
     events: Vec<Described>,
     /// There are more.
     more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Gap")]
     gap: Option<Gap>,
 }
 
