@@ -43,7 +43,7 @@ async fn a_path_takes_the_methods_that_are_described_and_no_other() {
             operations += usize::from(is_described);
         }
     }
-    assert_eq!(operations, 31);
+    assert!(operations > 30, "{operations}");
 }
 
 #[test]
