@@ -1,4 +1,5 @@
-//! Who may change something. Every request but those that only read (GET, HEAD, OPTIONS) goes through here.
+//! Who may change something. Every request but those that only read (GET, HEAD, OPTIONS) goes through here; and so do polls of the killfeed, which are
+//! GETs that move offsets.
 //!
 //! | the worker listens | without a token | with `BROADSIDE_API_TOKEN` |
 //! |---|---|---|

@@ -2,7 +2,7 @@
 
 /// Whether a character only shows itself: no control, none that breaks a line, turns the direction of writing around, or has no width.
 #[must_use]
-pub const fn is_plain(character: char) -> bool {
+pub fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(
             character,

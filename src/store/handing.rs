@@ -102,7 +102,8 @@ async fn gap<L: Log + ?Sized>(log: &L, positions: &Positions) -> Result<Option<i
     if !positions.of.values().any(Position::has_gap) {
         return Ok(None);
     }
-    Ok(Some(log.range().await?.map_or(positions.through + 1, |(least, _)| least)))
+    let last = positions.of.values().map(|position| position.collected).fold(positions.through, i64::max);
+    Ok(Some(log.range().await?.map_or(last + 1, |(least, _)| least)))
 }
 
 pub(super) async fn follow<L: Log + ?Sized>(log: &L, follow: &Follow) -> Result<Following, Error> {

@@ -188,7 +188,7 @@ pub(crate) async fn offsets_only_rise_and_not_beyond_the_last_event(store: &Shar
 }
 
 pub(crate) async fn requests_at_once_of_one_client_never_get_the_same_event(store: &Shared, _: &dyn Look) {
-    at_once(&[store.clone()]).await;
+    at_once(std::slice::from_ref(store)).await;
 }
 
 /// Eight requests at once, again and again, in whichever of these processes, while kills are stored.

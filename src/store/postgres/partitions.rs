@@ -26,6 +26,12 @@ const LIST: &str = r"SELECT parent.relname, child.relname, child.reltuples::bigi
     WHERE NOT inhdetachpending AND parent.oid = ANY (ARRAY[to_regclass('killmails_raw'), to_regclass('killmails_enriched'), to_regclass('killmail_participants'),
         to_regclass('profile_matches')]::oid[])";
 
+/// A client of the killfeed that has not passed them is to know.
+const DROP_EVENTS: &str = "WITH gone AS (
+        DELETE FROM killmail_events WHERE killmail_time >= $1::timestamptz AND killmail_time < $2::timestamptz RETURNING event_id, system_id)
+    INSERT INTO killfeed_collected (system_id, event_id) SELECT system_id, max(event_id) FROM gone GROUP BY system_id
+    ON CONFLICT (system_id) DO UPDATE SET event_id = greatest(killfeed_collected.event_id, excluded.event_id)";
+
 /// How often a month is tried whose tables are in use, and how long others may have them in between.
 const DROP_TRIES: u32 = 30;
 const DROP_PAUSE: Duration = Duration::from_secs(1);
@@ -143,9 +149,7 @@ async fn drop_month(connection: &mut PgConnection, month: &[Found]) -> Result<()
     // In the order in which kills are stored, so that nobody waits in a circle.
     run(&mut transaction, format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", TABLES.join(", "))).await?;
     let (from, to) = &month[0].span;
-    let events =
-        "DELETE FROM killmail_events WHERE killmail_time >= $1::timestamptz AND killmail_time < $2::timestamptz";
-    sqlx::query(events).bind(from).bind(to).execute(&mut *transaction).await?;
+    sqlx::query(DROP_EVENTS).bind(from).bind(to).execute(&mut *transaction).await?;
     for Found { partition, .. } in month {
         let (table, name) = (quoted(&partition.table), quoted(&partition.name));
         run(&mut transaction, format!("ALTER TABLE {table} DETACH PARTITION {name}; DROP TABLE {name}")).await?;
