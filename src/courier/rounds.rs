@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use broadside_engine::Failure;
 use broadside_engine::supervision::{Crew, guarded};
-use jiff::Timestamp;
 use metrics::{counter, gauge};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivered, Deliverer};
-use super::desk::{Desk, target_id};
+use super::desk::Desk;
 use super::line::{Line, Next, Now, Parcel, Rules, WAITING_MAX};
 use super::settings::Settings;
 use crate::killmail::TargetId;
-use crate::profile::document::{Format, Target};
-use crate::store::retry::hold;
+use crate::profile::document::Format;
 use crate::store::{Claim, DisabledTarget, Error};
 
 /// Between two looks when nobody rings: another process may have made an alert out.

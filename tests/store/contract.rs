@@ -41,7 +41,8 @@ macro_rules! suite {
             a_refused_call_tells_nobody, alerts_are_read_by_target_and_removed, what_is_told_of_a_kill_is_what_is_stored,
             a_target_is_disabled_until_it_is_enabled, one_courier_at_a_time_delivers);
         suite!($open: events: an_event_comes_with_all_that_is_known_of_its_kill, events_are_read_by_system_region_and_profile,
-            what_has_no_index_is_looked_for_in_bounded_stretches, events_of_a_kill_that_is_gone_are_passed_over);
+            what_has_no_index_is_looked_for_in_bounded_stretches, events_of_a_kill_that_is_gone_are_passed_over,
+            a_stretch_ends_where_it_says_while_events_come);
         suite!($open: offsets: a_client_gets_each_event_of_its_systems_once_and_in_order, what_is_not_committed_is_handed_out_again,
             a_client_begins_where_it_says_and_only_once, offsets_only_rise_and_not_beyond_the_last_event,
             requests_at_once_of_one_client_never_get_the_same_event, hundreds_of_systems_far_behind_are_merged_in_order,

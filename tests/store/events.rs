@@ -105,3 +105,24 @@ pub(crate) async fn events_of_a_kill_that_is_gone_are_passed_over(store: &Shared
     let rest = store.events_of(&Scope::all(), page.through, 3).await.unwrap();
     assert_eq!((kills(&rest), rest.more), (vec![4, 5, 6], false));
 }
+
+pub(crate) async fn a_stretch_ends_where_it_says_while_events_come(store: &Shared, _: &dyn Look) {
+    let writer = store.clone();
+    let writing = tokio::spawn(async move {
+        for id in 1..=300 {
+            writer.insert_kills(&[&kill(id, Form::Esi, 1)], true).await.unwrap();
+        }
+    });
+    let systems: Vec<SystemId> = (30_000_142..=30_000_144).filter_map(SystemId::new).collect();
+    let mut all = [(Scope::all(), 0, vec![]), (Scope::of_systems(&systems), 0, vec![])];
+    while all.iter().any(|(_, _, found)| found.len() < 300) {
+        for (scope, after, found) in &mut all {
+            let stretch = store.events_of(scope, *after, 50).await.unwrap();
+            assert!(stretch.events.iter().all(|event| event.event_id > *after && event.event_id <= stretch.through));
+            found.extend(kills(&stretch));
+            *after = stretch.through;
+        }
+    }
+    writing.await.unwrap();
+    assert!(all.iter().all(|(_, _, found)| *found == (1..=300).collect::<Vec<_>>()));
+}

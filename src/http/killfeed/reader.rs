@@ -270,9 +270,11 @@ impl Reader {
         match self.seat.take() {
             Taken::Events(entries) => {
                 for entry in entries {
-                    let due = (entry.event_id > self.groups[0].at).then(|| self.due(entry.event_id, entry.topics()));
-                    if let Some(topic) = due.flatten() {
-                        self.through = entry.event_id;
+                    if entry.event_id <= self.through {
+                        continue;
+                    }
+                    self.through = entry.event_id;
+                    if let Some(topic) = self.due(entry.event_id, entry.topics()) {
                         self.ready.push_back(Item::Event(entry, topic));
                     }
                 }

@@ -317,6 +317,22 @@ impl World {
     }
 }
 
+#[test]
+fn events_that_are_handed_round_twice_come_once() {
+    let mut world = World::new();
+    connect(&mut world, 0);
+    world.take(&Step::TailReads);
+    world.take(&Step::Read { stream: 0, items: 1 });
+    commit(&mut world, 4);
+    world.take(&Step::TailReads);
+    if let Some(stretch) = &mut world.read {
+        stretch.through = 1;
+    }
+    world.take(&Step::TailHandsRound);
+    world.finish();
+    assert_eq!(world.streams[0].got, [1, 2, 3, 4]);
+}
+
 fn profile(id: i64) -> Topic {
     Topic::Profile(ProfileId::new(id).expect("above 0"))
 }

@@ -12,7 +12,7 @@ use crate::store::events::{LOOK_MAX, reached};
 use crate::store::{Error, Event, Month, Scope, Stretch, handing};
 
 const ALL: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events
-    WHERE event_id > $1 ORDER BY event_id LIMIT $2";
+    WHERE event_id > $1 AND event_id <= $3 ORDER BY event_id LIMIT $2";
 
 /// `OFFSET 0` keeps the planner from turning "of each event, its kill" around.
 const LOOK: &str = "SELECT event_id, system_id, killmail_id, killmail_time FROM killmail_events e
@@ -55,7 +55,7 @@ pub(super) async fn of(store: &Postgres, scope: &Scope, after: i64, limit: u32) 
     let profiles: Vec<i64> = scope.profiles.iter().map(|id| id.get()).collect();
     let limited = |sql| sqlx::query_as(sql).bind(from).bind(i64::from(limit));
     let keys: Vec<Key> = if scope.all {
-        limited(ALL).fetch_all(&store.readers).await?
+        limited(ALL).bind(end).fetch_all(&store.readers).await?
     } else if scope.must_look() {
         let systems: Vec<i64> = scope.systems.iter().map(|(id, _)| id.get()).collect();
         let regions: Vec<i64> = scope.regions.iter().map(|id| id.get()).collect();

@@ -13,8 +13,8 @@ use crate::store::{Error, Event, Scope, Stretch, handing};
 /// Two subqueries: SQLite finds a min or a max by index only when it is alone.
 const RANGE: &str = "SELECT (SELECT min(event_id) FROM killmail_events), (SELECT max(event_id) FROM killmail_events)";
 
-const ALL: &str =
-    "SELECT event_id, system_id, killmail_id FROM killmail_events WHERE event_id > ?1 ORDER BY event_id LIMIT ?2";
+const ALL: &str = "SELECT event_id, system_id, killmail_id FROM killmail_events
+    WHERE event_id > ?1 AND event_id <= ?3 ORDER BY event_id LIMIT ?2";
 
 const LOOK: &str = "SELECT event_id, system_id, killmail_id FROM killmail_events e
     WHERE event_id > ?1 AND event_id <= ?6 AND (system_id IN (SELECT value FROM json_each(?3))
@@ -47,7 +47,7 @@ pub(super) async fn of(store: &Sqlite, scope: &Scope, after: i64, limit: u32) ->
     let profiles = id_list(scope.profiles.iter().map(|id| id.get()));
     let limited = |sql| sqlx::query_as(sql).bind(from).bind(limit);
     let keys: Vec<Key> = if scope.all {
-        limited(ALL).fetch_all(&store.readers).await?
+        limited(ALL).bind(end).fetch_all(&store.readers).await?
     } else if scope.must_look() {
         let systems = id_list(scope.systems.iter().map(|(id, _)| id.get()));
         let regions = id_list(scope.regions.iter().map(|id| id.get()));
