@@ -14,7 +14,7 @@ use super::limits::Limits;
 use crate::store::{Claim, Error, Rules, SEEN_EVERY, Store};
 
 /// Events that are deleted in one go …
-const EVENTS: u32 = 500;
+const EVENTS: u32 = 250;
 /// … and how long everybody else has the database to themselves after it.
 const BREATH: Duration = Duration::from_millis(10);
 /// Clients that are read, or forgotten, in one go.
