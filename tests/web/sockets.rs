@@ -260,10 +260,10 @@ fn note(message: &Value, followed: &mut BTreeMap<String, (i64, BTreeSet<i64>)>, 
     got.push(id);
     let system = message["system_id"].as_i64().unwrap();
     for topic in [format!("system:{system}"), format!("region:{}", region(system))] {
-        if let Some((after, ids)) = followed.get_mut(&topic) {
-            if id > *after {
-                ids.insert(id);
-            }
+        if let Some((after, ids)) = followed.get_mut(&topic)
+            && id > *after
+        {
+            ids.insert(id);
         }
     }
     system == 100
