@@ -26,7 +26,7 @@ pub struct PipelineView {
     pub standing: Option<Standing>,
 }
 
-/// The pipelines of this process, whatever they are at the time.
+/// The pipelines of this process, whatever they are at the time: they may come and go.
 pub trait Pipelines: std::fmt::Debug + Send + Sync {
     /// All of them, as they stand.
     fn views(&self) -> Vec<PipelineView>;
@@ -44,20 +44,13 @@ pub struct Running {
     pub feeds: Arc<Feeds>,
 }
 
-impl Pipelines for Vec<Running> {
-    fn views(&self) -> Vec<PipelineView> {
-        self.iter()
-            .map(|running| PipelineView {
-                topology: running.pipeline.topology().clone(),
-                status: running.pipeline.status(),
-                sinks: running.sinks.clone(),
-                standing: running.feeds.get(&running.pipeline.topology().name),
-            })
-            .collect()
-    }
-
-    fn publish(&self) {
-        self.iter().for_each(|running| running.pipeline.publish());
+impl Running {
+    /// As it stands.
+    #[must_use]
+    pub fn view(self) -> PipelineView {
+        let topology = self.pipeline.topology().clone();
+        let (status, standing) = (self.pipeline.status(), self.feeds.get(&topology.name));
+        PipelineView { topology, status, sinks: self.sinks, standing }
     }
 }
 
