@@ -11,6 +11,7 @@ use crate::ack::Acknowledger;
 use crate::book::{Book, Group};
 use crate::components::FailureHandler;
 use crate::message::{Message, Status};
+use crate::pipeline;
 use crate::worker::fence;
 
 pub(crate) struct Shared<T> {
@@ -27,6 +28,15 @@ pub(crate) struct Shared<T> {
 pub(crate) struct AckCounts {
     pub(crate) ok: AtomicU64,
     pub(crate) panicked: AtomicU64,
+}
+
+impl AckCounts {
+    /// Goes on counting where a pipeline stood.
+    pub(crate) fn after(before: Option<&pipeline::Status>) -> Self {
+        let (ok, panicked) =
+            before.map_or((0, 0), |before| (before.acknowledgements, before.acknowledgements_panicked));
+        Self { ok: ok.into(), panicked: panicked.into() }
+    }
 }
 
 impl<T: Send> Shared<T> {

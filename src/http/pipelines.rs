@@ -48,7 +48,7 @@ impl Running {
     /// As it stands.
     #[must_use]
     pub fn view(self) -> PipelineView {
-        let topology = self.pipeline.topology().clone();
+        let topology = Topology::clone(&self.pipeline.topology());
         let (status, standing) = (self.pipeline.status(), self.feeds.get(&topology.name));
         PipelineView { topology, status, sinks: self.sinks, standing }
     }

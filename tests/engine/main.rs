@@ -17,3 +17,4 @@ mod sources;
 mod splitting;
 mod status;
 mod topologies;
+mod tuning;

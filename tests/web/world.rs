@@ -175,6 +175,7 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         blocked: Duration::from_secs(2),
         messages: 1234,
         failed: 3,
+        ..GroupStatus::default()
     };
     let status = Status {
         state: PipelineState::Running,
@@ -186,6 +187,8 @@ pub(crate) fn kills_pipeline() -> PipelineView {
             group("db_insert", "batcher", 14),
             group("pubsub", "batcher", 0),
         ],
+        stages: Vec::new(),
+        oldest_unsettled: None,
         source_restarts: 1,
         source_failure: None,
         acknowledgements: 30,
