@@ -33,7 +33,7 @@ use crate::resources::Resources;
 use crate::{dead_letter, sinks, sources, stages};
 
 pub use environment::Lookup;
-pub use file::{DeadLetters, PartitionBy};
+pub use file::{Breaker, DeadLetters, PartitionBy};
 pub use problem::{Place, Problem, Problems};
 pub use select::{PIPELINES, Selection, load, select};
 
@@ -167,17 +167,6 @@ impl Definition {
         } else {
             Arc::new(LeaveFailed)
         }
-    }
-
-    /// Settings that are checked and, as yet, change nothing: the operator must not count on them.
-    #[must_use]
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let letters = &self.dead_letters;
-        let set = [
-            (letters.retry_every.is_some(), "dead_letters.retry_every"),
-            (letters.alert_above.is_some(), "dead_letters.alert_above"),
-        ];
-        set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 
     /// The batcher that tells the targets of profiles, if there is one, and how.

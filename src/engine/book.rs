@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::judge::Judge;
 use crate::message::{Message, Outcome};
 use crate::pipeline::Ledger;
 
@@ -15,6 +16,8 @@ use crate::pipeline::Ledger;
 pub(crate) struct Book {
     entries: Mutex<Entries>,
     permits: Semaphore,
+    /// Hears of what is settled.
+    pub(crate) judge: Judge,
 }
 
 #[derive(Debug)]
@@ -31,9 +34,9 @@ struct Entries {
 
 impl Book {
     /// Goes on counting where a ledger stood with nothing in flight.
-    pub(crate) fn new(limit: usize, ledger: Ledger) -> Self {
+    pub(crate) fn new(limit: usize, ledger: Ledger, judge: Judge) -> Self {
         let entries = Entries { ledger, unsettled: BTreeMap::new(), limit, debt: 0, closed: false };
-        Self { entries: Mutex::new(entries), permits: Semaphore::new(limit) }
+        Self { entries: Mutex::new(entries), permits: Semaphore::new(limit), judge }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -253,6 +256,7 @@ impl<T> Group<T> {
     /// Settles every message by its present outcome: the end of all of them.
     pub(crate) fn settle(mut self) {
         let messages = std::mem::take(&mut self.messages);
+        self.book.judge.settled(&messages);
         self.book.settle(&messages, false);
         // last, because dropping a payload is user code
         drop(messages);
@@ -262,6 +266,7 @@ impl<T> Group<T> {
 impl<T> Drop for Group<T> {
     fn drop(&mut self) {
         if !self.messages.is_empty() {
+            self.book.judge.abandoned(&self.messages);
             self.book.settle(&self.messages, true);
         }
     }

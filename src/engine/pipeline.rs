@@ -10,10 +10,12 @@ use tokio::task::JoinHandle;
 use crate::book::Book;
 use crate::components::Components;
 use crate::message::Outcome;
+use crate::pure::breaker::BreakerStatus;
+use crate::pure::failure_share::Recent;
 use crate::shared::AckCounts;
 use crate::start::{self, GroupHandle};
 use crate::telemetry::{self, Meter};
-use crate::topology::{Invalid, RateLimit, Topology};
+use crate::topology::{BreakerRules, Invalid, RateLimit, Topology};
 use crate::worker::producer::Valve;
 
 /// Why a pipeline cannot start.
@@ -159,6 +161,10 @@ pub struct Status {
     pub acknowledgements_panicked: u64,
     pub in_flight_max: usize,
     pub rate_limit: Option<RateLimit>,
+    /// What slows a source of rubbish down, if anything does.
+    pub breaker: Option<BreakerStatus>,
+    /// Failures of the last five minutes.
+    pub recent: Recent,
 }
 
 /// How a pipeline ended.
@@ -247,6 +253,8 @@ impl Pipeline {
             acknowledgements_panicked: self.acks.panicked.load(Ordering::Relaxed),
             in_flight_max: self.book.limit(),
             rate_limit: self.shape().source.rate_limit,
+            breaker: self.book.judge.breaker(),
+            recent: self.book.judge.recent(),
         }
     }
 
@@ -292,7 +300,7 @@ impl Pipeline {
     }
 
     /// Takes over the numbers of a topology of the same shape, all that differ, in one step: of its worker groups concurrency, `max_demand`, capacity and what
-    /// closes a batch; the limits; the drain's deadline, unless the drain has begun. Nothing is lost or restarted, and partitions keep their order: what
+    /// closes a batch; the limits; the breaker; the drain's deadline, unless the drain has begun. Nothing is lost or restarted, and partitions keep their order: what
     /// is beyond a lower number is worked off, and no more is taken until then.
     ///
     /// # Errors
@@ -326,6 +334,10 @@ impl Pipeline {
             self.valve.set_limit(to.source.rate_limit);
         }
         self.valve.set_deadline(to.drain_deadline);
+        if shape.breaker != to.breaker {
+            self.book.judge.set_rules(to.breaker);
+        }
+        self.book.judge.set_alert_above(to.alert_above);
         *shape = Arc::new(to.clone());
         Ok(())
     }
@@ -344,6 +356,31 @@ impl Pipeline {
         Arc::make_mut(&mut self.shape()).source.rate_limit = limit;
         self.valve.set_limit(limit);
         Ok(())
+    }
+
+    /// Changes the breaker's numbers, sets a breaker, or lifts it. One that has tripped stays so until its probes succeed by the new numbers.
+    ///
+    /// # Errors
+    /// A number that is 0.
+    pub fn set_breaker(&self, rules: Option<BreakerRules>) -> Result<(), ControlError> {
+        if let Some(rules) = rules {
+            let numbers = [("window", rules.window), ("run", rules.run), ("successes", rules.successes)];
+            if let Some((name, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
+                return Err(ControlError::Zero(name));
+            }
+            if rules.share <= 0.0 || rules.probe_every.is_zero() {
+                return Err(ControlError::Zero(if rules.probe_every.is_zero() { "probe_every" } else { "share" }));
+            }
+        }
+        Arc::make_mut(&mut self.shape()).breaker = rules;
+        self.book.judge.set_rules(rules);
+        Ok(())
+    }
+
+    /// Changes the share of failures above which the status raises its alert.
+    pub fn set_alert_above(&self, share: Option<f64>) {
+        Arc::make_mut(&mut self.shape()).alert_above = share;
+        self.book.judge.set_alert_above(share);
     }
 
     /// Changes the in-flight limit. A lower one takes hold as messages settle.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Trigger;
 use crate::book::Book;
 use crate::components::Components;
+use crate::judge::Judge;
 use crate::pipeline::{Ledger, Pipeline, StartError, Status};
 use crate::pure::accumulator::Rules;
 use crate::shared::{AckCounts, Shared};
@@ -60,8 +61,9 @@ pub(crate) fn start<T: Send + 'static>(
 ) -> Result<Pipeline, StartError> {
     check(&topology, &components)?;
     let ledger = before.as_ref().map_or_else(Ledger::default, |before| before.ledger);
-    let book = Arc::new(Book::new(topology.in_flight_max, ledger));
     let pipeline: Arc<str> = topology.name.as_str().into();
+    let judge = Judge::new(pipeline.clone(), topology.breaker, topology.alert_above);
+    let book = Arc::new(Book::new(topology.in_flight_max, ledger, judge));
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
         book,
@@ -193,8 +195,10 @@ impl<T: Send + 'static> Start<T> {
     fn processors(&mut self, roots: Vec<(Arc<str>, Arc<Queue<T>>)>) -> Arc<Queue<T>> {
         let mut exit = if roots.is_empty() { Exit::Settle } else { Exit::Batchers(roots) };
         let mut first = None;
+        let mut after = self.topology.stages().count();
         for shape in self.topology.processors.clone().into_iter().rev() {
-            let queue = self.processor(&shape, exit);
+            after -= shape.stages.len();
+            let queue = self.processor(&shape, after, exit);
             exit = Exit::Processor(queue.clone());
             first = Some(queue);
         }
@@ -202,11 +206,13 @@ impl<T: Send + 'static> Start<T> {
         first.unwrap_or_else(|| self.queue("", 1, 1, false))
     }
 
-    fn processor(&mut self, shape: &topology::Processor, exit: Exit<T>) -> Arc<Queue<T>> {
+    /// `before`: how many stages messages have passed when they come here.
+    fn processor(&mut self, shape: &topology::Processor, before: usize, exit: Exit<T>) -> Arc<Queue<T>> {
         let name: Arc<str> = shape.name.as_str().into();
         let queue = self.queue(&shape.name, shape.capacity, shape.max_demand, true);
         let meter = Meter::after(name.clone(), "processor", self.before.as_ref());
-        let stages: Vec<Named<T>> = shape.stages.iter().map(|stage| self.stage(&shape.name, stage)).collect();
+        let indexed = shape.stages.iter().zip(before..);
+        let stages: Vec<Named<T>> = indexed.map(|(stage, index)| self.stage(&shape.name, stage, index)).collect();
         let meters = stages.iter().map(|stage| stage.meter.clone()).collect();
         let processor = Arc::new(Processor {
             name: name.clone(),
@@ -233,12 +239,12 @@ impl<T: Send + 'static> Start<T> {
         queue
     }
 
-    fn stage(&self, processor: &str, name: &str) -> Named<T> {
+    fn stage(&self, processor: &str, name: &str, index: usize) -> Named<T> {
         let meter = StageMeter::after(processor, name, self.before.as_ref());
         let seconds = histogram!(
             "broadside_stage_seconds", "pipeline" => self.topology.name.clone(), "stage" => name.to_owned()
         );
-        Named { name: name.into(), stage: self.components.stages[name].clone(), seconds, meter }
+        Named { name: name.into(), index, stage: self.components.stages[name].clone(), seconds, meter }
     }
 
     /// Starts the producers and the task that sees the pipeline to its end.
