@@ -57,7 +57,7 @@
 //! | `telemetry` | the table of metrics |
 //! | `testing` | push source, caller acknowledger, contracts |
 //! | `book` `shared` `start` | ledger and permits; settling; wiring |
-//! | `pure/` | rules without tasks or clocks: batches, lanes, rate, restarts, low watermark |
+//! | `pure/` | rules without tasks or clocks: batches, lanes, latencies, rate, restarts, low watermark |
 //! | `worker/` | one box of the picture, one file; `fence` is the only place that catches panics |
 
 pub mod ack;
@@ -85,6 +85,7 @@ pub use components::{Components, FailureHandler};
 pub use failure::{Class, Failure};
 pub use message::{BatchKey, BatchMode, Delivered, Message, Outcome};
 pub use pipeline::{Ledger, Pipeline, Report};
+pub use pure::latency::Latencies;
 pub use pure::low_watermark::LowWatermark;
 pub use sink::Sink;
 pub use source::{Demand, Factory, Flow, Source};

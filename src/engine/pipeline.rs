@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::book::Book;
 use crate::components::Components;
 use crate::message::Outcome;
+use crate::pure::latency::{Latencies, Recorder};
 use crate::shared::AckCounts;
 use crate::start::{self, GroupHandle};
 use crate::telemetry::{self, Meter};
@@ -128,6 +129,8 @@ pub struct Status {
     pub acknowledgements_panicked: u64,
     pub in_flight_max: usize,
     pub rate_limit: Option<RateLimit>,
+    /// Received → settled, of all that was settled since the start.
+    pub latencies: Latencies,
 }
 
 /// How a pipeline ended.
@@ -148,6 +151,7 @@ pub struct Pipeline {
     pub(crate) topology: Topology,
     pub(crate) book: Arc<Book>,
     pub(crate) acks: Arc<AckCounts>,
+    pub(crate) latencies: Arc<Recorder>,
     pub(crate) producers: Arc<Meter>,
     pub(crate) groups: Vec<GroupHandle>,
     pub(crate) valve: Arc<Valve>,
@@ -197,6 +201,7 @@ impl Pipeline {
             acknowledgements_panicked: self.acks.panicked.load(Ordering::Relaxed),
             in_flight_max: self.book.limit(),
             rate_limit: *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner),
+            latencies: self.latencies.read(),
         }
     }
 

@@ -12,6 +12,7 @@ use broadside::killmail::{Form, Killmail, KillmailId, ProfileId, RegionId, Syste
 use broadside::regions::Regions;
 use broadside::store::Store;
 use broadside::telemetry;
+use broadside_engine::Latencies;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
 use broadside_engine::topology::{Batcher, Processor, RateLimit, Source, Topology};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -192,6 +193,7 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         acknowledgements_panicked: 0,
         in_flight_max: 5000,
         rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
+        latencies: Latencies::of([(Duration::from_millis(20), 1200), (Duration::from_secs(1), 10)]),
     };
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
     PipelineView { topology, status, sinks, standing: None }
