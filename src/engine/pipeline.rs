@@ -12,6 +12,7 @@ use crate::components::Components;
 use crate::message::Outcome;
 use crate::pure::breaker::BreakerStatus;
 use crate::pure::failure_share::Recent;
+use crate::pure::latency::{Latencies, Recorder};
 use crate::shared::AckCounts;
 use crate::start::{self, GroupHandle};
 use crate::telemetry::{self, Meter};
@@ -165,6 +166,8 @@ pub struct Status {
     pub breaker: Option<BreakerStatus>,
     /// Failures of the last five minutes.
     pub recent: Recent,
+    /// Received → settled, of all that was settled since the start.
+    pub latencies: Latencies,
 }
 
 /// How a pipeline ended.
@@ -187,6 +190,7 @@ pub struct Pipeline {
     pub(crate) has_size_of: bool,
     pub(crate) book: Arc<Book>,
     pub(crate) acks: Arc<AckCounts>,
+    pub(crate) latencies: Arc<Recorder>,
     pub(crate) producers: Arc<Meter>,
     pub(crate) groups: Vec<GroupHandle>,
     pub(crate) valve: Arc<Valve>,
@@ -255,6 +259,7 @@ impl Pipeline {
             rate_limit: self.shape().source.rate_limit,
             breaker: self.book.judge.breaker(),
             recent: self.book.judge.recent(),
+            latencies: self.latencies.read(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use metrics::Histogram;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use crate::book::{Book, Group};
 use crate::components::FailureHandler;
 use crate::message::{Message, Status};
 use crate::pipeline;
+use crate::pure::latency::Recorder;
 use crate::worker::fence;
 
 pub(crate) struct Shared<T> {
@@ -21,6 +23,8 @@ pub(crate) struct Shared<T> {
     pub(crate) failure_handler: Arc<dyn FailureHandler<T>>,
     pub(crate) acks: Arc<AckCounts>,
     pub(crate) end_to_end: Histogram,
+    /// The same, for the status.
+    pub(crate) latencies: Arc<Recorder>,
 }
 
 /// Calls of acknowledgers.
@@ -116,14 +120,19 @@ impl<T: Send> Shared<T> {
                 Some((start, count)) if *start == at => *count += 1,
                 _ => {
                     if let Some((start, count)) = run.replace((at, 1)) {
-                        self.end_to_end.record_many(now.saturating_duration_since(start), count);
+                        self.record_run(now.saturating_duration_since(start), count);
                     }
                 }
             }
         }
         if let Some((start, count)) = run {
-            self.end_to_end.record_many(now.saturating_duration_since(start), count);
+            self.record_run(now.saturating_duration_since(start), count);
         }
+    }
+
+    fn record_run(&self, took: Duration, messages: usize) {
+        self.end_to_end.record_many(took, messages);
+        self.latencies.record(took, messages);
     }
 }
 

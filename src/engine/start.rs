@@ -71,6 +71,7 @@ pub(crate) fn start<T: Send + 'static>(
         failure_handler: components.failure_handler.clone(),
         acks: Arc::new(AckCounts::after(before.as_ref())),
         end_to_end: histogram!("broadside_end_to_end_seconds", "pipeline" => topology.name.clone()),
+        latencies: Arc::default(),
     });
     let (groups, sections, sinks) = (Vec::new(), Vec::new(), Vec::new());
     let abort = CancellationToken::new();
@@ -286,6 +287,7 @@ impl<T: Send + 'static> Start<T> {
             topology: Mutex::new(Arc::new(self.topology)),
             book: self.shared.book.clone(),
             acks: self.shared.acks.clone(),
+            latencies: self.shared.latencies.clone(),
             producers: meter,
             groups: self.groups,
             valve,

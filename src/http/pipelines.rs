@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Extract;
@@ -15,6 +16,9 @@ use serde::Serialize;
 use super::State;
 use super::health::DeadLetters;
 use crate::feeds::{Feeds, Standing};
+
+/// What latencies are shown of.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// A pipeline at one moment.
 #[derive(Debug, Clone)]
@@ -70,6 +74,8 @@ struct Shown {
     topology: Shape,
     groups: Vec<Group>,
     ledger: Figures,
+    /// Of what was settled in the last ten seconds or so, received → settled.
+    latency: Latency,
     limits: Limits,
     /// Which of its feeds serves, if it has two.
     source: Option<Standing>,
@@ -176,6 +182,15 @@ struct Figures {
     imbalance: i64,
 }
 
+/// Off by an eighth at most; null when nothing was settled.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Latency {
+    /// Half took no longer.
+    p50_seconds: Option<f64>,
+    /// 99 of 100 took no longer.
+    p99_seconds: Option<f64>,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct Limits {
     in_flight_max: usize,
@@ -192,10 +207,10 @@ struct Rate {
 pub(super) async fn list(Extract(state): Extract<State>) -> Json<Listed> {
     let letters = state.health.dead_letters().await;
     let views = state.pipelines.views();
-    Json(Listed { pipelines: views.into_iter().map(|view| shown(view, &letters)).collect() })
+    Json(Listed { pipelines: views.into_iter().map(|view| shown(&state, view, &letters)).collect() })
 }
 
-fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
+fn shown(state: &State, view: PipelineView, letters: &DeadLetters) -> Shown {
     let PipelineView { topology, status, sinks, standing } = view;
     let of_it = letters.iter().filter(|((pipeline, _), _)| *pipeline == topology.name);
     Shown {
@@ -203,6 +218,7 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
         state: status.state.as_str(),
         groups: status.groups.into_iter().map(Group::from).collect(),
         ledger: Figures::from(&status.ledger),
+        latency: latency(state, &topology.name),
         limits: Limits {
             in_flight_max: status.in_flight_max,
             rate_limit: status
@@ -241,6 +257,13 @@ fn tripping(breaker: &BreakerStatus, topology: &Topology) -> Breaker {
         window: breaker.window,
         run: breaker.run,
     }
+}
+
+fn latency(state: &State, pipeline: &str) -> Latency {
+    let Some((before, after, _)) = state.history.window(pipeline, WINDOW) else { return Latency::default() };
+    let settled = after.latencies.since(&before.latencies);
+    let quantile = |share| settled.quantile(share).map(|took| took.as_secs_f64());
+    Latency { p50_seconds: quantile(0.5), p99_seconds: quantile(0.99) }
 }
 
 impl From<Processor> for Workers {
