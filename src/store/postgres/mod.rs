@@ -50,7 +50,7 @@ use super::error::NO_CONNECTION;
 use super::migrations::{migrating, steps_missing};
 use super::{
     Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, Month, NewDeadLetter, Options, Partition,
-    Refresh, Scope, Store, Stretch, within,
+    Refresh, Rehearsed, Scope, Store, Stretch, within,
 };
 use crate::killmail::{Form, Kill, KillmailId};
 
@@ -191,6 +191,10 @@ impl Store for Postgres {
 
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
         self.bounded(kills::insert(self, kills, events)).await
+    }
+
+    async fn rehearse_kill(&self, kill: &Kill) -> Result<Rehearsed, Error> {
+        self.bounded(kills::rehearse(self, kill)).await
     }
 
     async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error> {

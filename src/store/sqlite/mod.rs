@@ -41,7 +41,7 @@ pub(super) use error::classify;
 
 use super::migrations::{migrating, steps_missing};
 use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, NewDeadLetter, Options, Refresh, Scope,
+    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, NewDeadLetter, Options, Refresh, Rehearsed, Scope,
     Store, Stretch, within,
 };
 use crate::killmail::{Form, Kill, KillmailId};
@@ -220,6 +220,10 @@ impl Store for Sqlite {
 
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
         self.bounded(kills::insert(&self.writer, kills, events)).await
+    }
+
+    async fn rehearse_kill(&self, kill: &Kill) -> Result<Rehearsed, Error> {
+        self.bounded(kills::rehearse(&self.writer, kill)).await
     }
 
     async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error> {
