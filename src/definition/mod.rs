@@ -44,6 +44,8 @@ pub struct Definition {
     pub name: String,
     /// Where it was read.
     pub file: String,
+    /// Of the file's text: 16 hexadecimal digits, which letters that fail under it keep.
+    pub hash: String,
     /// Whether `run` starts it unasked.
     pub enabled: bool,
     pub topology: Topology,
@@ -181,10 +183,18 @@ impl Definition {
 
     fn failure_handler(&self, resources: &Resources) -> Arc<dyn FailureHandler<Kill>> {
         if self.dead_letters.enabled {
-            Arc::new(dead_letter::Keeper::new(resources, &self.topology))
+            Arc::new(dead_letter::Keeper::new(resources, &self.topology, self.origin()))
         } else {
             Arc::new(LeaveFailed)
         }
+    }
+
+    /// What its dead letters say of where they come from.
+    #[must_use]
+    pub fn origin(&self) -> dead_letter::Origin {
+        let DeadLetters { retry_every, attempts_max, .. } = self.dead_letters;
+        let schedule = dead_letter::Schedule { every: retry_every.0, attempts_max };
+        dead_letter::Origin { definition_hash: Some(self.hash.clone()), schedule }
     }
 
     /// The batcher that tells the targets of profiles, if there is one, and how.
