@@ -20,6 +20,7 @@ pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
+mod fleet;
 mod killfeed;
 pub mod market;
 pub mod migrate;
