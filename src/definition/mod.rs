@@ -46,6 +46,8 @@ pub struct Definition {
     pub name: String,
     /// Where it was read.
     pub file: String,
+    /// Of the file's text: 16 hexadecimal digits, which letters that fail under it keep.
+    pub hash: String,
     /// Whether `run` starts it unasked.
     pub enabled: bool,
     pub topology: Topology,
@@ -120,6 +122,24 @@ impl Definition {
         }
     }
 
+    /// The same, to be tried out: stages on [`Resources::for_rehearsal`], and what stands in for sinks. What fails is left to the source's acknowledger.
+    #[must_use]
+    pub fn build_rehearsal(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
+        let resources = resources.for_rehearsal();
+        let built = |stage: &stages::Config| {
+            Some((stage.name().to_owned(), stage.rehearse(&self.name, &resources).kills()?))
+        };
+        let partitions = self.partitions.iter().filter_map(|(group, by)| Some((group.clone(), by.of_kills()?)));
+        Components {
+            source,
+            stages: self.stages.iter().filter_map(built).collect(),
+            sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.rehearse(&resources))).collect(),
+            failure_handler: Arc::new(LeaveFailed),
+            partition_by: partitions.collect(),
+            size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
+        }
+    }
+
     /// A page that fails is asked for again: nothing of it is kept.
     fn build_market(&self, resources: &Resources, source: Arc<dyn Factory<Page>>) -> Components<Page> {
         let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.pages()?)));
@@ -170,10 +190,18 @@ impl Definition {
 
     fn failure_handler(&self, resources: &Resources) -> Arc<dyn FailureHandler<Kill>> {
         if self.dead_letters.enabled {
-            Arc::new(dead_letter::Keeper::new(resources, &self.topology))
+            Arc::new(dead_letter::Keeper::new(resources, &self.topology, self.origin()))
         } else {
             Arc::new(LeaveFailed)
         }
+    }
+
+    /// What its dead letters say of where they come from.
+    #[must_use]
+    pub fn origin(&self) -> dead_letter::Origin {
+        let DeadLetters { retry_every, attempts_max, .. } = self.dead_letters;
+        let schedule = dead_letter::Schedule { every: retry_every.0, attempts_max };
+        dead_letter::Origin { definition_hash: Some(self.hash.clone()), schedule }
     }
 
     /// The batcher that tells the targets of profiles, if there is one, and how.
