@@ -30,6 +30,7 @@ mod pauses;
 pub mod prices;
 pub mod profiles;
 mod progress;
+mod rerun;
 pub mod run;
 pub mod schema;
 pub mod sde;

@@ -14,6 +14,7 @@ use super::completion::Completion;
 use super::ending::{self, Ended};
 use super::fleet::Fleet;
 use super::pauses;
+use super::rerun::Replaying;
 use super::signals::Signals;
 use super::statics;
 use super::surveillance::{Keeper, Keeping};
@@ -38,6 +39,7 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Vec<AbortOnDropHandle<()>>,
+    replaying: Replaying,
     surveillance: Option<Keeping>,
     stop_serving: CancellationToken,
     courier: Option<Courier>,
@@ -136,7 +138,9 @@ impl Worker {
         let (store, hub, regions) = (resources.store.clone(), resources.hub.clone(), resources.regions.clone());
         let state = http::State::new(fleet.clone(), store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
+        let replaying = Replaying::start(fleet.clone(), resources.clone());
         let state = state.with_price_job(resources.price_job.clone()).with_killfeed(killfeed);
+        let state = state.with_replays(replaying.replays.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
@@ -152,12 +156,13 @@ impl Worker {
         }
         let surveillance = keeper.map(Keeper::start);
         let courier = Courier::start(definitions, resources)?;
-        Ok(Self { fleet, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
+        Ok(Self { fleet, store, metrics, address, readiness, server, upkeep, replaying, surveillance, stop_serving, courier })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
+        self.replaying.drain();
         self.fleet.drain();
         self.courier.iter().for_each(|courier| courier.stop.cancel());
     }
@@ -189,6 +194,7 @@ impl Worker {
         if let Err(error) = self.server.await {
             tracing::warn!(%error, "the server did not end well");
         }
+        self.replaying.ended().await;
         drop(self.upkeep);
         if let Some(Courier { task, stop }) = self.courier {
             stop.cancel();
