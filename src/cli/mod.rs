@@ -11,6 +11,7 @@
 //!
 //! Results go to standard output, logs and progress to standard error.
 
+mod attendance;
 pub mod backfill;
 pub mod bench;
 pub mod check;
@@ -20,6 +21,7 @@ pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
+mod fleet;
 mod killfeed;
 pub mod market;
 pub mod migrate;
@@ -29,6 +31,7 @@ mod pauses;
 pub mod prices;
 pub mod profiles;
 mod progress;
+mod reload;
 pub mod run;
 pub mod schema;
 pub mod sde;

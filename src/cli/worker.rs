@@ -4,24 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use broadside_engine::Outcome;
-use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::completion::Completion;
+use super::attendance::{Attendance, Upkeep, attend};
 use super::ending::{self, Ended};
+use super::fleet::Fleet;
 use super::pauses;
-use super::signals::Signals;
+use super::reload::{self, Files, Reloader};
+use super::signals::{Caught, Signals};
 use super::statics;
-use super::surveillance::{Keeper, Keeping};
-use super::upkeep::{forget_prices, keep_partitions, prices_kept};
-use crate::courier;
+use super::surveillance::Keeper;
 use crate::definition::{Definition, Problem, Problems};
-use crate::http::{self, Access, KillfeedSettings, Readiness, Running, Waiting};
+use crate::http::{self, Access, KillfeedSettings, Readiness, Reloads, Waiting};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -30,24 +27,22 @@ use crate::{sources, stages};
 /// Running pipelines and what serves them.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) running: Vec<Running>,
+    /// Its pipelines, as they are at the time.
+    pub(super) fleet: Arc<Fleet>,
     pub(super) store: Arc<dyn Store>,
     pub(super) metrics: PrometheusHandle,
     /// Where the page is.
     pub(super) address: SocketAddr,
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
-    upkeep: Vec<AbortOnDropHandle<()>>,
-    surveillance: Option<Keeping>,
+    upkeep: Upkeep,
     stop_serving: CancellationToken,
-    courier: Option<Courier>,
-}
-
-/// Who delivers alerts, and the word that ends it.
-#[derive(Debug)]
-struct Courier {
-    task: AbortOnDropHandle<()>,
-    stop: CancellationToken,
+    /// Cancelled when the drain begins.
+    leaving: CancellationToken,
+    /// Whoever has reloads done.
+    reloads: Option<Reloads>,
+    reloading: JoinHandle<Attendance>,
+    stop_reloading: CancellationToken,
 }
 
 /// What components share.
@@ -110,6 +105,7 @@ impl Worker {
         resources: &Resources,
         settings: &Settings,
         killfeed: KillfeedSettings,
+        files: Option<Files>,
         listener: TcpListener,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
@@ -126,57 +122,75 @@ impl Worker {
         let keeper = answering(&listener, Waiting::Loading, &metrics, loading).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
-        let mut running = Vec::new();
+        let fleet = Arc::new(Fleet::new(resources.feeds.clone()));
         for (definition, components) in definitions.iter().zip(components) {
             let pipeline = components.start(definition.topology.clone());
             let pipeline = pipeline.with_context(|| format!("failed to start pipeline {}", definition.name))?;
-            let (sinks, feeds) = (definition.sink_names(), resources.feeds.clone());
-            running.push(Running { pipeline: Arc::new(pipeline), sinks, feeds });
+            fleet.put(Arc::new(definition.clone()), pipeline);
         }
+        let leaving = CancellationToken::new();
+        let mut attendance = Attendance::new(keeper, leaving.clone());
+        attendance.renew(&fleet.definitions(), resources).await?;
         readiness.clear("starting");
+        let mut upkeep = Upkeep::new(resources);
+        let stop_reloading = CancellationToken::new();
+        let (reloads, reloading) = match files {
+            None => (None, tokio::spawn(attend(attendance, stop_reloading.clone()))),
+            Some(files) => {
+                let (reloads, requests) = Reloads::new();
+                if files.watch {
+                    upkeep.attend(reload::watch(files.clone(), reloads.clone()));
+                }
+                let (settings, resources, fleet) = (settings.clone(), resources.clone(), fleet.clone());
+                let told = reloads.clone();
+                let reloader = Reloader { files, settings, resources, fleet, attendance, reloads: told };
+                (Some(reloads), tokio::spawn(reloader.run(requests, stop_reloading.clone())))
+            }
+        };
         let (store, hub, regions) = (resources.store.clone(), resources.hub.clone(), resources.regions.clone());
-        let all = Arc::new(running.clone());
-        let state = http::State::new(all, store.clone(), hub, regions, metrics.clone(), readiness.clone());
-        let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
-        let state = state.with_price_job(resources.price_job.clone()).with_killfeed(killfeed);
+        let state = http::State::new(fleet.clone(), store.clone(), hub, regions, metrics.clone(), readiness.clone());
+        let state = state.with_access(Access::new(address, settings.api_token.as_deref())).with_killfeed(killfeed);
+        let state = state.with_price_job(resources.price_job.clone()).with_reloads(reloads.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
-        let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
-        upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
-        for (base, esi) in resources.esi.all() {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
-        }
-        if let Some(keep) = prices_kept(definitions) {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(forget_prices(store.clone(), keep))));
-        }
-        if let Some(completion) = Completion::new(definitions, resources) {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
-        }
-        let surveillance = keeper.map(Keeper::start);
-        let courier = Courier::start(definitions, resources)?;
-        Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
+        Ok(Self {
+            fleet,
+            store,
+            metrics,
+            address,
+            readiness,
+            server,
+            upkeep,
+            stop_serving,
+            leaving,
+            reloads,
+            reloading,
+            stop_reloading,
+        })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
-        self.running.iter().for_each(|running| running.pipeline.drain());
-        self.courier.iter().for_each(|courier| courier.stop.cancel());
+        self.fleet.drain();
+        self.leaving.cancel();
     }
 
     /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
     /// Who is still draining is logged by the engine, every few seconds.
     pub(super) async fn finished(&self, signals: &mut Signals, mut draining: bool) -> Vec<Ended> {
-        let mut all = std::pin::pin!(join_all(self.running.iter().map(|running| async {
-            let report = running.pipeline.finished().await;
-            let ended = Ended { pipeline: running.pipeline.topology().name.clone(), report };
-            log_end(&ended);
-            ended
-        })));
+        let mut all = std::pin::pin!(self.fleet.ended());
         loop {
             tokio::select! {
                 ended = &mut all => return ended,
                 caught = signals.next() => {
+                    if let (Caught::HangUp, Some(reloads)) = (caught, &self.reloads) {
+                        tracing::info!("SIGHUP: reading the pipeline files again");
+                        if reloads.ask().is_none() {
+                            tracing::warn!("reloads are waiting already");
+                        }
+                        continue;
+                    }
                     if draining {
                         eprintln!("broadside: a second signal: ending at once");
                         std::process::exit(i32::from(caught.exit_code()));
@@ -197,61 +211,14 @@ impl Worker {
             tracing::warn!(%error, "the server did not end well");
         }
         drop(self.upkeep);
-        if let Some(Courier { task, stop }) = self.courier {
-            stop.cancel();
-            // It bounds its end by itself.
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "the delivery of alerts did not end well");
-            }
-        }
-        if let Some(surveillance) = self.surveillance {
-            surveillance.end().await;
+        self.leaving.cancel();
+        self.stop_reloading.cancel();
+        match self.reloading.await {
+            Ok(attendance) => attendance.end().await,
+            Err(error) => tracing::warn!(%error, "the one who reloads did not end well"),
         }
         self.store.close().await;
     }
-}
-
-impl Courier {
-    /// For the first pipeline that tells of matches; `None`: there is none.
-    fn start(definitions: &[Definition], resources: &Resources) -> anyhow::Result<Option<Self>> {
-        let telling = definitions.iter().find_map(|definition| Some((definition, definition.webhook()?)));
-        let Some((definition, (batcher, settings))) = telling else { return Ok(None) };
-        let others = definition.sinks.keys().filter(|other| *other != batcher);
-        let letters = courier::Letters {
-            pipeline: definition.name.clone(),
-            batcher: batcher.to_owned(),
-            others: others.cloned().collect(),
-        };
-        let parts = courier::Parts {
-            store: resources.store.clone(),
-            surveillance: resources.surveillance.clone(),
-            shelf: resources.statics.clone(),
-            desk: resources.desk.clone(),
-            contact: resources.contact.clone(),
-            letters: definition.dead_letters.enabled.then_some(letters),
-            drain_deadline: definition.topology.drain_deadline,
-        };
-        let courier = courier::Courier::new(settings, parts).context("failed to prepare the delivery of alerts")?;
-        let stop = CancellationToken::new();
-        let task = AbortOnDropHandle::new(tokio::spawn(courier.run(stop.clone())));
-        Ok(Some(Self { task, stop }))
-    }
-}
-
-fn log_end(ended: &Ended) {
-    let ledger = &ended.report.ledger;
-    tracing::info!(
-        pipeline = ended.pipeline,
-        received = ledger.received,
-        successful = ledger.outcome(Outcome::Successful),
-        failed = ledger.outcome(Outcome::Failed),
-        dead_lettered = ledger.outcome(Outcome::DeadLettered),
-        filtered = ledger.outcome(Outcome::Filtered),
-        abandoned = ledger.outcome(Outcome::Abandoned),
-        imbalance = ledger.imbalance(),
-        took = ?ended.report.took,
-        "pipeline ended"
-    );
 }
 
 /// One line for each pipeline.

@@ -10,6 +10,7 @@
 //! at the first: what follows one is guesswork.
 
 mod checks;
+pub mod diff;
 mod document;
 pub mod environment;
 pub mod file;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use broadside_engine::components::{self, LeaveFailed};
+use broadside_engine::pipeline::Status;
 use broadside_engine::topology::Processor;
 use broadside_engine::{Components, Factory, FailureHandler, Pipeline, Topology};
 
@@ -33,9 +35,9 @@ use crate::resources::Resources;
 use crate::{dead_letter, sinks, sources, stages};
 
 pub use environment::Lookup;
-pub use file::{DeadLetters, PartitionBy};
+pub use file::{Breaker, DeadLetters, PartitionBy};
 pub use problem::{Place, Problem, Problems};
-pub use select::{PIPELINES, Selection, load, select};
+pub use select::{PIPELINES, Selection, fingerprint, load, select};
 
 /// A pipeline that can be started.
 #[derive(Debug, Clone)]
@@ -120,6 +122,24 @@ impl Definition {
         }
     }
 
+    /// The same, to be tried out: stages on [`Resources::for_rehearsal`], and what stands in for sinks. What fails is left to the source's acknowledger.
+    #[must_use]
+    pub fn build_rehearsal(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
+        let resources = resources.for_rehearsal();
+        let built = |stage: &stages::Config| {
+            Some((stage.name().to_owned(), stage.rehearse(&self.name, &resources).kills()?))
+        };
+        let partitions = self.partitions.iter().filter_map(|(group, by)| Some((group.clone(), by.of_kills()?)));
+        Components {
+            source,
+            stages: self.stages.iter().filter_map(built).collect(),
+            sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.rehearse(&resources))).collect(),
+            failure_handler: Arc::new(LeaveFailed),
+            partition_by: partitions.collect(),
+            size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
+        }
+    }
+
     /// A page that fails is asked for again: nothing of it is kept.
     fn build_market(&self, resources: &Resources, source: Arc<dyn Factory<Page>>) -> Components<Page> {
         let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.pages()?)));
@@ -137,10 +157,7 @@ impl Definition {
 
     /// A product that fails is counted, and asked for again by the next run. The source hands out as much as the stage asks for at once.
     fn build_prices(&self, resources: &Resources, source: Arc<dyn Factory<Product>>) -> Components<Product> {
-        let asks = |processor: &&Processor| processor.stages.iter().any(|stage| stage == "quote");
-        if let Some(processor) = self.topology.processors.iter().find(asks) {
-            resources.price_job.set_width(Width { bulk: processor.max_demand, requests: processor.concurrency });
-        }
+        self.tell_width(resources);
         let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.products()?)));
         let sinks = self.built_sinks(resources).filter_map(|(name, sink)| Some((name, sink.products()?)));
         Components {
@@ -150,6 +167,14 @@ impl Definition {
             failure_handler: Arc::new(LeaveFailed),
             partition_by: Default::default(),
             size_of: Some(Arc::new(|_| std::mem::size_of::<Product>())),
+        }
+    }
+
+    /// Tells the price cache job how much is asked for at once, if this is its pipeline: also when those numbers have changed.
+    pub fn tell_width(&self, resources: &Resources) {
+        let asks = |processor: &&Processor| processor.stages.iter().any(|stage| stage == "quote");
+        if let Some(processor) = self.topology.processors.iter().find(asks) {
+            resources.price_job.set_width(Width { bulk: processor.max_demand, requests: processor.concurrency });
         }
     }
 
@@ -174,22 +199,9 @@ impl Definition {
     /// What its dead letters say of where they come from.
     #[must_use]
     pub fn origin(&self) -> dead_letter::Origin {
-        let standard = dead_letter::Schedule::default();
         let DeadLetters { retry_every, attempts_max, .. } = self.dead_letters;
-        let every = retry_every.map_or(standard.every, |every| every.0);
-        let schedule = dead_letter::Schedule { every, attempts_max };
+        let schedule = dead_letter::Schedule { every: retry_every.0, attempts_max };
         dead_letter::Origin { definition_hash: Some(self.hash.clone()), schedule }
-    }
-
-    /// Settings that are checked and, as yet, change nothing: the operator must not count on them.
-    #[must_use]
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let letters = &self.dead_letters;
-        let set = [
-            (letters.retry_every.is_some(), "dead_letters.retry_every"),
-            (letters.alert_above.is_some(), "dead_letters.alert_above"),
-        ];
-        set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 
     /// The batcher that tells the targets of profiles, if there is one, and how.
@@ -232,6 +244,22 @@ impl Built {
             Typed::Kills(components) => Pipeline::start(topology, components),
             Typed::Pages(components) => Pipeline::start(topology, components),
             Typed::Products(components) => Pipeline::start(topology, components),
+        }
+    }
+
+    /// Starts it in the place of one that has ended.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start_after`].
+    pub fn start_after(
+        self,
+        before: Status,
+        topology: Topology,
+    ) -> Result<Pipeline, broadside_engine::pipeline::StartError> {
+        match self.0 {
+            Typed::Kills(components) => Pipeline::start_after(before, topology, components),
+            Typed::Pages(components) => Pipeline::start_after(before, topology, components),
+            Typed::Products(components) => Pipeline::start_after(before, topology, components),
         }
     }
 }

@@ -5,11 +5,13 @@
 //! | `metrics` | `/metrics` |
 //! | `health` | `/livez`, `/readyz` |
 //! | `pipelines` | `/api/pipelines` |
+//! | `history` | `/api/pipelines/history` |
 //! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `…/stream`, `…/ws`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dashboard` | `/`, `/assets/…` |
+//! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
 //! | `openapi` | `/api/openapi.json`, made of that list |
 //! | `error` | the shape of every refusal |
@@ -28,6 +30,7 @@ mod dashboard;
 mod error;
 mod guard;
 mod health;
+mod history;
 mod killfeed;
 mod market;
 mod metrics;
@@ -36,6 +39,7 @@ mod patience;
 mod pipelines;
 mod prices;
 mod profiles;
+mod reload;
 mod routes;
 mod server;
 mod waiting;
@@ -56,6 +60,7 @@ use crate::store::Store;
 pub use access::Access;
 pub use killfeed::Settings as KillfeedSettings;
 pub use pipelines::{PipelineView, Pipelines, Running};
+pub use reload::{Asked, Change as ReloadChange, Outcome as ReloadOutcome, Reload, Reloads};
 pub use server::{serve, serve_waiting};
 pub use waiting::Waiting;
 
@@ -67,11 +72,13 @@ pub struct State {
     hub: Arc<Hub>,
     regions: Arc<Regions>,
     price_job: Arc<PriceJob>,
+    reloads: Option<Reloads>,
     metrics: PrometheusHandle,
     readiness: Arc<Readiness>,
     access: Access,
     change_max: Duration,
     health: Arc<health::Probe>,
+    history: Arc<history::History>,
     tail: Arc<killfeed::Tail>,
     streams: Arc<killfeed::Streams>,
     killfeed: KillfeedSettings,
@@ -91,6 +98,7 @@ impl State {
         readiness: Arc<Readiness>,
     ) -> Self {
         let health = Arc::new(health::Probe::new(store.clone()));
+        let history = Arc::default();
         let tail = Arc::new(killfeed::Tail::new(store.clone()));
         let streams = Arc::new(killfeed::Streams::new(killfeed::CONNECTIONS_MAX));
         let killfeed = KillfeedSettings::default();
@@ -102,11 +110,13 @@ impl State {
             hub,
             regions,
             price_job,
+            reloads: None,
             metrics,
             readiness,
             access,
             change_max,
             health,
+            history,
             tail,
             streams,
             killfeed,
@@ -125,6 +135,13 @@ impl State {
     #[must_use]
     pub fn with_price_job(mut self, price_job: Arc<PriceJob>) -> Self {
         self.price_job = price_job;
+        self
+    }
+
+    /// With somebody who reads the pipeline files again when asked.
+    #[must_use]
+    pub fn with_reloads(mut self, reloads: Option<Reloads>) -> Self {
+        self.reloads = reloads;
         self
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Extract;
+use broadside_engine::BreakerStatus;
 use broadside_engine::message::Outcome;
 use broadside_engine::pipeline::{GroupStatus, Ledger, Pipeline, Status};
 use broadside_engine::topology::{Batcher, Processor, Topology};
@@ -13,7 +15,11 @@ use serde::Serialize;
 
 use super::State;
 use super::health::DeadLetters;
+use super::reload::Reload;
 use crate::feeds::{Feeds, Standing};
+
+/// What latencies are shown of.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// A pipeline at one moment.
 #[derive(Debug, Clone)]
@@ -26,7 +32,7 @@ pub struct PipelineView {
     pub standing: Option<Standing>,
 }
 
-/// The pipelines of this process, whatever they are at the time.
+/// The pipelines of this process, whatever they are at the time: they may come and go.
 pub trait Pipelines: std::fmt::Debug + Send + Sync {
     /// All of them, as they stand.
     fn views(&self) -> Vec<PipelineView>;
@@ -44,20 +50,13 @@ pub struct Running {
     pub feeds: Arc<Feeds>,
 }
 
-impl Pipelines for Vec<Running> {
-    fn views(&self) -> Vec<PipelineView> {
-        self.iter()
-            .map(|running| PipelineView {
-                topology: running.pipeline.topology().clone(),
-                status: running.pipeline.status(),
-                sinks: running.sinks.clone(),
-                standing: running.feeds.get(&running.pipeline.topology().name),
-            })
-            .collect()
-    }
-
-    fn publish(&self) {
-        self.iter().for_each(|running| running.pipeline.publish());
+impl Running {
+    /// As it stands.
+    #[must_use]
+    pub fn view(self) -> PipelineView {
+        let topology = Topology::clone(&self.pipeline.topology());
+        let (status, standing) = (self.pipeline.status(), self.feeds.get(&topology.name));
+        PipelineView { topology, status, sinks: self.sinks, standing }
     }
 }
 
@@ -65,6 +64,8 @@ impl Pipelines for Vec<Running> {
 #[schemars(rename = "Pipelines")]
 pub(super) struct Listed {
     pipelines: Vec<Shown>,
+    /// What the last reload of the pipeline files came to.
+    reload: Option<Reload>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -76,6 +77,8 @@ struct Shown {
     topology: Shape,
     groups: Vec<Group>,
     ledger: Figures,
+    /// Of what was settled in the last ten seconds or so, received → settled.
+    latency: Latency,
     limits: Limits,
     /// Which of its feeds serves, if it has two.
     source: Option<Standing>,
@@ -84,6 +87,37 @@ struct Shown {
     source_failure: Option<String>,
     /// By state.
     dead_letters: BTreeMap<&'static str, i64>,
+    /// What slows its source down when it brings rubbish, if anything does.
+    breaker: Option<Breaker>,
+    failures: Failures,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Breaker {
+    /// Tripped: the source is slowed to a trickle of probes.
+    open: bool,
+    open_seconds: Option<f64>,
+    /// How often it has tripped.
+    trips: u64,
+    /// Probes sent since it tripped.
+    probes: u64,
+    /// Probes that succeeded in a row, and how many it takes.
+    successes: usize,
+    successes_needed: usize,
+    /// While it is closed: failures among the last messages that count, how many those are, and failures in a row.
+    failed: usize,
+    window: usize,
+    run: usize,
+}
+
+/// Of the last five minutes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Failures {
+    messages: u64,
+    failed: u64,
+    ratio: f64,
+    /// More than the pipeline's `alert_above`.
+    alert: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -151,6 +185,15 @@ struct Figures {
     imbalance: i64,
 }
 
+/// Off by an eighth at most; null when nothing was settled.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Latency {
+    /// Half took no longer.
+    p50_seconds: Option<f64>,
+    /// 99 of 100 took no longer.
+    p99_seconds: Option<f64>,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct Limits {
     in_flight_max: usize,
@@ -167,10 +210,11 @@ struct Rate {
 pub(super) async fn list(Extract(state): Extract<State>) -> Json<Listed> {
     let letters = state.health.dead_letters().await;
     let views = state.pipelines.views();
-    Json(Listed { pipelines: views.into_iter().map(|view| shown(view, &letters)).collect() })
+    let reload = state.reloads.as_ref().and_then(super::Reloads::last);
+    Json(Listed { pipelines: views.into_iter().map(|view| shown(&state, view, &letters)).collect(), reload })
 }
 
-fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
+fn shown(state: &State, view: PipelineView, letters: &DeadLetters) -> Shown {
     let PipelineView { topology, status, sinks, standing } = view;
     let of_it = letters.iter().filter(|((pipeline, _), _)| *pipeline == topology.name);
     Shown {
@@ -178,6 +222,7 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
         state: status.state.as_str(),
         groups: status.groups.into_iter().map(Group::from).collect(),
         ledger: Figures::from(&status.ledger),
+        latency: latency(state, &topology.name),
         limits: Limits {
             in_flight_max: status.in_flight_max,
             rate_limit: status
@@ -186,6 +231,13 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
             drain_deadline_seconds: topology.drain_deadline.as_secs_f64(),
         },
         source: standing,
+        breaker: status.breaker.map(|breaker| tripping(&breaker, &topology)),
+        failures: Failures {
+            messages: status.recent.messages,
+            failed: status.recent.failed,
+            ratio: status.recent.ratio(),
+            alert: status.recent.alert,
+        },
         source_restarts: status.source_restarts,
         source_failure: status.source_failure,
         name: topology.name,
@@ -195,6 +247,27 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
             batchers: topology.batchers.into_iter().map(|batcher| batches(batcher, &sinks)).collect(),
         },
     }
+}
+
+fn tripping(breaker: &BreakerStatus, topology: &Topology) -> Breaker {
+    Breaker {
+        open: breaker.open,
+        open_seconds: breaker.open_for.map(|time| time.as_secs_f64()),
+        trips: breaker.trips,
+        probes: breaker.probes,
+        successes: breaker.successes,
+        successes_needed: topology.breaker.map_or(0, |rules| rules.successes),
+        failed: breaker.failed,
+        window: breaker.window,
+        run: breaker.run,
+    }
+}
+
+fn latency(state: &State, pipeline: &str) -> Latency {
+    let Some((before, after, _)) = state.history.window(pipeline, WINDOW) else { return Latency::default() };
+    let settled = after.latencies.since(&before.latencies);
+    let quantile = |share| settled.quantile(share).map(|took| took.as_secs_f64());
+    Latency { p50_seconds: quantile(0.5), p99_seconds: quantile(0.99) }
 }
 
 impl From<Processor> for Workers {

@@ -9,6 +9,7 @@ pub mod database;
 pub mod orders;
 pub mod prices;
 pub mod pubsub;
+mod rehearsal;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::resources::Resources;
 pub type Built = Typed<Arc<dyn Sink<Kill>>, Arc<dyn Sink<Page>>, Arc<dyn Sink<Product>>>;
 
 /// Exactly one kind of sink, as in `sink.database = {}`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Stores kills, each batch in one transaction.
@@ -81,6 +82,16 @@ impl Config {
             Self::Orders(_) => &["decode_orders"],
             Self::Prices(_) => &["quote"],
             Self::Blackhole(_) => &[],
+        }
+    }
+
+    /// What stands in its place where kills are only tried out: it notes what the sink would do, and does nothing.
+    #[must_use]
+    pub fn rehearse(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
+        match self {
+            Self::Database(config) => rehearsal::database(config.events, resources),
+            Self::Webhook(_) => rehearsal::telling(resources),
+            _ => rehearsal::nothing(),
         }
     }
 

@@ -31,7 +31,7 @@ use crate::resources::Resources;
 pub type Built = Typed<Arc<dyn Factory<Kill>>, Arc<dyn Factory<Page>>, Arc<dyn Factory<Product>>>;
 
 /// Exactly one kind of source, as in `[source.wanderer]`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Live kills from a wanderer-kills service.
@@ -94,6 +94,12 @@ impl Config {
     #[must_use]
     pub fn redelivers(&self) -> bool {
         matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_) | Self::Market(_) | Self::Prices(_))
+    }
+
+    /// Whether it reads from a service as things happen, for ever: what a file holds is there whatever becomes of it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::File(_))
     }
 
     /// Builds what builds it.

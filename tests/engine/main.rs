@@ -3,6 +3,7 @@
 
 mod acknowledgements;
 mod batches;
+mod breaker;
 mod chains;
 mod control;
 mod drain;
@@ -17,3 +18,4 @@ mod sources;
 mod splitting;
 mod status;
 mod topologies;
+mod tuning;

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::stage::Stage;
-use crate::telemetry::{Activity, Meter};
+use crate::telemetry::{Activity, Meter, StageMeter, timed};
 use crate::worker::crew::{End, Place};
 use crate::worker::fence;
 use crate::worker::queue::Queue;
@@ -18,8 +18,11 @@ use crate::worker::queue::Queue;
 /// A stage under its name.
 pub(crate) struct Named<T> {
     pub(crate) name: Arc<str>,
+    /// Its place among all stages of the topology.
+    pub(crate) index: usize,
     pub(crate) stage: Arc<dyn Stage<T>>,
     pub(crate) seconds: Histogram,
+    pub(crate) meter: Arc<StageMeter>,
 }
 
 /// Where a processor's messages go.
@@ -72,18 +75,36 @@ impl<T: Send + 'static> Processor<T> {
             if group.is_empty() {
                 return;
             }
-            self.run_stage(stage, group).await;
+            self.run_stage_on_its_own(stage, group).await;
             self.settle_inactive(group).await;
         }
     }
 
+    /// Runs a stage on those that do not pass over it; all stay in their order.
+    async fn run_stage_on_its_own(&self, named: &Named<T>, group: &mut Group<T>) {
+        let passes = |message: &Message<T>| message.passes_over(named.index);
+        if !group.iter().any(passes) {
+            return self.run_stage(named, group).await;
+        }
+        let places: Vec<bool> = group.iter().map(passes).collect();
+        let passing = group.extract(passes);
+        if !group.is_empty() {
+            self.run_stage(named, group).await;
+        }
+        group.weave(passing, &places);
+    }
+
     async fn run_stage(&self, named: &Named<T>, group: &mut Group<T>) {
         let (started, messages) = (Instant::now(), group.len());
-        if let Err(panic) = fence::guard(named.stage.process(group.messages())).await {
+        let (processed, computing) = timed(fence::guard(named.stage.process(group.messages()))).await;
+        if let Err(panic) = processed {
             tracing::error!(pipeline = %self.shared.pipeline, stage = %named.name, failure = %panic, "stage");
             fail_active(group.messages(), &panic);
         }
-        let each = started.elapsed() / u32::try_from(messages).unwrap_or(u32::MAX).max(1);
+        let spent = started.elapsed();
+        named.meter.count(messages, spent, computing);
+        self.meter.count_computing(computing);
+        let each = spent / u32::try_from(messages).unwrap_or(u32::MAX).max(1);
         named.seconds.record_many(each, messages);
         self.place(group, &named.name);
         self.shared.acknowledge_early(group).await;
