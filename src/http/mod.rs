@@ -12,6 +12,7 @@
 //! | `replays` | `/api/dead-letters/replay`, `/api/dead-letters/replays/{id}` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dashboard` | `/`, `/assets/…` |
+//! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
 //! | `openapi` | `/api/openapi.json`, made of that list |
 //! | `error` | the shape of every refusal |
@@ -39,6 +40,7 @@ mod patience;
 mod pipelines;
 mod prices;
 mod profiles;
+mod reload;
 mod replays;
 mod routes;
 mod server;
@@ -61,6 +63,7 @@ use crate::store::Store;
 pub use access::Access;
 pub use killfeed::Settings as KillfeedSettings;
 pub use pipelines::{PipelineView, Pipelines, Running};
+pub use reload::{Asked, Change as ReloadChange, Outcome as ReloadOutcome, Reload, Reloads};
 pub use server::{serve, serve_waiting};
 pub use waiting::Waiting;
 
@@ -72,6 +75,7 @@ pub struct State {
     hub: Arc<Hub>,
     regions: Arc<Regions>,
     price_job: Arc<PriceJob>,
+    reloads: Option<Reloads>,
     replays: Option<Arc<Replays>>,
     metrics: PrometheusHandle,
     readiness: Arc<Readiness>,
@@ -110,6 +114,7 @@ impl State {
             hub,
             regions,
             price_job,
+            reloads: None,
             replays: None,
             metrics,
             readiness,
@@ -142,6 +147,13 @@ impl State {
     #[must_use]
     pub fn with_replays(mut self, replays: Arc<Replays>) -> Self {
         self.replays = Some(replays);
+        self
+    }
+
+    /// With somebody who reads the pipeline files again when asked.
+    #[must_use]
+    pub fn with_reloads(mut self, reloads: Option<Reloads>) -> Self {
+        self.reloads = reloads;
         self
     }
 
