@@ -1,9 +1,10 @@
 //! `dlq`: dead letters, listed, shown, replayed and discarded.
 
+mod chosen;
 mod replay;
 mod show;
+mod told;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ use crate::store::{DeadLetterFilter, DeadLetterState, Error, Settled, Store};
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+    /// The running worker, for a replay: its address, or its URL [default: http://127.0.0.1:4010].
+    #[arg(long, global = true, value_name = "URL", env = "BROADSIDE_LISTEN")]
+    pub worker: Option<String>,
     #[command(flatten)]
     pub database: Database,
 }
@@ -34,8 +38,7 @@ pub enum Command {
     List(List),
     /// Show one, with its payload.
     Show(Show),
-    /// Put letters through their pipeline again; sinks that have them already are passed over.
-    Replay(Replay),
+    Replay(replay::Args),
     /// Give letters up. They are kept, with the reason.
     Discard(Discard),
 }
@@ -69,18 +72,6 @@ pub struct Show {
     /// The whole payload, not only its first 4 kB.
     #[arg(long)]
     pub full: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Replay {
-    #[command(flatten)]
-    pub selection: Selection,
-    /// Letters in this state. `retrying`: those that a replay left behind when it was killed.
-    #[arg(long, value_name = "STATE", default_value = "open")]
-    pub state: Replayable,
-    /// The folder with pipeline files [default: pipelines, or the shipped ones where there is none].
-    #[arg(long, value_name = "DIR")]
-    pub pipelines: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -125,12 +116,6 @@ pub enum StateOrAll {
     All,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Replayable {
-    Open,
-    Retrying,
-}
-
 impl StateOrAll {
     fn state(self) -> Option<DeadLetterState> {
         match self {
@@ -152,7 +137,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let done = match &args.command {
         Command::List(list) => list_letters(&*store, list).await,
         Command::Show(show) => show_letter(&*store, show).await,
-        Command::Replay(replay) => replay::run(&store, replay, &settings).await,
+        Command::Replay(replay) => replay::run(&store, replay, args.worker.as_deref(), &settings).await,
         Command::Discard(discard) => discard_letters(&*store, discard).await,
     };
     store.close().await;

@@ -5,7 +5,8 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
-use super::{State, dashboard, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload};
+use super::{State, dashboard, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload, replays};
+use crate::dead_letter::Snapshot;
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
 use crate::profile::schema;
@@ -14,7 +15,7 @@ use crate::regions::Standing;
 /// All of them.
 pub(super) fn routes() -> Router<State> {
     let routes = worker(Routes::new());
-    killfeed_routes(profiles_routes(prices_routes(market_routes(routes)))).finish()
+    killfeed_routes(replay_routes(profiles_routes(prices_routes(market_routes(routes))))).finish()
 }
 
 fn id() -> Value {
@@ -125,6 +126,33 @@ fn prices_routes(routes: Routes) -> Routes {
         .post("/api/cache/prices/pause", prices::pause, told("Has it wait"))
         .post("/api/cache/prices/resume", prices::resume, told("Has it go on"))
         .post("/api/cache/prices/reset", prices::reset, told("Has it begin anew"))
+}
+
+fn replay_routes(routes: Routes) -> Routes {
+    let one = |operation: Operation| operation.path("id", "A replay's id", id(), 1);
+    routes
+        .post(
+            "/api/dead-letters/replay",
+            replays::order,
+            Operation::new("Has dead letters sent through their pipelines again, from where they failed")
+                .details("Says which letters, and how; at least one condition, or all. Answers at once: how far it is, the second route tells. One replay at a time.")
+                .body::<replays::Ordered>(json!({"stage": "db_insert", "dry_run": true}))
+                .json::<Snapshot>(202, "It is ordered")
+                .refuses(&[409, 422]),
+        )
+        .get(
+            "/api/dead-letters/replays/{id}",
+            replays::one,
+            one(Operation::new("How far a replay is, and what became of each letter"))
+                .query("after", "Only reports from this number on: what `next` was", whole(0), 0)
+                .json::<replays::Shown>(200, "Some of the reports, in their order"),
+        )
+        .delete(
+            "/api/dead-letters/replays/{id}",
+            replays::stop,
+            one(Operation::new("Has a replay hand out no further letter; those under way are finished"))
+                .json::<Snapshot>(200, "How far it is"),
+        )
 }
 
 fn profiles_routes(routes: Routes) -> Routes {
