@@ -5,8 +5,11 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
-use super::{State, dashboard, dead_letters, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload};
-use crate::dead_letter::{Group, Whole};
+use super::{
+    State, dashboard, dead_letters, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload,
+    replays,
+};
+use crate::dead_letter::{Group, Snapshot, Whole};
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
 use crate::profile::schema;
@@ -15,7 +18,8 @@ use crate::regions::Standing;
 /// All of them.
 pub(super) fn routes() -> Router<State> {
     let routes = worker(Routes::new());
-    killfeed_routes(letters_routes(profiles_routes(prices_routes(market_routes(routes))))).finish()
+    let routes = prices_routes(market_routes(routes));
+    killfeed_routes(replay_routes(letters_routes(profiles_routes(routes)))).finish()
 }
 
 fn id() -> Value {
@@ -141,7 +145,12 @@ fn letters_routes(routes: Routes) -> Routes {
     let states = |of: &[&str]| json!({"type": "array", "items": {"enum": of}});
     let time = "a time, a date, or how long ago";
     let letters = Operation::new("Dead letters, by id, in pages; open ones unless asked otherwise")
-        .query("state", "Only in one of these states", states(&["open", "retrying", "replayed", "discarded", "all"]), "open")
+        .query(
+            "state",
+            "Only in one of these states",
+            states(&["open", "retrying", "replayed", "discarded", "all"]),
+            "open",
+        )
         .query("group", "Only of these groups", json!({"type": "array", "items": group()}), "0123456789abcdef")
         .query("killmail_id", "Only of this kill", id(), 97_030_352)
         .query("since", &format!("Only what failed last at this time or later: {time}"), text(), "2h")
@@ -149,12 +158,26 @@ fn letters_routes(routes: Routes) -> Routes {
         .query("after", "Only those with a greater id", json!({"type": "integer", "format": "int64"}), 0)
         .query("limit", "So many at most", most(), 100);
     let groups = Operation::new("Dead letters that failed alike, those first in which a letter failed last")
-        .query("state", "Only in one of these states", states(&["open", "acknowledged", "fixed", "regressed", "all"]), "open")
-        .query("settled", "Also groups without an open letter; as it is, when `fixed` is asked for", json!({"type": "boolean"}), true)
+        .query(
+            "state",
+            "Only in one of these states",
+            states(&["open", "acknowledged", "fixed", "regressed", "all"]),
+            "open",
+        )
+        .query(
+            "settled",
+            "Also groups without an open letter; as it is, when `fixed` is asked for",
+            json!({"type": "boolean"}),
+            true,
+        )
         .query("limit", "So many at most", most(), 100);
     let routes = routes
         .get("/api/dead-letters", dead_letters::list, what(letters).json::<dead_letters::Listed>(200, "Some of them"))
-        .get("/api/dead-letters/groups", dead_letters::groups, what(groups).json::<dead_letters::Groups>(200, "Some of them"))
+        .get(
+            "/api/dead-letters/groups",
+            dead_letters::groups,
+            what(groups).json::<dead_letters::Groups>(200, "Some of them"),
+        )
         .get(
             "/api/dead-letters/stats",
             dead_letters::stats,
@@ -183,6 +206,33 @@ fn letters_routes(routes: Routes) -> Routes {
                 .details("Says which: at least one condition, or all; all that is said must hold.")
                 .body::<dead_letters::Discard>(json!({"ids": [17], "reason": "not a killmail"}))
                 .json::<dead_letters::Discarded>(200, "How many were open"),
+        )
+}
+
+fn replay_routes(routes: Routes) -> Routes {
+    let one = |operation: Operation| operation.path("id", "A replay's id", id(), 1);
+    routes
+        .post(
+            "/api/dead-letters/replay",
+            replays::order,
+            Operation::new("Has dead letters sent through their pipelines again, from where they failed")
+                .details("Says which letters, and how; at least one condition, or all. Answers at once: how far it is, the second route tells. One replay at a time.")
+                .body::<replays::Ordered>(json!({"stage": "db_insert", "dry_run": true}))
+                .json::<Snapshot>(202, "It is ordered")
+                .refuses(&[409, 422]),
+        )
+        .get(
+            "/api/dead-letters/replays/{id}",
+            replays::one,
+            one(Operation::new("How far a replay is, and what became of each letter"))
+                .query("after", "Only reports from this number on: what `next` was", whole(0), 0)
+                .json::<replays::Shown>(200, "Some of the reports, in their order"),
+        )
+        .delete(
+            "/api/dead-letters/replays/{id}",
+            replays::stop,
+            one(Operation::new("Has a replay hand out no further letter; those under way are finished"))
+                .json::<Snapshot>(200, "How far it is"),
         )
 }
 
