@@ -11,6 +11,7 @@
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dashboard` | `/`, `/assets/…` |
+//! | `explain` | `/api/explain` |
 //! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
 //! | `openapi` | `/api/openapi.json`, made of that list |
@@ -28,6 +29,7 @@ mod access;
 mod body;
 mod dashboard;
 mod error;
+mod explain;
 mod guard;
 mod health;
 mod history;
