@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
 use super::{
-    State, dashboard, dead_letters, health, history, killfeed, market, metrics, names, pipelines, prices, profiles,
-    reload, replays,
+    State, dashboard, dead_letters, explain, health, history, killfeed, market, metrics, names, pipelines, prices,
+    profiles, reload, replays,
 };
 use crate::dead_letter::{Group, Snapshot, Whole};
 use crate::price::job::Status as PriceJob;
@@ -62,6 +62,13 @@ fn worker(routes: Routes) -> Routes {
             metrics::render,
             Operation::new("Metrics, as Prometheus reads them")
                 .text("Counters, gauges and summaries", "text/plain; version=0.0.4; charset=utf-8"),
+        )
+        .get(
+            "/api/explain",
+            explain::explain,
+            Operation::new("What limits each pipeline, in one sentence with its figures")
+                .query("seconds", "So far back", json!({"type": "integer", "minimum": 2, "maximum": explain::SECONDS_MAX, "default": explain::SECONDS}), 10)
+                .json::<explain::Explained>(200, "By pipeline"),
         )
         .post(
             "/api/reload",

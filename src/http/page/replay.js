@@ -69,7 +69,10 @@ async function watch(id, request) {
       after = replay.next;
       reports.push(...replay.reports);
       reports.splice(0, Math.max(0, reports.length - REPORTS_MAX));
-      if (update(view, replay, reports, request)) return settled();
+      const isOver = update(view, replay, reports, request);
+      // There may be more reports than one answer holds.
+      if (replay.reports.length > 0 && (isOver || replay.reports.length >= REPORTS_MAX)) continue;
+      if (isOver) return settled();
     }
     await new Promise((done) => { setTimeout(done, POLL_MS); });
   }
