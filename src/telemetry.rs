@@ -264,7 +264,7 @@ mod tests {
             assert_eq!(m.unit == Unit::Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             let bounded = "pipeline source outcome result group stage batcher trigger state cache service status decision reason region quality change field \
-                kind market why route";
+                kind market why route version";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }
