@@ -172,11 +172,11 @@ impl Board {
         values.len()
     }
 
-    /// Takes out what [`insert`](Self::insert) put in.
-    pub(super) fn remove(&mut self, leaf: Option<&Leaf>, id: u32, kind: Kind) {
+    /// Takes out what [`insert`](Self::insert) put in; `part` is where the guard's entries are in lists that are long.
+    pub(super) fn remove(&mut self, leaf: Option<&Leaf>, id: u32, kind: Kind, part: usize) {
         let Some(leaf) = leaf else {
             let mut slot = self.every;
-            self.pull(&mut slot, id, kind);
+            self.pull(&mut slot, id, kind, part);
             self.every = slot;
             return;
         };
@@ -194,12 +194,12 @@ impl Board {
                 }
                 Place::Cell(field, number) => {
                     let mut slot = self.cells[cell(field, number)];
-                    self.pull(&mut slot, id, kind);
+                    self.pull(&mut slot, id, kind, part);
                     self.cells[cell(field, number)] = slot;
                 }
                 Place::Value(packed) => {
                     let Some(mut slot) = self.value(packed) else { continue };
-                    self.pull(&mut slot, id, kind);
+                    self.pull(&mut slot, id, kind, part);
                     self.set(packed, slot);
                 }
             }
@@ -224,7 +224,7 @@ impl Board {
     }
 
     /// Gives the entries under all keys of a leaf another tag.
-    pub(super) fn retag(&mut self, leaf: Option<&Leaf>, id: u32, kind: Kind, tag: impl Fn(u32) -> u32) {
+    pub(super) fn retag(&mut self, leaf: Option<&Leaf>, id: u32, kind: Kind, part: usize, tag: impl Fn(u32) -> u32) {
         let places = leaf.map(|leaf| cover::places(leaf).unwrap_or_default());
         let slots: Vec<Slot> = match (leaf, places) {
             (None, _) | (_, None) => vec![self.every],
@@ -259,8 +259,8 @@ impl Board {
         };
         for slot in slots {
             match kind {
-                Kind::Plain => self.plain.retag(slot.plain, id, &tag),
-                _ => self.guarded.retag(slot.guarded, id, &tag),
+                Kind::Plain => self.plain.retag(slot.plain, id, part, &tag),
+                _ => self.guarded.retag(slot.guarded, id, part, &tag),
             }
         }
     }
@@ -273,10 +273,10 @@ impl Board {
         }
     }
 
-    fn pull(&mut self, slot: &mut Slot, id: u32, kind: Kind) {
+    fn pull(&mut self, slot: &mut Slot, id: u32, kind: Kind, part: usize) {
         let was_there = match kind {
-            Kind::Plain => self.plain.remove(&mut slot.plain, id),
-            _ => self.guarded.remove(&mut slot.guarded, id),
+            Kind::Plain => self.plain.remove(&mut slot.plain, id, part),
+            _ => self.guarded.remove(&mut slot.guarded, id, part),
         };
         debug_assert!(was_there, "an entry is where it was put");
     }

@@ -90,6 +90,11 @@ pub(super) fn part(step: u16) -> usize {
     STARTS.iter().map(|start| usize::from(*start <= step)).sum()
 }
 
+/// The part of an entry with this guard; without one it is a tag alone.
+pub(super) fn part_of(guard: Guard) -> usize {
+    if guard.is_nothing() { part(0) } else { part(guard.isk.0) }
+}
+
 /// One list: where it lies, and its length.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct List {
@@ -202,8 +207,8 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
         };
     }
 
-    /// Takes the entry of an id out; whether there was one.
-    pub(super) fn remove(&mut self, list: &mut List, id: u32) -> bool {
+    /// Takes the entry of an id out, which in a long list is in this part; whether there was one.
+    pub(super) fn remove(&mut self, list: &mut List, id: u32, part: usize) -> bool {
         let length = list.length();
         if length <= T::FEW {
             let Some(at) = position(self.pool.run(list.place, length), id) else { return false };
@@ -213,9 +218,9 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
             self.shrink(list, length);
             return true;
         }
-        let parts = &mut self.long[list.place as usize];
-        let Some((part, at)) = find(parts, id) else { return false };
-        parts[part].swap_remove(at);
+        let part = &mut self.long[list.place as usize][part];
+        let Some(at) = position(part, id) else { return false };
+        part.swap_remove(at);
         list.length -= 1;
         if list.length() == T::FEW {
             self.shorten(list);
@@ -251,7 +256,7 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
     }
 
     /// Gives all entries of an id another tag, made of their own. (A profile may be in a list for two of its leaves.)
-    pub(super) fn retag(&mut self, list: List, id: u32, tag: impl Fn(u32) -> u32) {
+    pub(super) fn retag(&mut self, list: List, id: u32, part: usize, tag: impl Fn(u32) -> u32) {
         let retag = |run: &mut [T]| {
             let entries = run.iter_mut().filter(|entry| entry.tag() & ID == id);
             entries.for_each(|entry| *entry = entry.retagged(tag(entry.tag())));
@@ -259,7 +264,7 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
         if list.length() <= T::FEW {
             retag(self.pool.run_mut(list.place, list.length()));
         } else {
-            self.long[list.place as usize].iter_mut().for_each(|part| retag(part));
+            retag(&mut self.long[list.place as usize][part]);
         }
     }
 
@@ -272,8 +277,4 @@ impl<T: Entry, const BLOCK: usize> Lists<T, BLOCK> {
 
 fn position<T: Entry>(run: &[T], id: u32) -> Option<usize> {
     run.iter().position(|entry| entry.tag() & ID == id)
-}
-
-fn find<T: Entry>(parts: &[Vec<T>], id: u32) -> Option<(usize, usize)> {
-    parts.iter().enumerate().find_map(|(part, run)| Some((part, position(run, id)?)))
 }

@@ -95,7 +95,7 @@ pub struct Index {
     scanner: Scanner,
     texts: Texts,
     board: Board,
-    /// For each filter: a head of two words, a word for each leaf that is listed, and its program.
+    /// For each filter: a head of two words, a word for each leaf that is listed, the parts of long lists that it stands in ([`Parts`]), and its program.
     records: Pool<u32, 65_536>,
     /// By id: the place of its record and one, or 0. Followers have none.
     places: Vec<u32>,
@@ -121,6 +121,36 @@ const fn listed(place: u32, kind: Kind) -> u32 {
 
 /// In such a word: from this bit on the place of the leaf that is tested when the guard says all but that.
 const SHORT_PLACE: u32 = 18;
+
+/// In which part of a long list the entries of a filter are: those among what every kill is compared with, and then those of each leaf that is listed, in four bits each.
+/// Long lists have thousands of entries, and are not searched where an entry cannot be.
+#[derive(Debug, Default)]
+struct Parts(Vec<u32>);
+
+impl Parts {
+    const EACH: usize = u32::BITS as usize / 4;
+
+    fn set(&mut self, number: usize, part: usize) {
+        self.0.resize(self.0.len().max(number / Self::EACH + 1), 0);
+        self.0[number / Self::EACH] |= (part as u32) << (number % Self::EACH * 4);
+    }
+
+    const fn get(words: &[u32], number: usize) -> usize {
+        (words[number / Self::EACH] >> (number % Self::EACH * 4) & 15) as usize
+    }
+
+    /// How many of so many words of a record are listed leaves: each word of parts has eight, of which the first of all is no leaf's.
+    const fn leaves(words: usize) -> usize {
+        words - words.div_ceil(Self::EACH + 1)
+    }
+}
+
+/// A filter's entries under one leaf, or among those that every kill is compared with.
+struct Listed {
+    leaf: Option<plan::Leaf>,
+    kind: Kind,
+    part: usize,
+}
 
 const fn kind(word: u32) -> Kind {
     match word >> 16 & 3 {
@@ -216,8 +246,10 @@ impl Index {
             tag |= ONCE;
         }
         let mut head = tag;
-        let mut words = Vec::with_capacity(cover.keys.len() + cover.excluding.len());
-        let mut keys = 0;
+        let mut words = Vec::with_capacity(cover.keys.len() + cover.excluding.len() + 1);
+        let (mut parts, mut keys) = (Parts::default(), 0);
+        parts.set(cover.keys.len() + cover.excluding.len(), 0);
+        parts.set(0, lists::part_of(cover.guard));
         if is_every {
             head |= EVERY | if cover.guard.is_nothing() { EVERY_PLAIN } else { 0 };
             keys += self.board.insert(None, cover.guard, tag, Kind::Guarded);
@@ -236,11 +268,13 @@ impl Index {
             };
             keys += self.board.insert(Some(&leaf), guard, tag, kind);
             words.push(listed(places[key.leaf], kind) | short << SHORT_PLACE);
+            parts.set(words.len(), lists::part_of(guard));
         }
         for excluding in &cover.excluding {
             self.board.insert(Some(&leaf(*excluding)), guard::Guard::FREE, tag, Kind::Excluding);
             words.push(listed(places[*excluding], Kind::Excluding));
         }
+        words.extend(parts.0);
         let size = (program.len() as u32) | (words.len() as u32) << 16;
         self.keep(id, &[&[head, size], &words[..], program].concat());
         Inserted { keys, expected: cover.expected, is_broad: is_every }
@@ -271,29 +305,37 @@ impl Index {
         }
         let (head, words, _) = self.record(leader);
         let is_broad = head & EVERY != 0;
-        let (keys, expected) = (words.len() + usize::from(is_broad), 0.0);
+        let (keys, expected) = (Parts::leaves(words.len()) + usize::from(is_broad), 0.0);
         self.broad += usize::from(is_broad);
         Inserted { keys, expected, is_broad }
     }
 
     /// Gives all entries of a leader, and its record, another tag.
     fn retag(&mut self, leader: u32, tag: impl Fn(u32) -> u32) {
-        let (head, words, program) = self.record(leader);
-        let leaves: Vec<(plan::Leaf, Kind)> =
-            words.iter().map(|word| (program::leaf(program, word & 0xffff), kind(*word))).collect();
-        if head & EVERY != 0 {
-            let kind = if head & EVERY_PLAIN != 0 { Kind::Plain } else { Kind::Guarded };
-            self.board.retag(None, leader, kind, &tag);
-        }
-        for (leaf, kind) in leaves {
-            self.board.retag(Some(&leaf), leader, kind, &tag);
+        for Listed { leaf, kind, part } in self.listings(leader) {
+            self.board.retag(leaf.as_ref(), leader, kind, part, &tag);
         }
         let place = self.places[leader as usize] - 1;
         let head = self.records.run_mut(place, 1);
         head[0] = tag(head[0]);
     }
 
-    /// The head of a record, its listed leaves, and its program.
+    /// Where the entries of a filter are.
+    fn listings(&self, leader: u32) -> Vec<Listed> {
+        let (head, words, program) = self.record(leader);
+        let (words, parts) = words.split_at(Parts::leaves(words.len()));
+        let every = (head & EVERY != 0).then(|| {
+            let kind = if head & EVERY_PLAIN != 0 { Kind::Plain } else { Kind::Guarded };
+            Listed { leaf: None, kind, part: Parts::get(parts, 0) }
+        });
+        let leaves = words.iter().zip(1..).map(|(word, number)| {
+            let leaf = Some(program::leaf(program, word & 0xffff));
+            Listed { leaf, kind: kind(*word), part: Parts::get(parts, number) }
+        });
+        every.into_iter().chain(leaves).collect()
+    }
+
+    /// The head of a record, its listed leaves with their parts, and its program.
     fn record(&self, leader: u32) -> (u32, &[u32], &[u32]) {
         self.record_at(self.places[leader as usize] - 1)
     }
@@ -346,17 +388,12 @@ impl Index {
 
     /// Takes the entries of a filter out of all lists, and forgets it.
     fn unlist(&mut self, id: u32) {
-        let (head, words, program) = self.record(id);
-        let leaves: Vec<(plan::Leaf, Kind)> =
-            words.iter().map(|word| (program::leaf(program, word & 0xffff), kind(*word))).collect();
+        let listings = self.listings(id);
+        let (_, words, program) = self.record(id);
         let all: Vec<plan::Leaf> = program::places(program).map(|place| program::leaf(program, place)).collect();
         let length = 2 + words.len() + program.len();
-        if head & EVERY != 0 {
-            let kind = if head & EVERY_PLAIN != 0 { Kind::Plain } else { Kind::Guarded };
-            self.board.remove(None, id, kind);
-        }
-        for (leaf, kind) in leaves {
-            self.board.remove(Some(&leaf), id, kind);
+        for Listed { leaf, kind, part } in listings {
+            self.board.remove(leaf.as_ref(), id, kind, part);
         }
         for leaf in all {
             let tests = &mut self.tests[leaf.field as usize];
