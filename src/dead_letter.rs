@@ -8,10 +8,16 @@
 
 mod keeper;
 mod letter;
+mod schedule;
+mod selection;
 mod source;
 
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Origin};
+pub use schedule::Schedule;
+pub use selection::{Problem, Selection};
 pub use source::{Source, Tally};
 
+/// Metadata key of a letter on its way again: how many attempts have failed.
+pub const ATTEMPTS: &str = "dead_letter_attempts";
 /// Metadata key of a message that is a dead letter on its way again: the letter's id.
 pub const LETTER: &str = "dead_letter";

@@ -12,7 +12,7 @@ use clap::{Subcommand, ValueEnum};
 use super::opening::open_store;
 use super::{Database, Usage, print};
 use crate::settings::Settings;
-use crate::store::{DeadLetterFilter, DeadLetterState, Error, Store};
+use crate::store::{DeadLetterFilter, DeadLetterState, Error, Settled, Store};
 
 /// Messages that failed: what and why, and what to do about them.
 #[derive(Debug, clap::Args)]
@@ -161,7 +161,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
 
 async fn list_letters(store: &dyn Store, list: &List) -> anyhow::Result<ExitCode> {
     let filter = DeadLetterFilter {
-        state: list.state.state(),
+        states: list.state.state().into_iter().collect(),
         pipeline: list.which.pipeline.clone(),
         stage: list.which.stage.clone(),
         limit: Some(list.limit),
@@ -195,11 +195,11 @@ async fn show_letter(store: &dyn Store, show: &Show) -> anyhow::Result<ExitCode>
 }
 
 async fn discard_letters(store: &dyn Store, discard: &Discard) -> anyhow::Result<ExitCode> {
-    let states = [DeadLetterState::Open, DeadLetterState::Retrying];
+    let states = [DeadLetterState::Open];
     let chosen = choose(store, &discard.selection, &states).await?;
     let ids: Vec<i64> = chosen.into_iter().map(|(id, _)| id).collect();
-    let reason = Some(discard.reason.as_str());
-    let moved = store.set_dead_letter_state(&ids, &states, DeadLetterState::Discarded, reason).await.map_err(failed)?;
+    let reason = Settled::Discarded(&discard.reason);
+    let moved = store.settle_dead_letters(&ids, &states, reason).await.map_err(failed)?;
     print(&format!("discarded {}", moved.len()));
     Ok(all_or_some(&discard.selection, moved.len()))
 }

@@ -128,6 +128,8 @@ impl Letters {
             killmail_id: Some(kill.killmail_id),
             failed_at: Timestamp::now(),
             payload: kill.payload.into_bytes(),
+            program_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            ..NewDeadLetter::default()
         }
     }
 }

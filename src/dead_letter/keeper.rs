@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use broadside_engine::{FailureHandler, Message, Topology};
 use jiff::Timestamp;
 
-use super::LETTER;
 use super::letter::Writer;
+use super::{LETTER, Schedule};
 use crate::killmail::Kill;
 use crate::recent::RecentKills;
 use crate::resources::Resources;
@@ -24,12 +24,21 @@ pub struct Keeper {
     writer: Writer,
 }
 
+/// What a pipeline's letters say of where they come from.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// Of the pipeline file.
+    pub definition_hash: Option<String>,
+    /// When they are tried again by themselves.
+    pub schedule: Schedule,
+}
+
 impl Keeper {
     /// For the pipeline of this shape.
     #[must_use]
-    pub fn new(resources: &Resources, topology: &Topology) -> Self {
+    pub fn new(resources: &Resources, topology: &Topology, origin: Origin) -> Self {
         let (store, recent) = (resources.store.clone(), resources.recent.clone());
-        Self { store, recent, writer: Writer::new(topology) }
+        Self { store, recent, writer: Writer::new(topology, origin) }
     }
 
     /// One transaction for all; when one of them is refused, one for each.
@@ -51,12 +60,33 @@ impl Keeper {
         retry::hold(self.store.health(), "keep dead letters", call).await.map(drop)
     }
 
-    /// A letter that failed on its way again stays the same letter.
-    async fn failed_again(&self, message: &mut Message<Kill>, id: i64, now: Timestamp) {
-        let letter = self.writer.letter(message, now);
-        let call = || self.store.dead_letter_failed_again(id, &letter);
-        settle(message, retry::hold(self.store.health(), "keep dead letters", call).await);
+    /// Letters that failed on their way again stay the same letters.
+    async fn keep_again(&self, messages: &mut [(i64, &mut Message<Kill>)], now: Timestamp) {
+        let letters: Vec<_> = messages.iter().map(|(id, message)| (*id, self.writer.letter(message, now))).collect();
+        match self.again(&letters).await {
+            Err(Error::Data { .. }) if letters.len() > 1 => {
+                for ((id, message), letter) in messages.iter_mut().zip(&letters) {
+                    let kept = self.again(std::slice::from_ref(letter)).await;
+                    settle(message, kept.and_then(|there| is_there(*id, &there)));
+                }
+            }
+            kept => {
+                for (id, message) in messages {
+                    settle(message, kept.clone().and_then(|there| is_there(*id, &there)));
+                }
+            }
+        }
     }
+
+    async fn again(&self, letters: &[(i64, NewDeadLetter)]) -> Result<Vec<i64>, Error> {
+        let call = || self.store.dead_letters_failed_again(letters);
+        retry::hold(self.store.health(), "keep dead letters", call).await
+    }
+}
+
+fn is_there(id: i64, there: &[i64]) -> Result<(), Error> {
+    let missing = || Error::Permanent(format!("find dead letter {id}"));
+    there.binary_search(&id).map(drop).map_err(|_| missing())
 }
 
 fn settle(message: &mut Message<Kill>, kept: Result<(), Error>) {
@@ -76,12 +106,15 @@ impl FailureHandler<Kill> for Keeper {
         // A good copy that comes later is not a duplicate of one that failed.
         let ids = messages.iter().filter_map(|message| Some(message.payload.mail.as_ref()?.killmail_id));
         self.recent.forget(ids);
-        let mut first = Vec::with_capacity(messages.len());
+        let (mut first, mut again) = (Vec::with_capacity(messages.len()), Vec::new());
         for message in messages {
             match message.metadata(LETTER).and_then(|id| id.parse().ok()) {
-                Some(id) => self.failed_again(message, id, now).await,
+                Some(id) => again.push((id, message)),
                 None => first.push(message),
             }
+        }
+        if !again.is_empty() {
+            self.keep_again(&mut again, now).await;
         }
         if !first.is_empty() {
             self.keep(&mut first, now).await;

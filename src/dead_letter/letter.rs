@@ -3,6 +3,7 @@
 use broadside_engine::{Class, Message, Topology};
 use jiff::Timestamp;
 
+use super::{ATTEMPTS, Origin};
 use crate::killmail::{Kill, KillmailId};
 use crate::store::NewDeadLetter;
 
@@ -12,12 +13,13 @@ pub(super) struct Writer {
     pipeline: String,
     /// In the order of the topology, by which a message knows who has it.
     batchers: Vec<String>,
+    origin: Origin,
 }
 
 impl Writer {
-    pub(super) fn new(topology: &Topology) -> Self {
+    pub(super) fn new(topology: &Topology, origin: Origin) -> Self {
         let batchers = topology.batchers.iter().map(|batcher| batcher.name.clone()).collect();
-        Self { pipeline: topology.name.clone(), batchers }
+        Self { pipeline: topology.name.clone(), batchers, origin }
     }
 
     /// The index of a batcher.
@@ -33,20 +35,36 @@ impl Writer {
         let failure = message.failure();
         let detail = |name: &str| failure.and_then(|failure| failure.detail(name));
         let place = |name: Option<&str>| name.unwrap_or("unknown").to_owned();
+        let class = failure.map_or(Class::Permanent, |failure| failure.class);
+        let tried: u32 = message.metadata(ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or(0);
         NewDeadLetter {
             pipeline: self.pipeline.clone(),
             source: kill.source.to_owned(),
+            position: position(message),
             group: place(failure.and_then(|failure| failure.group.as_deref())),
             stage: place(failure.and_then(|failure| failure.stage.as_deref())),
             sinks_done: self.batchers.iter().enumerate().filter_map(has_it).collect(),
-            class: failure.map_or(Class::Permanent, |failure| failure.class).as_str().to_owned(),
+            class: class.as_str().to_owned(),
             error: cause(failure.map_or("no cause was given", |failure| &failure.error), &detail),
             sqlstate: detail("sqlstate").map(str::to_owned),
             http_status: detail("http_status").and_then(|status| status.parse().ok()),
             killmail_id: kill.mail.as_ref().map(|mail| mail.killmail_id).or_else(|| guess_id(&kill.raw)),
             failed_at: now,
             payload: kill.raw.to_vec(),
+            definition_hash: self.origin.definition_hash.clone(),
+            program_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            progress: None,
+            retry_at: self.origin.schedule.next(class, tried + 1, now),
         }
+    }
+}
+
+/// The number that the source gave it, of a source that numbers.
+fn position(message: &Message<Kill>) -> Option<String> {
+    match (message.reference(), message.position()) {
+        (0, 0) => None,
+        (0, position) => Some(position.to_string()),
+        (reference, position) => Some(format!("{reference}:{position}")),
     }
 }
 

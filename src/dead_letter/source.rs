@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use broadside_engine::{Acknowledger, Delivered, Demand, Factory, Failure, Flow, Message, Outcome, Topology};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::LETTER;
 use super::letter::Writer;
+use super::{ATTEMPTS, LETTER, Origin};
 use crate::killmail::Kill;
-use crate::store::{DeadLetter, DeadLetterFilter, DeadLetterState, Error, Store, retry};
+use crate::store::{DeadLetter, DeadLetterFilter, DeadLetterState, Error, Settled, Store, retry};
 
 /// Letters read at once: their payloads are in memory until they are settled.
 const CHUNK: usize = 100;
+/// How long a letter may be on its way before it counts as left behind.
+const LEASE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The source, by which raw bytes go through all stages again; sinks that have a letter already are passed over.
 ///
@@ -59,7 +61,7 @@ impl Source {
 
     /// Tells the shape of the pipeline that it feeds, by which the names of sinks are understood. To be called before the pipeline is started.
     pub fn feeds(&self, topology: &Topology) {
-        let _ = self.0.writer.set(Writer::new(topology));
+        let _ = self.0.writer.set(Writer::new(topology, Origin::default()));
     }
 
     /// What became of the letters so far.
@@ -74,7 +76,7 @@ impl Source {
     /// The store cannot: they stay `retrying`.
     pub async fn release(&self) -> Result<usize, Error> {
         let left: Vec<i64> = std::mem::take(&mut self.0.progress().out).into_iter().collect();
-        let moved = self.0.set(&left, &[DeadLetterState::Retrying], DeadLetterState::Open).await?;
+        let moved = self.0.settle(&left, Settled::Open).await?;
         Ok(moved.len())
     }
 }
@@ -84,11 +86,11 @@ impl Shared {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn set(&self, ids: &[i64], from: &[DeadLetterState], to: DeadLetterState) -> Result<Vec<i64>, Error> {
+    async fn settle(&self, ids: &[i64], to: Settled<'_>) -> Result<Vec<i64>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let call = || self.store.set_dead_letter_state(ids, from, to, None);
+        let call = || self.store.settle_dead_letters(ids, &[DeadLetterState::Retrying], to);
         retry::hold(self.store.health(), "move dead letters", call).await
     }
 
@@ -97,7 +99,9 @@ impl Shared {
         let next: Vec<i64> = self.progress().waiting.iter().copied().take(room.min(CHUNK)).collect();
         // Counted as out before they are: should this be dropped in between, they are released at the end.
         self.progress().out.extend(&next);
-        let taken = self.set(&next, &self.from, DeadLetterState::Retrying).await?;
+        let until = Timestamp::now() + LEASE;
+        let call = || self.store.claim_dead_letters(&next, &self.from, until);
+        let taken = retry::hold(self.store.health(), "claim dead letters", call).await?;
         {
             let mut progress = self.progress();
             progress.waiting.drain(..next.len());
@@ -114,18 +118,21 @@ impl Shared {
     async fn failed_again(&self, message: &Message<Kill>) -> Result<(), Error> {
         let Some(writer) = self.writer.get() else { return Ok(()) };
         let letter = writer.letter(message, Timestamp::now());
-        let call = || self.store.dead_letter_failed_again(message.position() as i64, &letter);
-        retry::hold(self.store.health(), "keep dead letters", call).await
+        let again = [(message.position() as i64, letter)];
+        let call = || self.store.dead_letters_failed_again(&again);
+        retry::hold(self.store.health(), "keep dead letters", call).await.map(drop)
     }
 
     fn message(&self, letter: DeadLetter) -> Message<Kill> {
         let id = letter.id;
         let known = self.writer.get();
+        let attempts = letter.attempts;
         let done = letter.letter.sinks_done.iter().filter_map(|name| known?.batcher(name));
         let delivered = done.fold(Delivered::default(), Delivered::with);
         let kill = Kill::new(letter.letter.payload.into(), "dead_letters", Timestamp::now(), true);
         let mut message = Message::new(kill).with_position(0, id.unsigned_abs()).with_delivered(delivered);
         message.put_metadata(LETTER, id.to_string());
+        message.put_metadata(ATTEMPTS, attempts.to_string());
         message
     }
 }
@@ -167,7 +174,7 @@ impl Acknowledger<Kill> for Shared {
         let id = |message: &Message<Kill>| message.position() as i64;
         let is_through = |m: &&Message<Kill>| matches!(m.outcome(), Outcome::Successful | Outcome::Filtered);
         let through: Vec<i64> = messages.iter().filter(is_through).map(id).collect();
-        if let Err(error) = self.set(&through, &[DeadLetterState::Retrying], DeadLetterState::Replayed).await {
+        if let Err(error) = self.settle(&through, Settled::Replayed).await {
             tracing::error!(%error, letters = through.len(), "failed to mark dead letters as replayed");
             return;
         }

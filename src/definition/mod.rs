@@ -44,6 +44,8 @@ pub struct Definition {
     pub name: String,
     /// Where it was read.
     pub file: String,
+    /// Of the file's text: 16 hexadecimal digits, which letters that fail under it keep.
+    pub hash: String,
     /// Whether `run` starts it unasked.
     pub enabled: bool,
     pub topology: Topology,
@@ -163,10 +165,20 @@ impl Definition {
 
     fn failure_handler(&self, resources: &Resources) -> Arc<dyn FailureHandler<Kill>> {
         if self.dead_letters.enabled {
-            Arc::new(dead_letter::Keeper::new(resources, &self.topology))
+            Arc::new(dead_letter::Keeper::new(resources, &self.topology, self.origin()))
         } else {
             Arc::new(LeaveFailed)
         }
+    }
+
+    /// What its dead letters say of where they come from.
+    #[must_use]
+    pub fn origin(&self) -> dead_letter::Origin {
+        let standard = dead_letter::Schedule::default();
+        let DeadLetters { retry_every, attempts_max, .. } = self.dead_letters;
+        let every = retry_every.map_or(standard.every, |every| every.0);
+        let schedule = dead_letter::Schedule { every, attempts_max };
+        dead_letter::Origin { definition_hash: Some(self.hash.clone()), schedule }
     }
 
     /// Settings that are checked and, as yet, change nothing: the operator must not count on them.

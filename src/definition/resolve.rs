@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use broadside_engine::topology::{self, Topology};
+use sha2::{Digest, Sha256};
 
 use super::checks;
 use super::document::Document;
@@ -30,7 +31,7 @@ pub(super) fn definition(name: &str, file: &str, text: &str, lookup: Lookup<'_>)
         checks::source(&mut document, source, name);
     }
     let Some(source) = sections.source.clone() else { return Err(Problems(document.into_problems())) };
-    let definition = assemble(name, &document, sections, source);
+    let definition = Definition { hash: hash(text), ..assemble(name, &document, sections, source) };
     if whole {
         checks::together(&mut document, &definition);
     }
@@ -68,6 +69,7 @@ fn assemble(name: &str, document: &Document<'_>, sections: Sections, source: sou
     let mut definition = Definition {
         name: name.to_owned(),
         file: document.file().to_owned(),
+        hash: String::new(),
         enabled: enabled.unwrap_or(true),
         source_place: document.place("source"),
         topology: shape(name, source.name(), &limits),
@@ -82,6 +84,11 @@ fn assemble(name: &str, document: &Document<'_>, sections: Sections, source: sou
     processors.into_iter().for_each(|(_, processor)| add_processor(&mut definition, processor));
     batchers.into_iter().for_each(|(_, batcher)| add_batcher(&mut definition, batcher));
     definition
+}
+
+/// Of the text as it is written: what stands for secrets is not filled in.
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn shape(name: &str, source: &str, limits: &Limits) -> Topology {

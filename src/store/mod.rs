@@ -6,9 +6,11 @@
 mod alerts;
 mod error;
 mod events;
+mod fingerprint;
 mod handing;
 mod heads;
 mod jobs;
+mod letters;
 mod migrations;
 mod month;
 mod offsets;
@@ -34,7 +36,12 @@ use jiff::civil::Date;
 pub use alerts::{Alert, Alerts, DisabledTarget, NewAlert, ToldKill, ToldProfile};
 pub use error::Error;
 pub use events::{Event, Scope, Stretch};
+pub use fingerprint::{Fingerprint, fingerprint};
 pub use jobs::{Claim, Jobs, To};
+pub use letters::{
+    Attempt, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState, DeadLetterStats, Expired, Expiry,
+    GroupFilter, GroupNote, GroupSaid, GroupState, HISTORY_MAX, Letters, NewDeadLetter, Settled, TREND_HOURS,
+};
 pub use month::Month;
 pub use offsets::{
     Ask, Begin, ClientId, Collectable, Collected, Commit, FeedClient, Follow, Following, Handed, LAG_MAX, Offsets,
@@ -57,99 +64,6 @@ pub enum Change {
     Richer,
     /// It was there, as rich or richer: nothing changed.
     Same,
-}
-
-/// A failed message, to be kept.
-#[derive(Debug, Clone)]
-pub struct NewDeadLetter {
-    pub pipeline: String,
-    pub source: String,
-    /// Worker group and stage (or sink) that failed.
-    pub group: String,
-    pub stage: String,
-    /// Names of the batchers whose sinks already have it.
-    pub sinks_done: Vec<String>,
-    /// `invalid`, `permanent`, `transient`, `panic`.
-    pub class: String,
-    pub error: String,
-    pub sqlstate: Option<String>,
-    pub http_status: Option<u16>,
-    pub killmail_id: Option<KillmailId>,
-    pub failed_at: Timestamp,
-    /// The raw bytes as received.
-    pub payload: Vec<u8>,
-}
-
-/// A row of `dead_letters`.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    pub id: i64,
-    pub state: DeadLetterState,
-    pub attempts: i64,
-    pub first_failed_at: Timestamp,
-    pub last_failed_at: Timestamp,
-    /// Why it was discarded, if it was.
-    pub note: Option<String>,
-    /// Length of the payload, also when it was not asked for.
-    pub payload_bytes: i64,
-    pub letter: NewDeadLetter,
-}
-
-/// Where a dead letter stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeadLetterState {
-    /// Waits for somebody.
-    Open,
-    /// Is on its way through its pipeline again.
-    Retrying,
-    /// Went through.
-    Replayed,
-    /// Given up, with a reason.
-    Discarded,
-}
-
-impl DeadLetterState {
-    /// All of them, in the order of a letter's life.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Retrying, Self::Replayed, Self::Discarded];
-
-    /// The word used in tables, metrics and JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Retrying => "retrying",
-            Self::Replayed => "replayed",
-            Self::Discarded => "discarded",
-        }
-    }
-
-    /// The state of this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-}
-
-/// Counts by pipeline and state, as a database has them.
-fn counted(rows: Vec<(String, String, i64)>) -> Vec<(String, DeadLetterState, i64)> {
-    let known =
-        |(pipeline, state, count): (String, String, i64)| Some((pipeline, DeadLetterState::parse(&state)?, count));
-    rows.into_iter().filter_map(known).collect()
-}
-
-/// Which dead letters.
-#[derive(Debug, Clone, Default)]
-pub struct DeadLetterFilter {
-    pub pipeline: Option<String>,
-    pub state: Option<DeadLetterState>,
-    /// Only these; none given: any.
-    pub ids: Vec<i64>,
-    pub stage: Option<String>,
-    /// Ids above this one, ascending: for paging.
-    pub after: i64,
-    pub limit: Option<u32>,
-    /// With their payloads, which else are left empty: they may be long.
-    pub payload: bool,
 }
 
 /// One month of one table that is kept by months (PostgreSQL).
@@ -223,7 +137,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>
 /// What the worker keeps. Every call is bounded in time.
 #[async_trait]
 pub trait Store:
-    Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Offsets + Send + Sync + std::fmt::Debug
+    Orders + StaticData + Quotes + Jobs + Profiles + Alerts + Offsets + Letters + Send + Sync + std::fmt::Debug
 {
     /// Brings the tables up to this build, one step after the other; answers the steps that it took.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
@@ -264,22 +178,6 @@ pub trait Store:
     async fn event_range(&self) -> Result<Option<(i64, i64)>, Error>;
     /// How many kills are stored.
     async fn count_kills(&self) -> Result<i64, Error>;
-
-    /// Keeps dead letters in one transaction; answers their ids.
-    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error>;
-    async fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error>;
-    /// Counts by pipeline and state.
-    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error>;
-    /// Moves letters in one of `from` to a state; answers those that moved.
-    async fn set_dead_letter_state(
-        &self,
-        ids: &[i64],
-        from: &[DeadLetterState],
-        to: DeadLetterState,
-        note: Option<&str>,
-    ) -> Result<Vec<i64>, Error>;
-    /// Another attempt failed: counts it, keeps the new cause (the payload and the first failure stay), and opens the letter again.
-    async fn dead_letter_failed_again(&self, id: i64, letter: &NewDeadLetter) -> Result<(), Error>;
 
     async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error>;
     /// `None` forgets it.

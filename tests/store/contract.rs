@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use broadside::killmail::{Form, Kill, KillmailId, SystemId};
-use broadside::store::{Change, DeadLetterFilter, DeadLetterState, Error, NewDeadLetter, Store};
+use broadside::store::{Change, Error, Store};
 
 use crate::kills::{dated, kill, payload};
 
@@ -20,8 +20,7 @@ macro_rules! suite {
         suite!($open: contract: a_kill_is_stored_whole, storing_again_changes_nothing, a_richer_copy_takes_the_place_of_a_poorer_one,
             a_poorer_copy_changes_nothing, a_kill_twice_in_one_call_is_one_kill, large_calls_are_stored_whole, an_impossible_date_names_its_column,
             a_refused_kill_refuses_the_whole_call, events_come_in_order_and_after_a_mark, without_events_none_are_written,
-            writers_at_once_lose_nothing, dead_letters_live_and_end, dead_letters_are_found_by_what_they_say,
-            letters_move_only_from_the_states_that_are_named, a_letter_that_fails_again_keeps_its_first_failure, checkpoints_are_kept_and_forgotten,
+            writers_at_once_lose_nothing, checkpoints_are_kept_and_forgotten,
             a_correction_takes_the_place_of_its_like, what_a_day_lacks_is_told, unfinished_kills_wait_until_they_are_completed,
             any_order_of_copies_ends_in_the_richest);
         suite!($open: findings: what_was_found_is_stored_and_takes_the_place_of_what_came_with_the_kill, what_nobody_found_is_null,
@@ -285,101 +284,6 @@ pub(crate) async fn writers_at_once_lose_nothing(store: &Shared, look: &dyn Look
     assert_eq!(store.count_kills().await, Ok(900));
     assert_eq!(look.rows("SELECT count(*), count(DISTINCT killmail_id) FROM killmail_events").await, ["900|900"]);
     assert_eq!(look.rows("SELECT count(*) FROM killmail_participants").await, ["2700"]);
-}
-
-fn letter(stage: &str, payload: &[u8]) -> NewDeadLetter {
-    NewDeadLetter {
-        pipeline: "kills".to_owned(),
-        source: "wanderer".to_owned(),
-        group: "parse".to_owned(),
-        stage: stage.to_owned(),
-        sinks_done: vec!["db_insert".to_owned()],
-        class: "invalid".to_owned(),
-        error: "the victim is missing".to_owned(),
-        sqlstate: Some("23514".to_owned()),
-        http_status: Some(422),
-        killmail_id: KillmailId::new(42),
-        failed_at: "2026-01-01T00:00:00.5Z".parse().unwrap(),
-        payload: payload.to_vec(),
-    }
-}
-
-async fn states(store: &Shared) -> Vec<DeadLetterState> {
-    let letters = store.dead_letters(&DeadLetterFilter::default()).await.unwrap();
-    letters.into_iter().map(|letter| letter.state).collect()
-}
-
-pub(crate) async fn dead_letters_live_and_end(store: &Shared, _: &dyn Look) {
-    let bytes = [0, 255, b'{', b'\n', 0x80];
-    let ids = store.add_dead_letters(&[letter("decode", &bytes), letter("match", b"")]).await.unwrap();
-    assert!(ids[0] < ids[1]);
-    let filter = DeadLetterFilter { ids: vec![ids[0]], payload: true, ..DeadLetterFilter::default() };
-    let found = store.dead_letters(&filter).await.unwrap().remove(0);
-    assert_eq!((found.state, found.attempts, found.payload_bytes), (DeadLetterState::Open, 1, 5));
-    assert_eq!(found.first_failed_at, found.letter.failed_at);
-    assert_eq!(format!("{:?}", found.letter), format!("{:?}", letter("decode", &bytes)));
-
-    use DeadLetterState::{Discarded, Open, Replayed, Retrying};
-    assert_eq!(store.set_dead_letter_state(&ids, &[Open], Retrying, None).await, Ok(ids.clone()));
-    assert_eq!(store.set_dead_letter_state(&ids[..1], &[Retrying], Replayed, None).await, Ok(ids[..1].to_vec()));
-    store.set_dead_letter_state(&ids[1..], &[Retrying], Discarded, Some("no use")).await.unwrap();
-    assert_eq!(states(store).await, [Replayed, Discarded]);
-    let note = |letters: Vec<broadside::store::DeadLetter>| letters[1].note.clone();
-    assert_eq!(note(store.dead_letters(&DeadLetterFilter::default()).await.unwrap()).as_deref(), Some("no use"));
-    let mut counts = store.dead_letter_counts().await.unwrap();
-    counts.sort_by_key(|(_, state, _)| state.as_str());
-    assert_eq!(counts, [("kills".to_owned(), Discarded, 1), ("kills".to_owned(), Replayed, 1)]);
-}
-
-pub(crate) async fn dead_letters_are_found_by_what_they_say(store: &Shared, _: &dyn Look) {
-    let mut other = letter("decode", b"x");
-    other.pipeline = "market".to_owned();
-    let ids = store.add_dead_letters(&[letter("decode", b"x"), letter("match", b"x"), other]).await.unwrap();
-    let find = async |filter: DeadLetterFilter| {
-        let letters = store.dead_letters(&filter).await.unwrap();
-        assert!(letters.iter().all(|letter| letter.letter.payload.is_empty()), "payloads only when asked for");
-        letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>()
-    };
-    let any = DeadLetterFilter::default;
-    assert_eq!(find(any()).await, ids);
-    assert_eq!(find(DeadLetterFilter { stage: Some("decode".into()), ..any() }).await, [ids[0], ids[2]]);
-    assert_eq!(find(DeadLetterFilter { pipeline: Some("kills".into()), ..any() }).await, ids[..2]);
-    assert_eq!(find(DeadLetterFilter { state: Some(DeadLetterState::Replayed), ..any() }).await, [0_i64; 0]);
-    assert_eq!(find(DeadLetterFilter { after: ids[0], limit: Some(1), ..any() }).await, [ids[1]]);
-}
-
-pub(crate) async fn letters_move_only_from_the_states_that_are_named(store: &Shared, _: &dyn Look) {
-    use DeadLetterState::{Discarded, Open, Retrying};
-    let ids = store.add_dead_letters(&[letter("decode", b"x"), letter("decode", b"y")]).await.unwrap();
-    store.set_dead_letter_state(&ids[..1], &[Open], Discarded, Some("no use")).await.unwrap();
-    assert_eq!(store.set_dead_letter_state(&ids, &[Open], Retrying, None).await, Ok(ids[1..].to_vec()));
-    assert_eq!(
-        store.set_dead_letter_state(&ids, &[Open], Retrying, None).await,
-        Ok(vec![]),
-        "two replays never share a letter"
-    );
-    assert_eq!(states(store).await, [Discarded, Retrying]);
-}
-
-pub(crate) async fn a_letter_that_fails_again_keeps_its_first_failure(store: &Shared, _: &dyn Look) {
-    let id = store.add_dead_letters(&[letter("decode", b"as received")]).await.unwrap()[0];
-    store.set_dead_letter_state(&[id], &[DeadLetterState::Open], DeadLetterState::Retrying, None).await.unwrap();
-    let again = NewDeadLetter {
-        error: "the ship is missing".to_owned(),
-        killmail_id: None,
-        failed_at: "2026-02-02T00:00:00Z".parse().unwrap(),
-        ..letter("match", b"never kept")
-    };
-    store.dead_letter_failed_again(id, &again).await.unwrap();
-    let filter = DeadLetterFilter { payload: true, ..DeadLetterFilter::default() };
-    let found = store.dead_letters(&filter).await.unwrap().remove(0);
-    assert_eq!((found.state, found.attempts), (DeadLetterState::Open, 2));
-    assert_eq!((found.letter.stage.as_str(), found.letter.error.as_str()), ("match", "the ship is missing"));
-    assert_eq!(found.letter.payload, b"as received");
-    assert_eq!(found.letter.killmail_id, KillmailId::new(42), "an id that was known stays known");
-    assert_eq!(found.first_failed_at, letter("decode", b"").failed_at);
-    assert_eq!(found.last_failed_at, again.failed_at);
-    assert!(store.dead_letter_failed_again(id + 1, &again).await.is_err());
 }
 
 pub(crate) async fn checkpoints_are_kept_and_forgotten(store: &Shared, _: &dyn Look) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use broadside::dead_letter::{Keeper, Source, Tally};
+use broadside::dead_letter::{Keeper, Origin, Source, Tally};
 use broadside::killmail::{Form, Kill};
 use broadside::resources::Resources;
 use broadside::sinks::database;
@@ -13,6 +13,8 @@ use broadside_engine::stage::each;
 use broadside_engine::testing::push_source;
 use broadside_engine::topology::{Batcher, Processor, Source as SourceShape, Topology};
 use broadside_engine::{Batch, Components, Factory, Failure, Message, Outcome, Sink};
+
+use jiff::Timestamp;
 
 use crate::contract::{Look, Shared};
 use crate::kills::{dated, kill};
@@ -59,7 +61,7 @@ async fn run(
     decode: fn(i64) -> Option<Kill>,
 ) -> Ledger {
     let resources = resources(store);
-    let components = Components::new(source).failure_handler(Keeper::new(&resources, &topology()));
+    let components = Components::new(source).failure_handler(Keeper::new(&resources, &topology(), Origin::default()));
     let mut components = components.stage(
         "decode",
         each(move |message: &mut Message<Kill>| {
@@ -168,7 +170,7 @@ pub(crate) async fn two_replays_never_hand_out_the_same_letter(store: &Shared, _
     let second = Arc::new(Second::default());
     push(store, &second, &["kill 13"]).await;
     let ids: Vec<i64> = letters(store).await.iter().map(|letter| letter.id).collect();
-    store.set_dead_letter_state(&ids, &[DeadLetterState::Open], DeadLetterState::Retrying, None).await.unwrap();
+    store.claim_dead_letters(&ids, &[DeadLetterState::Open], Timestamp::MAX).await.unwrap();
     let source = Source::new(store.clone(), ids, &[DeadLetterState::Open]);
     source.feeds(&topology());
     let ledger = run(store, source.clone(), &second, good).await;

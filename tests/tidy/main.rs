@@ -116,7 +116,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("dead_letter", &["recent", "killmail", "resources", "store", "telemetry"]),
+    ("dead_letter", &["duration", "recent", "killmail", "resources", "store", "telemetry"]),
     ("telemetry", &[]),
     ("settings", &["telemetry"]),
     (

@@ -16,7 +16,7 @@ const ERROR_MAX: usize = 80;
 
 /// The fields by the names that programs rely on.
 pub(super) fn json(letter: &DeadLetter) -> Value {
-    let DeadLetter { id, state, attempts, first_failed_at, last_failed_at, note, payload_bytes, letter } = letter;
+    let DeadLetter { id, state, attempts, first_failed_at, last_failed_at, note, payload_bytes, letter, .. } = letter;
     json!({
         "id": id,
         "pipeline": letter.pipeline,

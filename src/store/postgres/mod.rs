@@ -20,6 +20,7 @@ mod events;
 mod jobs;
 mod kills;
 mod lease;
+mod letter_groups;
 mod letters;
 mod matches;
 mod offsets;
@@ -47,11 +48,9 @@ pub(super) use error::classify;
 use address::{connect, parse};
 
 use super::error::NO_CONNECTION;
+use super::letters::FINGERPRINTS;
 use super::migrations::{migrating, steps_missing};
-use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, Month, NewDeadLetter, Options, Partition,
-    Refresh, Scope, Store, Stretch, within,
-};
+use super::{Change, Error, Health, Letters, Month, Options, Partition, Refresh, Scope, Store, Stretch, within};
 use crate::killmail::{Form, Kill, KillmailId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -182,6 +181,9 @@ impl Store for Postgres {
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrating)?;
         connection.unlock().await.map_err(migrating)?;
         connection.close().await?;
+        if !steps.is_empty() {
+            while self.fingerprint_dead_letters(FINGERPRINTS).await? > 0 {}
+        }
         Ok(steps)
     }
 
@@ -220,32 +222,6 @@ impl Store for Postgres {
     async fn count_kills(&self) -> Result<i64, Error> {
         let query = sqlx::query_scalar("SELECT count(*) FROM killmails_enriched").fetch_one(&self.readers);
         self.bounded(async { Ok(query.await?) }).await
-    }
-
-    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
-        self.bounded(letters::add(&self.writers, letters)).await
-    }
-
-    async fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {
-        self.bounded(letters::select(&self.readers, filter)).await
-    }
-
-    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
-        self.bounded(letters::counts(&self.readers)).await
-    }
-
-    async fn set_dead_letter_state(
-        &self,
-        ids: &[i64],
-        from: &[DeadLetterState],
-        to: DeadLetterState,
-        note: Option<&str>,
-    ) -> Result<Vec<i64>, Error> {
-        self.bounded(letters::set_state(&self.writers, ids, from, to, note)).await
-    }
-
-    async fn dead_letter_failed_again(&self, id: i64, letter: &NewDeadLetter) -> Result<(), Error> {
-        self.bounded(letters::failed_again(&self.writers, id, letter)).await
     }
 
     async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod jobs;
 mod kills;
+mod letter_groups;
 mod letters;
 mod matches;
 mod offsets;
@@ -39,11 +40,9 @@ use sqlx::sqlite::{
 
 pub(super) use error::classify;
 
+use super::letters::FINGERPRINTS;
 use super::migrations::{migrating, steps_missing};
-use super::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Health, NewDeadLetter, Options, Refresh, Scope,
-    Store, Stretch, within,
-};
+use super::{Change, Error, Health, Letters, Options, Refresh, Scope, Store, Stretch, within};
 use crate::killmail::{Form, Kill, KillmailId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -71,6 +70,8 @@ pub struct Sqlite {
     couriers: jobs::Turnstile,
     /// Of those who collect the killfeed's log.
     collectors: jobs::Turnstile,
+    /// Of those who keep dead letters in bounds.
+    letters_keepers: jobs::Turnstile,
 }
 
 impl Sqlite {
@@ -103,14 +104,15 @@ impl Sqlite {
         let reading = file.read_only(true).pragma("cache_size", READER_CACHE);
         let readers =
             pool.max_connections(READERS).connect_with(reading).await.map_err(|error| opening(path, error))?;
-        let turnstiles = ["prices", "alerts", "killfeed"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
+        let turnstiles =
+            ["prices", "alerts", "killfeed", "letters"].map(|of| jobs::Turnstile::beside(Path::new(path), of));
         Ok(Self::new(writer, readers, turnstiles, options))
     }
 
     fn new(
         writer: SqlitePool,
         readers: SqlitePool,
-        [turnstile, couriers, collectors]: [jobs::Turnstile; 3],
+        [turnstile, couriers, collectors, letters_keepers]: [jobs::Turnstile; 4],
         options: &Options,
     ) -> Self {
         Self {
@@ -121,6 +123,7 @@ impl Sqlite {
             turnstile,
             couriers,
             collectors,
+            letters_keepers,
         }
     }
 
@@ -211,6 +214,10 @@ impl Store for Sqlite {
         let mut connection = self.writer.acquire().await?;
         let steps = pending(&mut connection).await?;
         MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(migrating)?;
+        drop(connection);
+        if !steps.is_empty() {
+            while self.fingerprint_dead_letters(FINGERPRINTS).await? > 0 {}
+        }
         Ok(steps)
     }
 
@@ -249,32 +256,6 @@ impl Store for Sqlite {
     async fn count_kills(&self) -> Result<i64, Error> {
         let query = sqlx::query_scalar("SELECT count(*) FROM killmails_enriched").fetch_one(&self.readers);
         self.bounded(async { Ok(query.await?) }).await
-    }
-
-    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
-        self.bounded(letters::add(&self.writer, letters)).await
-    }
-
-    async fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {
-        self.bounded(letters::select(&self.readers, filter)).await
-    }
-
-    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
-        self.bounded(letters::counts(&self.readers)).await
-    }
-
-    async fn set_dead_letter_state(
-        &self,
-        ids: &[i64],
-        from: &[DeadLetterState],
-        to: DeadLetterState,
-        note: Option<&str>,
-    ) -> Result<Vec<i64>, Error> {
-        self.bounded(letters::set_state(&self.writer, ids, from, to, note)).await
-    }
-
-    async fn dead_letter_failed_again(&self, id: i64, letter: &NewDeadLetter) -> Result<(), Error> {
-        self.bounded(letters::failed_again(&self.writer, id, letter)).await
     }
 
     async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {
