@@ -175,6 +175,8 @@ fn without_publishing(definition: &mut Definition) {
 /// The pipeline's shape, at full speed: its rate limit spares the live feed, and history needs no sparing.
 fn topology(definition: &Definition, source: &str) -> Topology {
     let mut topology = definition.topology.clone();
+    // What a day holds, it holds: a probe would not make it better.
+    topology.breaker = None;
     source.clone_into(&mut topology.source.name);
     topology.source.rate_limit = None;
     // What is wrong with a file is still wrong at the second look, and days are asked for again by their client.

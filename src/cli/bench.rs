@@ -163,6 +163,7 @@ async fn kills(args: Args, settings: Settings, mut signals: Signals) -> anyhow::
 /// The pipeline's shape; its rate limit spares the live feed, and would be all that is measured.
 fn start(definition: &Definition, components: broadside_engine::Components<Kill>) -> anyhow::Result<Pipeline> {
     let mut topology = definition.topology.clone();
+    topology.breaker = None;
     topology.source.name = "generator".to_owned();
     topology.source.rate_limit = None;
     Pipeline::start(topology, components).context("failed to start the pipeline")

@@ -61,9 +61,6 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         for lacking in definition.stages.iter().filter_map(crate::stages::Config::lacks) {
             text.push_str(&format!("{}\n", drawing::paragraph(&lacking)));
         }
-        for setting in definition.without_effect() {
-            text.push_str(&format!("  {setting} is checked, and not acted on yet.\n"));
-        }
         text.push('\n');
     }
     print(&text);

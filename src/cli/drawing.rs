@@ -5,6 +5,7 @@ use indicatif::HumanCount;
 
 use crate::definition::Definition;
 use crate::duration::Span;
+use crate::record::Record;
 
 /// Between the bars of a box.
 const INNER: usize = 74;
@@ -93,8 +94,53 @@ pub(super) fn limits(definition: &Definition) -> String {
         "A stop has {} to finish what is in flight; the rest is abandoned, with exit code 3.",
         Span(topology.drain_deadline)
     );
-    let sentences = [format!("At most {} messages in flight: {reached}", count(most)), letters.to_owned(), drain];
-    sentences.iter().map(|sentence| paragraph(sentence)).collect::<Vec<_>>().join("\n")
+    let first = [format!("At most {} messages in flight: {reached}", count(most)), letters.to_owned()];
+    let sentences = first.into_iter().chain(retries(definition)).chain(breaker(definition)).chain([alert(definition), drain]);
+    sentences.map(|sentence| paragraph(&sentence)).collect::<Vec<_>>().join("\n")
+}
+
+/// What becomes of letters by themselves.
+fn retries(definition: &Definition) -> Option<String> {
+    let letters = &definition.dead_letters;
+    letters.enabled.then(|| match letters.attempts_max {
+        0 | 1 => "No letter is tried again by itself: all wait for people (`broadside dlq`).".to_owned(),
+        attempts => {
+            let waits: Vec<String> = (0..attempts.saturating_sub(1).min(3))
+                .map(|n| Span(letters.retry_every.0.saturating_mul(1 << n)).to_string())
+                .collect();
+            let more = if attempts > 4 { " and so on, each wait twice as long" } else { "" };
+            format!(
+                "A letter that failed for a passing reason is tried again by itself after {}{more}: {attempts} attempts in all, then it waits for people. All others wait for people at once.",
+                waits.join(", then after "),
+            )
+        }
+    })
+}
+
+/// When the source is slowed to a trickle, and what that costs at most.
+fn breaker(definition: &Definition) -> Option<String> {
+    let topology = &definition.topology;
+    let Some(rules) = topology.breaker else {
+        let is_off = definition.source.is_live() && definition.record() == Record::Kills;
+        return is_off.then(|| "There is no breaker: if the source brings nothing but rubbish, all of it is read, and kept as dead letters.".to_owned());
+    };
+    let share = (rules.share * rules.window as f64).ceil() as usize;
+    let a_day = 86_400.0 / rules.probe_every.0.as_secs_f64();
+    Some(format!(
+        "The breaker: when {} messages in a row fail, or {} of the last {}, the source slows to one message each {}, a probe; {} in a row that succeed restore it. So rubbish alone makes at most {} dead letters until it trips, and {} a day from then on.",
+        count(rules.run),
+        count(share),
+        count(rules.window),
+        Span(rules.probe_every),
+        plural(rules.successes, "probe"),
+        count(rules.run.max(share) + definition.worst_case_in_flight()),
+        HumanCount(a_day as u64),
+    ))
+}
+
+fn alert(definition: &Definition) -> String {
+    let above = definition.topology.alert_above.unwrap_or(1.0) * 100.0;
+    format!("More than {above} % failures within five minutes, of 100 messages at least: /readyz and the metric broadside_failure_alert say so.")
 }
 
 /// A sentence below a drawing, as wide as it.

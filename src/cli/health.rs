@@ -38,12 +38,13 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         anyhow::anyhow!("no worker at {}: failed to {}", address::shown(&url), clean(&error.to_string(), false))
     })?;
     let word = if args.live { "alive" } else { "ready" };
-    let reasons = answer["not_ready"].as_array().into_iter().flatten();
-    let reasons = reasons.map(|reason| format!("{}: {}", said(&reason["what"]), said(&reason["why"])));
-    match (args.json, well) {
-        (true, _) => print(&answer.to_string()),
-        (false, true) => print(word),
-        (false, false) => print(&format!("not {word}\n{}", reasons.collect::<Vec<_>>().join("\n"))),
+    if args.json {
+        print(&answer.to_string());
+    } else {
+        let verdict = if well { word.to_owned() } else { format!("not {word}") };
+        let reasons = ["not_ready", "details"].into_iter().flat_map(|list| answer[list].as_array().into_iter().flatten());
+        let reasons = reasons.map(|reason| format!("{}: {}", said(&reason["what"]), said(&reason["why"])));
+        print(&std::iter::once(verdict).chain(reasons).collect::<Vec<_>>().join("\n"));
     }
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

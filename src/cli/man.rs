@@ -55,7 +55,8 @@ fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
     let mut page = Vec::new();
     Man::new(command).manual("Broadside").render(&mut page)?;
     if let Some(examples) = examples {
-        let text = examples.lines().map(escaped).collect::<Vec<_>>().join("\n");
+        let lines = examples.lines().filter(|line| !line.starts_with("Example"));
+        let text = lines.map(escaped).collect::<Vec<_>>().join("\n");
         page.extend_from_slice(format!(".SH EXAMPLES\n.nf\n{text}\n.fi\n").as_bytes());
     }
     Ok(page)

@@ -62,11 +62,6 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     if selection.shipped {
         tracing::info!("there is no folder pipelines here: running the pipelines that come with the program");
     }
-    for definition in &selection.definitions {
-        for setting in definition.without_effect() {
-            tracing::warn!(pipeline = definition.name, setting, "this setting is not acted on yet");
-        }
-    }
     check_sources(&selection.definitions, &settings)?;
     let metrics = telemetry::install_metrics()?;
     let listener =

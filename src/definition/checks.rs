@@ -7,7 +7,7 @@ use broadside_engine::topology::{BATCHERS_MAX, Invalid};
 
 use super::Definition;
 use super::document::Document;
-use super::file::{Batcher, DeadLetters, Limits, PartitionBy, Processor};
+use super::file::{Batcher, Breaker, DeadLetters, Limits, PartitionBy, Processor};
 use super::problem::suggest;
 use crate::record::Record;
 use crate::sources;
@@ -131,13 +131,33 @@ fn check_dead_letters(document: &mut Document<'_>, letters: &DeadLetters) {
         1000,
         "what failed so often will fail again",
     );
-    if letters.alert_above.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+    if !(0.0..=1.0).contains(&letters.alert_above) {
         let hint = "a share: 0.01 is one in a hundred".to_owned();
         document.problem("dead_letters.alert_above", "alert_above must be from 0 to 1", Some(hint));
     }
-    if letters.retry_every.is_some_and(|every| every.0 < Duration::from_secs(1)) {
+    if letters.retry_every.0 < Duration::from_secs(1) {
         document.problem("dead_letters.retry_every", "retry_every must be at least 1s", None);
     }
+    check_breaker(document, &letters.breaker);
+}
+
+fn check_breaker(document: &mut Document<'_>, breaker: &Breaker) {
+    let at = |field: &str| format!("dead_letters.breaker.{field}");
+    for (field, number) in [("window", breaker.window), ("run", breaker.run), ("successes", breaker.successes)] {
+        if number == 0 {
+            let hint = Some("enabled = false does without a breaker".to_owned());
+            document.problem(&at(field), format!("{field} must be at least 1"), hint);
+        }
+        at_most(document, &at(field), number, GROUP_MAX, "it would hardly ever trip, or never be closed again");
+    }
+    if !(breaker.share > 0.0 && breaker.share <= 1.0) {
+        let hint = Some("a share: 0.5 is one in two".to_owned());
+        document.problem(&at("share"), "share must be more than 0 and at most 1", hint);
+    }
+    if breaker.probe_every.0.is_zero() {
+        document.problem(&at("probe_every"), "probe_every must be more than 0s", Some("1s is the default".to_owned()));
+    }
+    no_longer(document, &at("probe_every"), breaker.probe_every.0, HOUR, "a source that is well again would wait that long");
 }
 
 fn check_limits(document: &mut Document<'_>, limits: &Limits) {

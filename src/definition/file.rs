@@ -1,5 +1,6 @@
 //! A pipeline file, mirrored as it is written. Defaults are here; whether it all fits together is `resolve`'s business.
 
+use broadside_engine::topology::BreakerRules;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -104,19 +105,60 @@ pub enum PartitionBy {
 pub struct DeadLetters {
     /// Whether they are kept in the database. Without it a failed message is only counted and logged.
     pub enabled: bool,
-    /// How often letters that failed for a passing reason are to be tried again. Checked, and not acted on yet: replay by hand.
-    pub retry_every: Option<Span>,
-    /// Attempts, the first one included, after which a letter waits for a person. Goes with `retry_every`.
+    /// After so long a letter that failed for a passing reason is tried again by itself; each further wait is twice as long.
+    pub retry_every: Span,
+    /// Attempts, the first one included, after which a letter waits for a person. 1: none is tried again by itself.
     #[schemars(range(min = 1, max = 1000))]
     pub attempts_max: u32,
-    /// Share of failed messages above which an alert is due. Checked, and not acted on yet.
+    /// Share of failures among the messages of the last five minutes (a hundred at least) above which an alert is raised: in metrics and in what `/readyz` says.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub alert_above: Option<f64>,
+    pub alert_above: f64,
+    /// When the source is slowed to a trickle because what it brings fails. Of a live source of kills only: not of files, a backfill or a replay.
+    pub breaker: Breaker,
+}
+
+/// When a source whose messages fail is slowed to a trickle, and when it is trusted again.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// It looks at the last so many messages that succeeded or failed; what is filtered does not count.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub window: usize,
+    /// It trips when this share of a full window has failed, …
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub share: f64,
+    /// … or so many messages in a row.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub run: usize,
+    /// Then at most one message in this time is read, as a probe; never two at once.
+    pub probe_every: Span,
+    /// So many probes in a row must succeed before everything is read again.
+    #[schemars(range(min = 1, max = 1000))]
+    pub successes: usize,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        let BreakerRules { window, share, run, probe_every, successes } = BreakerRules::default();
+        Self { enabled: true, window, share, run, probe_every: Span(probe_every), successes }
+    }
+}
+
+impl Breaker {
+    /// The engine's rules; `None`: it is off.
+    #[must_use]
+    pub fn rules(&self) -> Option<BreakerRules> {
+        let Self { window, share, run, probe_every, successes, .. } = *self;
+        self.enabled.then_some(BreakerRules { window, share, run, probe_every: probe_every.0, successes })
+    }
 }
 
 impl Default for DeadLetters {
     fn default() -> Self {
-        Self { enabled: true, retry_every: None, attempts_max: 3, alert_above: None }
+        let (retry_every, breaker) = (Span::from_secs(600), Breaker::default());
+        Self { enabled: true, retry_every, attempts_max: 3, alert_above: 0.01, breaker }
     }
 }
 

@@ -33,7 +33,7 @@ use crate::resources::Resources;
 use crate::{dead_letter, sinks, sources, stages};
 
 pub use environment::Lookup;
-pub use file::{DeadLetters, PartitionBy};
+pub use file::{Breaker, DeadLetters, PartitionBy};
 pub use problem::{Place, Problem, Problems};
 pub use select::{PIPELINES, Selection, load, select};
 
@@ -179,17 +179,6 @@ impl Definition {
         let every = retry_every.map_or(standard.every, |every| every.0);
         let schedule = dead_letter::Schedule { every, attempts_max };
         dead_letter::Origin { definition_hash: Some(self.hash.clone()), schedule }
-    }
-
-    /// Settings that are checked and, as yet, change nothing: the operator must not count on them.
-    #[must_use]
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let letters = &self.dead_letters;
-        let set = [
-            (letters.retry_every.is_some(), "dead_letters.retry_every"),
-            (letters.alert_above.is_some(), "dead_letters.alert_above"),
-        ];
-        set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 
     /// The batcher that tells the targets of profiles, if there is one, and how.

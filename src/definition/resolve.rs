@@ -79,6 +79,10 @@ fn assemble(name: &str, document: &Document<'_>, sections: Sections, source: sou
         partitions: BTreeMap::new(),
         dead_letters,
     };
+    if definition.record() == Record::Kills && definition.source.is_live() {
+        definition.topology.breaker = definition.dead_letters.breaker.rules();
+    }
+    definition.topology.alert_above = Some(definition.dead_letters.alert_above);
     // What is not a kill is asked for again.
     definition.dead_letters.enabled &= definition.record() == Record::Kills || document.has("dead_letters.enabled");
     processors.into_iter().for_each(|(_, processor)| add_processor(&mut definition, processor));

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::judge::Judge;
 use crate::message::{Message, Outcome};
 use crate::pipeline::Ledger;
 
@@ -12,6 +13,8 @@ use crate::pipeline::Ledger;
 pub(crate) struct Book {
     entries: Mutex<Entries>,
     permits: Semaphore,
+    /// Hears of what is settled.
+    pub(crate) judge: Judge,
 }
 
 #[derive(Debug)]
@@ -25,9 +28,9 @@ struct Entries {
 }
 
 impl Book {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, judge: Judge) -> Self {
         let entries = Entries { ledger: Ledger::default(), limit, debt: 0, closed: false };
-        Self { entries: Mutex::new(entries), permits: Semaphore::new(limit) }
+        Self { entries: Mutex::new(entries), permits: Semaphore::new(limit), judge }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -222,6 +225,7 @@ impl<T> Group<T> {
             outcomes[message.outcome() as usize] += 1;
         }
         let messages = std::mem::take(&mut self.messages);
+        self.book.judge.settled(&messages);
         self.book.settle(outcomes);
         // last, because dropping a payload is user code
         drop(messages);
@@ -233,6 +237,7 @@ impl<T> Drop for Group<T> {
         if !self.messages.is_empty() {
             let mut outcomes = [0; 5];
             outcomes[Outcome::Abandoned as usize] = self.messages.len() as u64;
+            self.book.judge.abandoned(&self.messages);
             self.book.settle(outcomes);
         }
     }

@@ -31,6 +31,7 @@
 //! 9. **Drain** in order, within a deadline: producers, each group after the one that feeds it, sinks, sources.
 //! 10. **No retry.** Retrying a call belongs to the component, redelivery to the source, replay to whoever keeps dead letters.
 //! 11. **Splitting.** A batch that fails for its data is halved until the bad messages stand alone.
+//! 12. **Breaker.** A source whose messages fail is slowed to a trickle of probes until they succeed again (`Topology::breaker`).
 //!
 //! # Where it differs from Broadway
 //!
@@ -57,7 +58,8 @@
 //! | `telemetry` | the table of metrics |
 //! | `testing` | push source, caller acknowledger, contracts |
 //! | `book` `shared` `start` | ledger and permits; settling; wiring |
-//! | `pure/` | rules without tasks or clocks: batches, lanes, rate, restarts, low watermark |
+//! | `judge` | what outcomes say of the source: the breaker, the share of failures |
+//! | `pure/` | rules without tasks or clocks: batches, breaker, lanes, rate, restarts, share of failures, low watermark |
 //! | `worker/` | one box of the picture, one file; `fence` is the only place that catches panics |
 
 pub mod ack;
@@ -65,6 +67,7 @@ pub mod batch;
 mod book;
 pub mod components;
 pub mod failure;
+mod judge;
 pub mod message;
 pub mod pipeline;
 mod pure;
@@ -85,6 +88,8 @@ pub use components::{Components, FailureHandler};
 pub use failure::{Class, Failure};
 pub use message::{BatchKey, BatchMode, Delivered, Message, Outcome};
 pub use pipeline::{Ledger, Pipeline, Report};
+pub use pure::breaker::BreakerStatus;
+pub use pure::failure_share::Recent;
 pub use pure::low_watermark::LowWatermark;
 pub use sink::Sink;
 pub use source::{Demand, Factory, Flow, Source};

@@ -100,6 +100,8 @@ pub struct Message<T> {
     status: Status,
     acknowledged: bool,
     acknowledge_now: bool,
+    is_probe: bool,
+    begin: u16,
 }
 
 impl<T> Message<T> {
@@ -119,6 +121,8 @@ impl<T> Message<T> {
             status: Status::Active,
             acknowledged: false,
             acknowledge_now: false,
+            is_probe: false,
+            begin: 0,
         }
     }
 
@@ -301,6 +305,28 @@ impl<T> Message<T> {
     pub fn with_delivered(mut self, delivered: Delivered) -> Self {
         self.delivered = delivered.0;
         self
+    }
+
+    /// Passes over the first so many stages of the topology, counted through all processors (a replay that goes on where it failed does):
+    /// see [`Topology::begin_at`](crate::Topology::begin_at).
+    #[must_use]
+    pub fn with_begin(mut self, stages: usize) -> Self {
+        self.begin = u16::try_from(stages).unwrap_or(u16::MAX);
+        self
+    }
+
+    /// Whether it passes over this stage.
+    pub(crate) fn passes_over(&self, stage: usize) -> bool {
+        stage < usize::from(self.begin)
+    }
+
+    /// Sent by a breaker that has tripped.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+
+    pub(crate) fn set_probe(&mut self) {
+        self.is_probe = true;
     }
 
     pub(crate) fn set_delivered(&mut self, batcher: usize) {

@@ -12,8 +12,10 @@ use crate::components::Components;
 use crate::message::Outcome;
 use crate::shared::AckCounts;
 use crate::start::{self, GroupHandle};
+use crate::pure::breaker::BreakerStatus;
+use crate::pure::failure_share::Recent;
 use crate::telemetry::{self, Meter};
-use crate::topology::{Invalid, RateLimit, Topology};
+use crate::topology::{BreakerRules, Invalid, RateLimit, Topology};
 use crate::worker::producer::Valve;
 
 /// Why a pipeline cannot start.
@@ -128,6 +130,10 @@ pub struct Status {
     pub acknowledgements_panicked: u64,
     pub in_flight_max: usize,
     pub rate_limit: Option<RateLimit>,
+    /// What slows a source of rubbish down, if anything does.
+    pub breaker: Option<BreakerStatus>,
+    /// Failures of the last five minutes.
+    pub recent: Recent,
 }
 
 /// How a pipeline ended.
@@ -197,6 +203,8 @@ impl Pipeline {
             acknowledgements_panicked: self.acks.panicked.load(Ordering::Relaxed),
             in_flight_max: self.book.limit(),
             rate_limit: *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner),
+            breaker: self.book.judge.breaker(),
+            recent: self.book.judge.recent(),
         }
     }
 
@@ -243,6 +251,29 @@ impl Pipeline {
         *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner) = limit;
         self.valve.set_limit(limit);
         Ok(())
+    }
+
+    /// Changes the breaker's numbers, sets a breaker, or lifts it. One that has tripped stays so until its probes succeed by the new numbers.
+    ///
+    /// # Errors
+    /// A number that is 0.
+    pub fn set_breaker(&self, rules: Option<BreakerRules>) -> Result<(), ControlError> {
+        if let Some(rules) = rules {
+            let numbers = [("window", rules.window), ("run", rules.run), ("successes", rules.successes)];
+            if let Some((name, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
+                return Err(ControlError::Zero(name));
+            }
+            if rules.share <= 0.0 || rules.probe_every.is_zero() {
+                return Err(ControlError::Zero(if rules.probe_every.is_zero() { "probe_every" } else { "share" }));
+            }
+        }
+        self.book.judge.set_rules(rules);
+        Ok(())
+    }
+
+    /// Changes the share of failures above which the status raises its alert.
+    pub fn set_alert_above(&self, share: Option<f64>) {
+        self.book.judge.set_alert_above(share);
     }
 
     /// Changes the in-flight limit. A lower one takes hold as messages settle.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Trigger;
 use crate::book::Book;
 use crate::components::Components;
+use crate::judge::Judge;
 use crate::pipeline::{Pipeline, StartError};
 use crate::pure::accumulator::Rules;
 use crate::shared::{AckCounts, Shared};
@@ -47,8 +48,9 @@ struct Start<T> {
 /// Starts every worker, those nearest the sinks first.
 pub(crate) fn start<T: Send + 'static>(topology: Topology, components: Components<T>) -> Result<Pipeline, StartError> {
     check(&topology, &components)?;
-    let book = Arc::new(Book::new(topology.in_flight_max));
     let pipeline: Arc<str> = topology.name.as_str().into();
+    let judge = Judge::new(pipeline.clone(), topology.breaker, topology.alert_above);
+    let book = Arc::new(Book::new(topology.in_flight_max, judge));
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
         book,
@@ -170,8 +172,10 @@ impl<T: Send + 'static> Start<T> {
     fn processors(&mut self, roots: Vec<(Arc<str>, Arc<Queue<T>>)>) -> Arc<Queue<T>> {
         let mut exit = if roots.is_empty() { Exit::Settle } else { Exit::Batchers(roots) };
         let mut first = None;
+        let mut after = self.topology.stages().count();
         for shape in self.topology.processors.clone().into_iter().rev() {
-            let queue = self.processor(&shape, exit);
+            after -= shape.stages.len();
+            let queue = self.processor(&shape, after, exit);
             exit = Exit::Processor(queue.clone());
             first = Some(queue);
         }
@@ -179,11 +183,12 @@ impl<T: Send + 'static> Start<T> {
         first.unwrap_or_else(|| self.queue("", 1, 1, false))
     }
 
-    fn processor(&mut self, shape: &topology::Processor, exit: Exit<T>) -> Arc<Queue<T>> {
+    /// `before`: how many stages messages have passed when they come here.
+    fn processor(&mut self, shape: &topology::Processor, before: usize, exit: Exit<T>) -> Arc<Queue<T>> {
         let name: Arc<str> = shape.name.as_str().into();
         let queue = self.queue(&shape.name, shape.capacity, shape.max_demand, true);
         let meter = Meter::new(name.clone(), "processor");
-        let stages = shape.stages.iter().map(|stage| self.stage(stage)).collect();
+        let stages = shape.stages.iter().zip(before..).map(|(stage, index)| self.stage(stage, index)).collect();
         let processor = Arc::new(Processor {
             name: name.clone(),
             shared: self.shared.clone(),
@@ -201,11 +206,11 @@ impl<T: Send + 'static> Start<T> {
         queue
     }
 
-    fn stage(&self, name: &str) -> Named<T> {
+    fn stage(&self, name: &str, index: usize) -> Named<T> {
         let seconds = histogram!(
             "broadside_stage_seconds", "pipeline" => self.topology.name.clone(), "stage" => name.to_owned()
         );
-        Named { name: name.into(), stage: self.components.stages[name].clone(), seconds }
+        Named { name: name.into(), index, stage: self.components.stages[name].clone(), seconds }
     }
 
     /// Starts the producers and the task that sees the pipeline to its end.

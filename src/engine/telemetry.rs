@@ -11,6 +11,10 @@
 //! | `broadside_messages_settled_total` | counter | pipeline, outcome | settled, by outcome |
 //! | `broadside_in_flight` | gauge | pipeline | received and not settled |
 //! | `broadside_ledger_imbalance` | gauge | pipeline | received − settled − in flight: 0, or the engine has a fault |
+//! | `broadside_breaker_open` | gauge | pipeline | 1 while the breaker has tripped (pipelines with one) |
+//! | `broadside_breaker_trips_total` | counter | pipeline | how often it has |
+//! | `broadside_failure_ratio` | gauge | pipeline | failures among the messages of the last five minutes |
+//! | `broadside_failure_alert` | gauge | pipeline | 1 when there were at least a hundred, and too many failed |
 //! | `broadside_pipeline_state` | gauge | pipeline, state | 1 for the present state (running, paused, draining, stopped) |
 //! | `broadside_queue_depth`, `broadside_queue_capacity` | gauge | pipeline, group | messages waiting, and how many may |
 //! | `broadside_workers` | gauge | pipeline, group | workers |
@@ -166,6 +170,12 @@ pub(crate) fn publish(pipeline: &str, source: &str, status: &Status) {
         gauge!("broadside_pipeline_state", "pipeline" => name.clone(), "state" => state.as_str())
             .set(f64::from(u8::from(status.state == state)));
     }
+    if let Some(breaker) = &status.breaker {
+        gauge!("broadside_breaker_open", "pipeline" => name.clone()).set(f64::from(u8::from(breaker.open)));
+        counter!("broadside_breaker_trips_total", "pipeline" => name.clone()).absolute(breaker.trips);
+    }
+    gauge!("broadside_failure_ratio", "pipeline" => name.clone()).set(status.recent.ratio());
+    gauge!("broadside_failure_alert", "pipeline" => name.clone()).set(f64::from(u8::from(status.recent.alert)));
     for (result, count) in [("ok", status.acknowledgements), ("panicked", status.acknowledgements_panicked)] {
         counter!("broadside_acknowledgements_total", "pipeline" => name.clone(), "result" => result).absolute(count);
     }

@@ -36,6 +36,27 @@ impl Default for RestartBudget {
     }
 }
 
+/// When a source whose messages fail is slowed to a trickle, and when it is trusted again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakerRules {
+    /// It looks at the last so many messages that succeeded or failed; what is filtered does not count.
+    pub window: usize,
+    /// It trips when this share of a full window has failed, …
+    pub share: f64,
+    /// … or so many messages in a row.
+    pub run: usize,
+    /// Then one message at a time is pulled, at most one in so long, each a probe.
+    pub probe_every: Duration,
+    /// So many probes in a row must succeed before everything is pulled again.
+    pub successes: usize,
+}
+
+impl Default for BreakerRules {
+    fn default() -> Self {
+        Self { window: 200, share: 0.5, run: 100, probe_every: Duration::from_secs(1), successes: 10 }
+    }
+}
+
 /// The source's shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -126,7 +147,7 @@ impl Batcher {
 /// assert!(topology.validate().is_ok());
 /// assert_eq!(topology.chain("db"), ["db", "publish"]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// The pipeline's name.
     pub name: String,
@@ -140,6 +161,10 @@ pub struct Topology {
     pub in_flight_max: usize,
     /// How long a drain may take.
     pub drain_deadline: Duration,
+    /// What slows a source of rubbish down; `None`: nothing does.
+    pub breaker: Option<BreakerRules>,
+    /// The share of failures of the last five minutes above which the status raises its alert.
+    pub alert_above: Option<f64>,
 }
 
 /// A shape that cannot work, or would defeat itself.
@@ -181,6 +206,8 @@ impl Topology {
             batchers: Vec::new(),
             in_flight_max: 5000,
             drain_deadline: Duration::from_secs(30),
+            breaker: None,
+            alert_above: None,
         }
     }
 
@@ -202,6 +229,18 @@ impl Topology {
     #[must_use]
     pub fn batcher_index(&self, name: &str) -> Option<usize> {
         self.batchers.iter().position(|b| b.name == name)
+    }
+
+    /// Every stage, in the order in which messages pass them.
+    pub fn stages(&self) -> impl Iterator<Item = &str> {
+        self.processors.iter().flat_map(|processor| processor.stages.iter().map(String::as_str))
+    }
+
+    /// Where a message begins that is to pass over what stands before this stage or batcher: see [`Message::with_begin`](crate::Message::with_begin).
+    #[must_use]
+    pub fn begin_at(&self, stage_or_batcher: &str) -> Option<usize> {
+        let stage = self.stages().position(|stage| stage == stage_or_batcher);
+        stage.or_else(|| self.batcher_index(stage_or_batcher).map(|_| self.stages().count()))
     }
 
     /// The batcher that comes after this one.
@@ -287,6 +326,13 @@ impl Topology {
             }
         }
         least(&self.name, "in_flight_max", self.in_flight_max);
+        if let Some(breaker) = self.breaker {
+            least(&self.name, "breaker window", breaker.window);
+            least(&self.name, "breaker share", usize::from(breaker.share > 0.0));
+            least(&self.name, "breaker run", breaker.run);
+            least(&self.name, "breaker probe_every", breaker.probe_every.as_nanos().min(1) as usize);
+            least(&self.name, "breaker successes", breaker.successes);
+        }
         let workers = self.processors.iter().map(|p| p.concurrency).chain(self.batchers.iter().map(|b| b.concurrency));
         if workers.chain([source.concurrency]).any(|w| w > WORKERS_MAX) {
             found.push(Invalid::TooMany { what: "workers in a group", max: WORKERS_MAX });

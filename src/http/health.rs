@@ -94,6 +94,8 @@ pub(super) struct Live {
 pub(super) struct Verdict {
     ready: bool,
     not_ready: Vec<Reason>,
+    /// What does not speak against being ready, and should be looked at.
+    details: Vec<Reason>,
 }
 
 /// What speaks against being ready.
@@ -118,11 +120,12 @@ pub(super) async fn live() -> Json<Live> {
 }
 
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
-    verdict(reasons(&state).await)
+    let (against, besides) = reasons(&state).await;
+    verdict(against, besides)
 }
 
-/// What speaks against being ready, now.
-pub(super) async fn reasons(state: &State) -> Vec<Reason> {
+/// What speaks against being ready, now, and what does not but should be looked at.
+pub(super) async fn reasons(state: &State) -> (Vec<Reason>, Vec<Reason>) {
     let mut reasons: Vec<Reason> =
         state.readiness.reasons().into_iter().map(|(what, why)| Reason::new(what, why)).collect();
     let mut views = state.pipelines.views();
@@ -130,21 +133,38 @@ pub(super) async fn reasons(state: &State) -> Vec<Reason> {
         // Figures read while messages move may be torn: a fault is still there at a second look.
         views = state.pipelines.views();
     }
+    let mut details = Vec::new();
     for view in &views {
         let what = format!("pipeline {}", view.topology.name);
+        details.extend(besides(view).into_iter().map(|why| Reason::new(&what, why)));
         reasons.extend(against(view).into_iter().map(|why| Reason::new(&what, why)));
     }
     if let Err(why) = state.health.store().await {
         reasons.push(Reason::new(STORE, why));
     }
-    reasons
+    (reasons, details)
 }
 
 /// Ready when nothing speaks against it.
-pub(super) fn verdict(not_ready: Vec<Reason>) -> Response {
+pub(super) fn verdict(not_ready: Vec<Reason>, details: Vec<Reason>) -> Response {
     let ready = not_ready.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Verdict { ready, not_ready })).into_response()
+    (status, Json(Verdict { ready, not_ready, details })).into_response()
+}
+
+/// What somebody should look at, although the pipeline does what it can.
+fn besides(view: &PipelineView) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(breaker) = view.status.breaker.filter(|breaker| breaker.open) {
+        let time = breaker.open_for.unwrap_or_default().as_secs();
+        found.push(format!("its breaker has tripped: for {time} s only probes have been read, and {} of them succeeded in a row", breaker.successes));
+    }
+    let recent = view.status.recent;
+    if recent.alert {
+        let percent = 100.0 * recent.ratio();
+        found.push(format!("{percent:.1} % of its messages failed within five minutes ({} of {})", recent.failed, recent.messages));
+    }
+    found
 }
 
 fn against(view: &PipelineView) -> Vec<String> {

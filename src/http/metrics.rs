@@ -13,7 +13,7 @@ use crate::telemetry;
 pub(super) async fn render(Extract(state): Extract<State>) -> Response {
     state.pipelines.publish();
     metrics::gauge!("broadside_stream_connections").set(state.streams.open() as f64);
-    let reasons = health::reasons(&state).await;
+    let (reasons, _) = health::reasons(&state).await;
     ready(reasons.is_empty(), !reasons.iter().any(Reason::is_of_store));
     for view in state.pipelines.views() {
         // Before its first letter there is nothing to count, and nothing that could be seen to grow.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
+use broadside_engine::BreakerStatus;
 use broadside_engine::message::Outcome;
 use broadside_engine::pipeline::{GroupStatus, Ledger, Pipeline, Status};
 use broadside_engine::topology::{Batcher, Processor, Topology};
@@ -84,6 +85,37 @@ struct Shown {
     source_failure: Option<String>,
     /// By state.
     dead_letters: BTreeMap<&'static str, i64>,
+    /// What slows its source down when it brings rubbish, if anything does.
+    breaker: Option<Breaker>,
+    failures: Failures,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Breaker {
+    /// Tripped: the source is slowed to a trickle of probes.
+    open: bool,
+    open_seconds: Option<f64>,
+    /// How often it has tripped.
+    trips: u64,
+    /// Probes sent since it tripped.
+    probes: u64,
+    /// Probes that succeeded in a row, and how many it takes.
+    successes: usize,
+    successes_needed: usize,
+    /// While it is closed: failures among the last messages that count, how many those are, and failures in a row.
+    failed: usize,
+    window: usize,
+    run: usize,
+}
+
+/// Of the last five minutes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Failures {
+    messages: u64,
+    failed: u64,
+    ratio: f64,
+    /// More than the pipeline's `alert_above`.
+    alert: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -186,6 +218,13 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
             drain_deadline_seconds: topology.drain_deadline.as_secs_f64(),
         },
         source: standing,
+        breaker: status.breaker.map(|breaker| tripping(&breaker, &topology)),
+        failures: Failures {
+            messages: status.recent.messages,
+            failed: status.recent.failed,
+            ratio: status.recent.ratio(),
+            alert: status.recent.alert,
+        },
         source_restarts: status.source_restarts,
         source_failure: status.source_failure,
         name: topology.name,
@@ -194,6 +233,20 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
             processors: topology.processors.into_iter().map(Workers::from).collect(),
             batchers: topology.batchers.into_iter().map(|batcher| batches(batcher, &sinks)).collect(),
         },
+    }
+}
+
+fn tripping(breaker: &BreakerStatus, topology: &Topology) -> Breaker {
+    Breaker {
+        open: breaker.open,
+        open_seconds: breaker.open_for.map(|time| time.as_secs_f64()),
+        trips: breaker.trips,
+        probes: breaker.probes,
+        successes: breaker.successes,
+        successes_needed: topology.breaker.map_or(0, |rules| rules.successes),
+        failed: breaker.failed,
+        window: breaker.window,
+        run: breaker.run,
     }
 }
 

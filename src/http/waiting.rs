@@ -35,7 +35,7 @@ pub(super) fn router(waiting: Waiting, metrics: PrometheusHandle) -> Router {
 
 /// The cause stays in the log: it may name hosts and paths.
 async fn ready(Extract(waiting): Extract<Waiting>) -> Response {
-    let verdict = |what, why: String| health::verdict(vec![health::Reason::new(what, why)]);
+    let verdict = |what, why: String| health::verdict(vec![health::Reason::new(what, why)], Vec::new());
     let store = match waiting {
         Waiting::Store(store) => store,
         Waiting::Loading => return verdict("starting", "static data and profiles are being loaded".to_owned()),

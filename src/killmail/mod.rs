@@ -5,6 +5,7 @@ pub mod ids;
 mod known;
 pub mod model;
 mod plain;
+pub mod progress;
 pub mod sample;
 pub mod wire;
 

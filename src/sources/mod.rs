@@ -96,6 +96,12 @@ impl Config {
         matches!(self, Self::File(_) | Self::Zkillboard(_) | Self::Failover(_) | Self::Market(_) | Self::Prices(_))
     }
 
+    /// Whether it reads from a service as things happen, for ever: what a file holds is there whatever becomes of it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::File(_))
+    }
+
     /// Builds what builds it.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod acknowledgements;
 mod batches;
+mod breaker;
 mod chains;
 mod control;
 mod drain;

@@ -13,6 +13,7 @@ use broadside::regions::Regions;
 use broadside::store::Store;
 use broadside::telemetry;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
+use broadside_engine::{BreakerStatus, Recent};
 use broadside_engine::topology::{Batcher, Processor, RateLimit, Source, Topology};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -192,6 +193,8 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         acknowledgements_panicked: 0,
         in_flight_max: 5000,
         rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
+        breaker: Some(BreakerStatus { failed: 3, window: 200, ..BreakerStatus::default() }),
+        recent: Recent { messages: 1010, failed: 10, alert: false },
     };
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
     PipelineView { topology, status, sinks, standing: None }

@@ -18,6 +18,8 @@ use crate::worker::queue::Queue;
 /// A stage under its name.
 pub(crate) struct Named<T> {
     pub(crate) name: Arc<str>,
+    /// Its place among all stages of the topology.
+    pub(crate) index: usize,
     pub(crate) stage: Arc<dyn Stage<T>>,
     pub(crate) seconds: Histogram,
 }
@@ -72,9 +74,23 @@ impl<T: Send + 'static> Processor<T> {
             if group.is_empty() {
                 return;
             }
-            self.run_stage(stage, group).await;
+            self.run_stage_on_its_own(stage, group).await;
             self.settle_inactive(group).await;
         }
+    }
+
+    /// Runs a stage on those that do not pass over it; all stay in their order.
+    async fn run_stage_on_its_own(&self, named: &Named<T>, group: &mut Group<T>) {
+        let passes = |message: &Message<T>| message.passes_over(named.index);
+        if !group.iter().any(passes) {
+            return self.run_stage(named, group).await;
+        }
+        let places: Vec<bool> = group.iter().map(passes).collect();
+        let passing = group.extract(passes);
+        if !group.is_empty() {
+            self.run_stage(named, group).await;
+        }
+        group.weave(passing, &places);
     }
 
     async fn run_stage(&self, named: &Named<T>, group: &mut Group<T>) {

@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::book::Group;
 use crate::failure::Failure;
+use crate::judge::Pass;
 use crate::pure::rate_limiter::RateLimiter;
 use crate::pure::restart_budget::Restarts;
 use crate::shared::Shared;
@@ -147,7 +149,8 @@ pub(crate) struct Producer<T> {
 }
 
 /// Demand that is held: to be used or returned.
-struct Reserved {
+struct Reserved<'j> {
+    pass: Pass<'j>,
     permits: usize,
     room: usize,
     rate: Rate,
@@ -207,11 +210,13 @@ impl<T: Send + 'static> Producer<T> {
     async fn pull_until_end(&self, source: &mut dyn Source<T>, worker: &mut Worker) -> Result<bool, Failure> {
         loop {
             worker.enter(Activity::Blocked);
+            // before it is asked what may be pulled, so that no trip is missed
+            let changed = self.shared.book.judge.changed();
             let Some(reserved) = self.reserve().await else { return Ok(true) };
             worker.enter(Activity::Starved);
             let interrupt = lock(&self.valve.interrupt).clone();
             let mut demand = Demand::new(reserved.rate.messages, interrupt);
-            let pulled = fence::guard(source.pull(&mut demand)).await;
+            let pulled = self.pull(source, &mut demand, reserved.pass.is_probe(), changed).await;
             worker.enter(Activity::Busy);
             let messages = demand.take();
             if !messages.is_empty() {
@@ -226,15 +231,45 @@ impl<T: Send + 'static> Producer<T> {
         }
     }
 
+    /// Pulls; called back when the breaker trips meanwhile, because what it then brings is too much.
+    async fn pull(
+        &self,
+        source: &mut dyn Source<T>,
+        demand: &mut Demand<T>,
+        is_probe: bool,
+        changed: Notified<'_>,
+    ) -> Result<Result<Flow, Failure>, Failure> {
+        let judge = &self.shared.book.judge;
+        let mut pull = std::pin::pin!(fence::guard(source.pull(demand)));
+        let mut changed = std::pin::pin!(changed);
+        while !is_probe {
+            tokio::select! {
+                biased;
+                pulled = &mut pull => return pulled,
+                () = &mut changed => changed.set(judge.changed()),
+            }
+            if judge.is_tripped() {
+                self.valve.call_back();
+                break;
+            }
+        }
+        pull.await
+    }
+
     /// Waits until at least one message may be pulled; `None` when the drain comes first.
-    async fn reserve(&self) -> Option<Reserved> {
+    async fn reserve(&self) -> Option<Reserved<'_>> {
+        let judge = &self.shared.book.judge;
         loop {
+            if judge.is_tripped() {
+                self.or_drain(judge.turn()).await?;
+            }
             let (room, permits) = self.reserve_room().await?;
             // a pause or the drain may have come while it waited for room; and nothing is held while it waits for the rate limit
             let shut = self.valve.is_paused() || self.valve.drain.is_cancelled();
-            let rate = if shut { None } else { self.valve.try_take_rate(permits).ok() };
-            if let Some(rate) = rate {
-                return Some(Reserved { permits, room, rate });
+            let pass = if shut { None } else { judge.admit() };
+            let rate = pass.as_ref().and_then(|pass| self.valve.try_take_rate(pass.most(permits)).ok());
+            if let (Some(pass), Some(rate)) = (pass, rate) {
+                return Some(Reserved { pass, permits, room, rate });
             }
             self.queue.release(room);
             self.shared.book.release(permits);
@@ -268,10 +303,11 @@ impl<T: Send + 'static> Producer<T> {
     }
 
     /// Enters what was pulled in the ledger and sends it on; returns what was reserved for more.
-    async fn accept(&self, mut messages: Vec<crate::message::Message<T>>, reserved: Reserved) {
+    async fn accept(&self, mut messages: Vec<crate::message::Message<T>>, reserved: Reserved<'_>) {
         let pulled = messages.len();
-        let Reserved { permits, room, rate } = reserved;
+        let Reserved { pass, permits, room, rate } = reserved;
         let now = Instant::now();
+        pass.send(&mut messages, now);
         self.valve.correct_rate(rate, pulled, now);
         messages.iter_mut().for_each(|message| message.stamp(now));
         let mut group = Group::received(messages, &self.shared.book);
