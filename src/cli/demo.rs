@@ -166,7 +166,7 @@ async fn watch(worker: &Worker, signals: &mut Signals, duration: Option<Duration
             None => std::future::pending().await,
         }
     });
-    let mut ended = std::pin::pin!(futures::future::join_all(worker.running.iter().map(|r| r.pipeline.finished())));
+    let mut ended = std::pin::pin!(worker.fleet.ended());
     let interrupted = loop {
         tokio::select! {
             _ = every.tick() => {
@@ -184,12 +184,15 @@ async fn watch(worker: &Worker, signals: &mut Signals, duration: Option<Duration
 
 /// All pipelines together.
 fn total(worker: &Worker) -> Ledger {
-    worker.running.iter().map(|running| running.pipeline.status().ledger).fold(Ledger::default(), |mut sum, ledger| {
-        sum.received += ledger.received;
-        sum.in_flight += ledger.in_flight;
-        sum.settled.iter_mut().zip(ledger.settled).for_each(|(sum, count)| *sum += count);
-        sum
-    })
+    worker.fleet.members().iter().map(|member| member.pipeline.status().ledger).fold(
+        Ledger::default(),
+        |mut sum, ledger| {
+            sum.received += ledger.received;
+            sum.in_flight += ledger.in_flight;
+            sum.settled.iter_mut().zip(ledger.settled).for_each(|(sum, count)| *sum += count);
+            sum
+        },
+    )
 }
 
 fn figures(ledger: &Ledger, pace: &str) -> String {

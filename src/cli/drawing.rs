@@ -95,7 +95,8 @@ pub(super) fn limits(definition: &Definition) -> String {
         Span(topology.drain_deadline)
     );
     let first = [format!("At most {} messages in flight: {reached}", count(most)), letters.to_owned()];
-    let sentences = first.into_iter().chain(retries(definition)).chain(breaker(definition)).chain([alert(definition), drain]);
+    let sentences =
+        first.into_iter().chain(retries(definition)).chain(breaker(definition)).chain([alert(definition), drain]);
     sentences.map(|sentence| paragraph(&sentence)).collect::<Vec<_>>().join("\n")
 }
 
@@ -140,7 +141,9 @@ fn breaker(definition: &Definition) -> Option<String> {
 
 fn alert(definition: &Definition) -> String {
     let above = definition.topology.alert_above.unwrap_or(1.0) * 100.0;
-    format!("More than {above} % failures within five minutes, of 100 messages at least: /readyz and the metric broadside_failure_alert say so.")
+    format!(
+        "More than {above} % failures within five minutes, of 100 messages at least: /readyz and the metric broadside_failure_alert say so."
+    )
 }
 
 /// A sentence below a drawing, as wide as it.

@@ -22,6 +22,7 @@ pub mod dlq;
 mod drawing;
 mod ending;
 pub mod health;
+mod fleet;
 mod killfeed;
 pub mod man;
 pub mod market;

@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use broadside_engine::Outcome;
-use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -14,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::completion::Completion;
 use super::ending::{self, Ended};
+use super::fleet::Fleet;
 use super::pauses;
 use super::signals::Signals;
 use super::statics;
@@ -21,7 +20,7 @@ use super::surveillance::{Keeper, Keeping};
 use super::upkeep::{forget_prices, keep_partitions, prices_kept};
 use crate::courier;
 use crate::definition::{Definition, Problem, Problems};
-use crate::http::{self, Access, KillfeedSettings, Readiness, Running, Waiting};
+use crate::http::{self, Access, KillfeedSettings, Readiness, Waiting};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -30,7 +29,8 @@ use crate::{sources, stages};
 /// Running pipelines and what serves them.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) running: Vec<Running>,
+    /// Its pipelines, as they are at the time.
+    pub(super) fleet: Arc<Fleet>,
     pub(super) store: Arc<dyn Store>,
     pub(super) metrics: PrometheusHandle,
     /// Where the page is.
@@ -126,17 +126,15 @@ impl Worker {
         let keeper = answering(&listener, Waiting::Loading, &metrics, loading).await;
         let readiness = Arc::new(Readiness::default());
         readiness.block("starting", "pipelines are being started");
-        let mut running = Vec::new();
+        let fleet = Arc::new(Fleet::new(resources.feeds.clone()));
         for (definition, components) in definitions.iter().zip(components) {
             let pipeline = components.start(definition.topology.clone());
             let pipeline = pipeline.with_context(|| format!("failed to start pipeline {}", definition.name))?;
-            let (sinks, feeds) = (definition.sink_names(), resources.feeds.clone());
-            running.push(Running { pipeline: Arc::new(pipeline), sinks, feeds });
+            fleet.put(Arc::new(definition.clone()), pipeline);
         }
         readiness.clear("starting");
         let (store, hub, regions) = (resources.store.clone(), resources.hub.clone(), resources.regions.clone());
-        let all = Arc::new(running.clone());
-        let state = http::State::new(all, store.clone(), hub, regions, metrics.clone(), readiness.clone());
+        let state = http::State::new(fleet.clone(), store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
         let state = state.with_price_job(resources.price_job.clone()).with_killfeed(killfeed);
         let stop_serving = CancellationToken::new();
@@ -154,25 +152,20 @@ impl Worker {
         }
         let surveillance = keeper.map(Keeper::start);
         let courier = Courier::start(definitions, resources)?;
-        Ok(Self { running, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
+        Ok(Self { fleet, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
-        self.running.iter().for_each(|running| running.pipeline.drain());
+        self.fleet.drain();
         self.courier.iter().for_each(|courier| courier.stop.cancel());
     }
 
     /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
     /// Who is still draining is logged by the engine, every few seconds.
     pub(super) async fn finished(&self, signals: &mut Signals, mut draining: bool) -> Vec<Ended> {
-        let mut all = std::pin::pin!(join_all(self.running.iter().map(|running| async {
-            let report = running.pipeline.finished().await;
-            let ended = Ended { pipeline: running.pipeline.topology().name.clone(), report };
-            log_end(&ended);
-            ended
-        })));
+        let mut all = std::pin::pin!(self.fleet.ended());
         loop {
             tokio::select! {
                 ended = &mut all => return ended,
@@ -236,22 +229,6 @@ impl Courier {
         let task = AbortOnDropHandle::new(tokio::spawn(courier.run(stop.clone())));
         Ok(Some(Self { task, stop }))
     }
-}
-
-fn log_end(ended: &Ended) {
-    let ledger = &ended.report.ledger;
-    tracing::info!(
-        pipeline = ended.pipeline,
-        received = ledger.received,
-        successful = ledger.outcome(Outcome::Successful),
-        failed = ledger.outcome(Outcome::Failed),
-        dead_lettered = ledger.outcome(Outcome::DeadLettered),
-        filtered = ledger.outcome(Outcome::Filtered),
-        abandoned = ledger.outcome(Outcome::Abandoned),
-        imbalance = ledger.imbalance(),
-        took = ?ended.report.took,
-        "pipeline ended"
-    );
 }
 
 /// One line for each pipeline.

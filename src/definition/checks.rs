@@ -157,7 +157,13 @@ fn check_breaker(document: &mut Document<'_>, breaker: &Breaker) {
     if breaker.probe_every.0.is_zero() {
         document.problem(&at("probe_every"), "probe_every must be more than 0s", Some("1s is the default".to_owned()));
     }
-    no_longer(document, &at("probe_every"), breaker.probe_every.0, HOUR, "a source that is well again would wait that long");
+    no_longer(
+        document,
+        &at("probe_every"),
+        breaker.probe_every.0,
+        HOUR,
+        "a source that is well again would wait that long",
+    );
 }
 
 fn check_limits(document: &mut Document<'_>, limits: &Limits) {

@@ -1,8 +1,11 @@
 //! The ledger and the in-flight permits: every message is entered once and settled once.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::judge::Judge;
 use crate::message::{Message, Outcome};
@@ -20,6 +23,8 @@ pub(crate) struct Book {
 #[derive(Debug)]
 struct Entries {
     ledger: Ledger,
+    /// How many messages of each pull are not settled.
+    unsettled: BTreeMap<Instant, usize>,
     limit: usize,
     /// Permits to withhold as they come back, after the limit was lowered.
     debt: usize,
@@ -28,8 +33,9 @@ struct Entries {
 }
 
 impl Book {
-    pub(crate) fn new(limit: usize, judge: Judge) -> Self {
-        let entries = Entries { ledger: Ledger::default(), limit, debt: 0, closed: false };
+    /// Goes on counting where a ledger stood with nothing in flight.
+    pub(crate) fn new(limit: usize, ledger: Ledger, judge: Judge) -> Self {
+        let entries = Entries { ledger, unsettled: BTreeMap::new(), limit, debt: 0, closed: false };
         Self { entries: Mutex::new(entries), permits: Semaphore::new(limit), judge }
     }
 
@@ -39,6 +45,11 @@ impl Book {
 
     pub(crate) fn ledger(&self) -> Ledger {
         self.entries().ledger
+    }
+
+    /// The age of the oldest message that is not settled.
+    pub(crate) fn oldest_unsettled(&self) -> Option<Duration> {
+        self.entries().unsettled.keys().next().map(Instant::elapsed)
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -90,25 +101,42 @@ impl Book {
     }
 
     /// Enters received messages, whose permits the caller holds.
-    fn receive(&self, messages: usize) {
+    fn receive<T>(&self, messages: &[Message<T>]) {
         let mut entries = self.entries();
-        entries.ledger.received += messages as u64;
-        entries.ledger.in_flight += messages as u64;
+        entries.ledger.received += messages.len() as u64;
+        entries.ledger.in_flight += messages.len() as u64;
+        for (at, count) in pulls(messages) {
+            *entries.unsettled.entry(at).or_default() += count;
+        }
     }
 
-    /// Settles messages, by outcome, and returns their permits.
-    fn settle(&self, outcomes: [u64; 5]) {
+    /// Settles messages, by their outcome or as abandoned, and returns their permits.
+    fn settle<T>(&self, messages: &[Message<T>], abandoned: bool) {
+        let mut outcomes = [0; 5];
+        for message in messages {
+            outcomes[if abandoned { Outcome::Abandoned } else { message.outcome() } as usize] += 1;
+        }
         let mut entries = self.entries();
         if entries.closed {
             return;
         }
-        let mut messages = 0;
         for (settled, count) in entries.ledger.settled.iter_mut().zip(outcomes) {
             *settled += count;
-            messages += count;
         }
-        entries.ledger.in_flight -= messages;
-        self.give_back(&mut entries, usize::try_from(messages).unwrap_or(usize::MAX));
+        entries.ledger.in_flight -= messages.len() as u64;
+        for (at, count) in pulls(messages) {
+            if let Some(left) = entries.unsettled.get_mut(&at) {
+                *left = left.saturating_sub(count);
+                if *left == 0 {
+                    entries.unsettled.remove(&at);
+                }
+            }
+        }
+        if entries.ledger.in_flight == 0 {
+            // a stage may have put a message of its own making in the place of one
+            entries.unsettled.clear();
+        }
+        self.give_back(&mut entries, messages.len());
     }
 
     /// The deadline passed: all that is in flight counts as abandoned, wherever it still is.
@@ -116,8 +144,15 @@ impl Book {
         let mut entries = self.entries();
         let left = std::mem::take(&mut entries.ledger.in_flight);
         entries.ledger.settled[Outcome::Abandoned as usize] += left;
+        entries.unsettled.clear();
         entries.closed = true;
     }
+}
+
+/// Messages that were received together stand together.
+fn pulls<T>(messages: &[Message<T>]) -> impl Iterator<Item = (Instant, usize)> + '_ {
+    let together = messages.chunk_by(|a, b| a.received_at() == b.received_at());
+    together.filter_map(|messages| Some((messages[0].received_at()?, messages.len())))
 }
 
 /// Waits for one permit, takes up to `wanted`, and keeps them.
@@ -154,7 +189,7 @@ pub(crate) struct Group<T> {
 impl<T> Group<T> {
     /// Enters freshly received messages.
     pub(crate) fn received(messages: Vec<Message<T>>, book: &Arc<Book>) -> Self {
-        book.receive(messages.len());
+        book.receive(&messages);
         Self { messages, book: book.clone() }
     }
 
@@ -220,13 +255,9 @@ impl<T> Group<T> {
 
     /// Settles every message by its present outcome: the end of all of them.
     pub(crate) fn settle(mut self) {
-        let mut outcomes = [0; 5];
-        for message in &self.messages {
-            outcomes[message.outcome() as usize] += 1;
-        }
         let messages = std::mem::take(&mut self.messages);
         self.book.judge.settled(&messages);
-        self.book.settle(outcomes);
+        self.book.settle(&messages, false);
         // last, because dropping a payload is user code
         drop(messages);
     }
@@ -235,10 +266,8 @@ impl<T> Group<T> {
 impl<T> Drop for Group<T> {
     fn drop(&mut self) {
         if !self.messages.is_empty() {
-            let mut outcomes = [0; 5];
-            outcomes[Outcome::Abandoned as usize] = self.messages.len() as u64;
             self.book.judge.abandoned(&self.messages);
-            self.book.settle(outcomes);
+            self.book.settle(&self.messages, true);
         }
     }
 }

@@ -165,7 +165,9 @@ impl Judge {
                 why,
                 "the breaker has tripped: the source is slowed to a trickle of probes"
             ),
-            Some(Change::Restored) => tracing::info!(pipeline = %self.pipeline, "the breaker is closed again: the probes succeeded"),
+            Some(Change::Restored) => {
+                tracing::info!(pipeline = %self.pipeline, "the breaker is closed again: the probes succeeded")
+            }
             None => {}
         }
     }

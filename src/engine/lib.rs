@@ -59,7 +59,7 @@
 //! | `testing` | push source, caller acknowledger, contracts |
 //! | `book` `shared` `start` | ledger and permits; settling; wiring |
 //! | `judge` | what outcomes say of the source: the breaker, the share of failures |
-//! | `pure/` | rules without tasks or clocks: batches, breaker, lanes, rate, restarts, share of failures, low watermark |
+//! | `pure/` | rules without tasks or clocks: batches, breaker, lanes, latencies, rate, restarts, share of failures, low watermark |
 //! | `worker/` | one box of the picture, one file; `fence` is the only place that catches panics |
 
 pub mod ack;
@@ -90,6 +90,7 @@ pub use message::{BatchKey, BatchMode, Delivered, Message, Outcome};
 pub use pipeline::{Ledger, Pipeline, Report};
 pub use pure::breaker::BreakerStatus;
 pub use pure::failure_share::Recent;
+pub use pure::latency::Latencies;
 pub use pure::low_watermark::LowWatermark;
 pub use sink::Sink;
 pub use source::{Demand, Factory, Flow, Source};

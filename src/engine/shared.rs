@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use metrics::Histogram;
 use tokio::time::Instant;
@@ -11,6 +12,8 @@ use crate::ack::Acknowledger;
 use crate::book::{Book, Group};
 use crate::components::FailureHandler;
 use crate::message::{Message, Status};
+use crate::pipeline;
+use crate::pure::latency::Recorder;
 use crate::worker::fence;
 
 pub(crate) struct Shared<T> {
@@ -20,6 +23,8 @@ pub(crate) struct Shared<T> {
     pub(crate) failure_handler: Arc<dyn FailureHandler<T>>,
     pub(crate) acks: Arc<AckCounts>,
     pub(crate) end_to_end: Histogram,
+    /// The same, for the status.
+    pub(crate) latencies: Arc<Recorder>,
 }
 
 /// Calls of acknowledgers.
@@ -27,6 +32,15 @@ pub(crate) struct Shared<T> {
 pub(crate) struct AckCounts {
     pub(crate) ok: AtomicU64,
     pub(crate) panicked: AtomicU64,
+}
+
+impl AckCounts {
+    /// Goes on counting where a pipeline stood.
+    pub(crate) fn after(before: Option<&pipeline::Status>) -> Self {
+        let (ok, panicked) =
+            before.map_or((0, 0), |before| (before.acknowledgements, before.acknowledgements_panicked));
+        Self { ok: ok.into(), panicked: panicked.into() }
+    }
 }
 
 impl<T: Send> Shared<T> {
@@ -106,14 +120,19 @@ impl<T: Send> Shared<T> {
                 Some((start, count)) if *start == at => *count += 1,
                 _ => {
                     if let Some((start, count)) = run.replace((at, 1)) {
-                        self.end_to_end.record_many(now.saturating_duration_since(start), count);
+                        self.record_run(now.saturating_duration_since(start), count);
                     }
                 }
             }
         }
         if let Some((start, count)) = run {
-            self.end_to_end.record_many(now.saturating_duration_since(start), count);
+            self.record_run(now.saturating_duration_since(start), count);
         }
+    }
+
+    fn record_run(&self, took: Duration, messages: usize) {
+        self.end_to_end.record_many(took, messages);
+        self.latencies.record(took, messages);
     }
 }
 

@@ -12,14 +12,14 @@ use crate::batch::Trigger;
 use crate::book::Book;
 use crate::components::Components;
 use crate::judge::Judge;
-use crate::pipeline::{Pipeline, StartError};
+use crate::pipeline::{Ledger, Pipeline, StartError, Status};
 use crate::pure::accumulator::Rules;
 use crate::shared::{AckCounts, Shared};
 use crate::sink::Sink;
-use crate::telemetry::Meter;
+use crate::telemetry::{Meter, StageMeter};
 use crate::topology::{self, Topology};
 use crate::worker::batch_processor::BatchProcessor;
-use crate::worker::batcher::{Batcher, Hatch};
+use crate::worker::batcher::{Batcher, Hatch, Tuned};
 use crate::worker::crew::{Crew, Run};
 use crate::worker::drain::{Drain, Section};
 use crate::worker::processor::{Exit, Named, Processor};
@@ -32,13 +32,21 @@ pub(crate) struct GroupHandle {
     /// The crew whose size can be changed: processors' workers, sink workers.
     pub(crate) crew: Arc<Crew>,
     pub(crate) depth: Box<dyn Fn() -> usize + Send + Sync>,
-    pub(crate) capacity: usize,
+    pub(crate) capacity: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Changes its queue: how many may wait, how many a worker takes at once.
+    pub(crate) resize: Box<dyn Fn(usize, usize) + Send + Sync>,
+    /// Of a batcher.
+    pub(crate) tuned: Option<Arc<Tuned>>,
+    /// Of a processor.
+    pub(crate) stages: Vec<Arc<StageMeter>>,
 }
 
 struct Start<T> {
     topology: Topology,
     components: Components<T>,
     shared: Arc<Shared<T>>,
+    /// Where one of this name stood that has ended.
+    before: Option<Status>,
     abort: CancellationToken,
     groups: Vec<GroupHandle>,
     sections: Vec<Section<T>>,
@@ -46,22 +54,28 @@ struct Start<T> {
 }
 
 /// Starts every worker, those nearest the sinks first.
-pub(crate) fn start<T: Send + 'static>(topology: Topology, components: Components<T>) -> Result<Pipeline, StartError> {
+pub(crate) fn start<T: Send + 'static>(
+    topology: Topology,
+    components: Components<T>,
+    before: Option<Status>,
+) -> Result<Pipeline, StartError> {
     check(&topology, &components)?;
+    let ledger = before.as_ref().map_or_else(Ledger::default, |before| before.ledger);
     let pipeline: Arc<str> = topology.name.as_str().into();
     let judge = Judge::new(pipeline.clone(), topology.breaker, topology.alert_above);
-    let book = Arc::new(Book::new(topology.in_flight_max, judge));
+    let book = Arc::new(Book::new(topology.in_flight_max, ledger, judge));
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
         book,
         acknowledger: components.source.acknowledger(),
         failure_handler: components.failure_handler.clone(),
-        acks: Arc::new(AckCounts::default()),
+        acks: Arc::new(AckCounts::after(before.as_ref())),
         end_to_end: histogram!("broadside_end_to_end_seconds", "pipeline" => topology.name.clone()),
+        latencies: Arc::default(),
     });
     let (groups, sections, sinks) = (Vec::new(), Vec::new(), Vec::new());
     let abort = CancellationToken::new();
-    let mut start = Start { topology, components, shared, abort, groups, sections, sinks };
+    let mut start = Start { topology, components, shared, before, abort, groups, sections, sinks };
     let roots = start.batchers();
     let first = start.processors(roots);
     Ok(start.producers(first))
@@ -127,15 +141,16 @@ impl<T: Send + 'static> Start<T> {
         self.sinks.push((name.clone(), sink.clone()));
         let queue = self.queue(&shape.name, shape.capacity, shape.batch_size.min(shape.capacity), false);
         let hatch = Arc::new(Hatch::new());
-        let meter = Meter::new(name.clone(), "batcher");
+        let meter = Meter::after(name.clone(), "batcher", self.before.as_ref());
+        let tuned = Arc::new(Tuned::new(rules(&shape)));
         let held = Arc::new(AtomicUsize::new(0));
         let batcher = Arc::new(Batcher {
             name: name.clone(),
             shared: self.shared.clone(),
             queue: queue.clone(),
-            rules: rules(&shape),
+            tuned: tuned.clone(),
             partition_by: self.components.partition_by.get(&shape.name).cloned(),
-            size_of: self.components.size_of.clone().filter(|_| shape.batch_bytes.is_some()),
+            size_of: self.components.size_of.clone(),
             hatch: hatch.clone(),
             // the sink workers' times say more of a batcher than its own
             meter: Meter::new(name.clone(), "batcher"),
@@ -164,7 +179,16 @@ impl<T: Send + 'static> Start<T> {
         let crew = Arc::new(Crew::start(shape.concurrency, self.abort.clone(), run));
         let waiting = queue.clone();
         let depth = Box::new(move || waiting.len() + held.load(std::sync::atomic::Ordering::Relaxed));
-        let group = GroupHandle { meter, crew: crew.clone(), depth, capacity: 2 * shape.capacity };
+        let (asked, resized) = (queue.clone(), queue.clone());
+        let group = GroupHandle {
+            meter,
+            crew: crew.clone(),
+            depth,
+            capacity: Box::new(move || 2 * asked.capacity()),
+            resize: Box::new(move |capacity, max| resized.resize(capacity, max)),
+            tuned: Some(tuned),
+            stages: Vec::new(),
+        };
         (group, Section { name, queue, crews: vec![batcher, crew] })
     }
 
@@ -187,8 +211,10 @@ impl<T: Send + 'static> Start<T> {
     fn processor(&mut self, shape: &topology::Processor, before: usize, exit: Exit<T>) -> Arc<Queue<T>> {
         let name: Arc<str> = shape.name.as_str().into();
         let queue = self.queue(&shape.name, shape.capacity, shape.max_demand, true);
-        let meter = Meter::new(name.clone(), "processor");
-        let stages = shape.stages.iter().zip(before..).map(|(stage, index)| self.stage(stage, index)).collect();
+        let meter = Meter::after(name.clone(), "processor", self.before.as_ref());
+        let indexed = shape.stages.iter().zip(before..);
+        let stages: Vec<Named<T>> = indexed.map(|(stage, index)| self.stage(&shape.name, stage, index)).collect();
+        let meters = stages.iter().map(|stage| stage.meter.clone()).collect();
         let processor = Arc::new(Processor {
             name: name.clone(),
             shared: self.shared.clone(),
@@ -199,26 +225,36 @@ impl<T: Send + 'static> Start<T> {
         });
         let run: Run = Arc::new(move |place| Box::pin(processor.clone().run(place)));
         let crew = Arc::new(Crew::start(shape.concurrency, self.abort.clone(), run));
-        let waiting = queue.clone();
-        let depth = Box::new(move || waiting.len());
-        self.groups.insert(0, GroupHandle { meter, crew: crew.clone(), depth, capacity: queue.capacity() });
+        let (waiting, asked, resized) = (queue.clone(), queue.clone(), queue.clone());
+        let group = GroupHandle {
+            meter,
+            crew: crew.clone(),
+            depth: Box::new(move || waiting.len()),
+            capacity: Box::new(move || asked.capacity()),
+            resize: Box::new(move |capacity, max| resized.resize(capacity, max)),
+            tuned: None,
+            stages: meters,
+        };
+        self.groups.insert(0, group);
         self.sections.insert(0, Section { name, queue: queue.clone(), crews: vec![crew] });
         queue
     }
 
-    fn stage(&self, name: &str, index: usize) -> Named<T> {
+    fn stage(&self, processor: &str, name: &str, index: usize) -> Named<T> {
+        let meter = StageMeter::after(processor, name, self.before.as_ref());
         let seconds = histogram!(
             "broadside_stage_seconds", "pipeline" => self.topology.name.clone(), "stage" => name.to_owned()
         );
-        Named { name: name.into(), index, stage: self.components.stages[name].clone(), seconds }
+        Named { name: name.into(), index, stage: self.components.stages[name].clone(), seconds, meter }
     }
 
     /// Starts the producers and the task that sees the pipeline to its end.
     fn producers(self, first: Arc<Queue<T>>) -> Pipeline {
         let source = &self.topology.source;
         let name: Arc<str> = source.name.as_str().into();
-        let meter = Meter::new(name.clone(), "producer");
-        let valve = Arc::new(Valve::new(source.rate_limit));
+        let meter = Meter::after(name.clone(), "producer", self.before.as_ref());
+        let restarts = self.before.as_ref().map_or(0, |before| before.source_restarts);
+        let valve = Arc::new(Valve::new(source.rate_limit, self.topology.drain_deadline, restarts));
         let mut producers = JoinSet::new();
         for index in 0..source.concurrency {
             let producer = Producer {
@@ -243,15 +279,15 @@ impl<T: Send + 'static> Start<T> {
             sinks: self.sinks,
             valve: valve.clone(),
             abort: self.abort,
-            deadline: self.topology.drain_deadline,
             state: state.clone(),
             report,
         };
         Pipeline {
-            rate_limit: Mutex::new(source.rate_limit),
-            topology: self.topology,
+            has_size_of: self.components.size_of.is_some(),
+            topology: Mutex::new(Arc::new(self.topology)),
             book: self.shared.book.clone(),
             acks: self.shared.acks.clone(),
+            latencies: self.shared.latencies.clone(),
             producers: meter,
             groups: self.groups,
             valve,
@@ -262,7 +298,7 @@ impl<T: Send + 'static> Start<T> {
     }
 }
 
-fn rules(shape: &topology::Batcher) -> Rules {
+pub(crate) fn rules(shape: &topology::Batcher) -> Rules {
     let topology::Batcher { batch_size: size, batch_bytes: bytes, batch_timeout: timeout, eager, .. } = *shape;
     Rules { size, bytes, timeout, eager }
 }

@@ -273,6 +273,26 @@ impl Topology {
         processors + batchers
     }
 
+    /// What differs from `other` in more than numbers: the first name in which they part; `None` when [`Pipeline::tune`](crate::Pipeline::tune) can lead from one to the other.
+    #[must_use]
+    pub fn differs_in_shape(&self, other: &Self) -> Option<String> {
+        let bare = |source: &Source| Source { rate_limit: None, ..source.clone() };
+        let names = |topology: &Self| -> Vec<(String, Option<String>, Vec<String>)> {
+            let processors = topology.processors.iter().map(|p| (p.name.clone(), None, p.stages.clone()));
+            let batchers = topology.batchers.iter().map(|b| (b.name.clone(), b.after.clone(), Vec::new()));
+            processors.chain(batchers).collect()
+        };
+        if self.name != other.name || self.processors.len() != other.processors.len() {
+            return Some(other.name.clone());
+        }
+        if bare(&self.source) != bare(&other.source) {
+            return Some(other.source.name.clone());
+        }
+        let (ours, theirs) = (names(self), names(other));
+        let parted = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs).map(|(_, theirs)| theirs.0.clone());
+        parted.or_else(|| (ours.len() != theirs.len()).then(|| other.name.clone()))
+    }
+
     /// Every reason why this shape cannot work or would defeat itself.
     ///
     /// # Errors

@@ -24,11 +24,21 @@ impl Asset {
 }
 
 static PAGE: Asset = Asset::new("", "text/html; charset=utf-8", include_str!("page/index.html"));
-static ASSETS: [Asset; 4] = [
-    Asset::new("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
-    Asset::new("market.js", "text/javascript; charset=utf-8", include_str!("page/market.js")),
-    Asset::new("prices.js", "text/javascript; charset=utf-8", include_str!("page/prices.js")),
-    Asset::new("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+static ASSETS: [Asset; 11] = [
+    Asset::new("base.js", SCRIPT, include_str!("page/base.js")),
+    Asset::new("flow.js", SCRIPT, include_str!("page/flow.js")),
+    Asset::new("charts.js", SCRIPT, include_str!("page/charts.js")),
+    Asset::new("letters.js", SCRIPT, include_str!("page/letters.js")),
+    Asset::new("kills.js", SCRIPT, include_str!("page/kills.js")),
+    Asset::new("prices.js", SCRIPT, include_str!("page/prices.js")),
+    Asset::new("market.js", SCRIPT, include_str!("page/market.js")),
+    Asset::new("page.css", STYLE, include_str!("page/page.css")),
+    // The charts: uPlot as it was published.
+    Asset::new("uplot.js", SCRIPT, include_str!("page/uplot/uplot.js")),
+    Asset::new("uplot.css", STYLE, include_str!("page/uplot/uplot.css")),
+    Asset::new("uplot-license.txt", "text/plain; charset=utf-8", include_str!("page/uplot/LICENSE")),
 ];
 
 /// Those under `/assets/`.

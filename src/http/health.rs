@@ -157,12 +157,18 @@ fn besides(view: &PipelineView) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(breaker) = view.status.breaker.filter(|breaker| breaker.open) {
         let time = breaker.open_for.unwrap_or_default().as_secs();
-        found.push(format!("its breaker has tripped: for {time} s only probes have been read, and {} of them succeeded in a row", breaker.successes));
+        found.push(format!(
+            "its breaker has tripped: for {time} s only probes have been read, and {} of them succeeded in a row",
+            breaker.successes
+        ));
     }
     let recent = view.status.recent;
     if recent.alert {
         let percent = 100.0 * recent.ratio();
-        found.push(format!("{percent:.1} % of its messages failed within five minutes ({} of {})", recent.failed, recent.messages));
+        found.push(format!(
+            "{percent:.1} % of its messages failed within five minutes ({} of {})",
+            recent.failed, recent.messages
+        ));
     }
     found
 }

@@ -5,6 +5,7 @@
 //! | `metrics` | `/metrics` |
 //! | `health` | `/livez`, `/readyz` |
 //! | `pipelines` | `/api/pipelines` |
+//! | `history` | `/api/pipelines/history` |
 //! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `…/stream`, `…/ws`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
@@ -28,6 +29,7 @@ mod dashboard;
 mod error;
 mod guard;
 mod health;
+mod history;
 mod killfeed;
 mod market;
 mod metrics;
@@ -72,6 +74,7 @@ pub struct State {
     access: Access,
     change_max: Duration,
     health: Arc<health::Probe>,
+    history: Arc<history::History>,
     tail: Arc<killfeed::Tail>,
     streams: Arc<killfeed::Streams>,
     killfeed: KillfeedSettings,
@@ -91,6 +94,7 @@ impl State {
         readiness: Arc<Readiness>,
     ) -> Self {
         let health = Arc::new(health::Probe::new(store.clone()));
+        let history = Arc::default();
         let tail = Arc::new(killfeed::Tail::new(store.clone()));
         let streams = Arc::new(killfeed::Streams::new(killfeed::CONNECTIONS_MAX));
         let killfeed = KillfeedSettings::default();
@@ -107,6 +111,7 @@ impl State {
             access,
             change_max,
             health,
+            history,
             tail,
             streams,
             killfeed,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Extract;
@@ -16,6 +17,9 @@ use super::State;
 use super::health::DeadLetters;
 use crate::feeds::{Feeds, Standing};
 
+/// What latencies are shown of.
+const WINDOW: Duration = Duration::from_secs(10);
+
 /// A pipeline at one moment.
 #[derive(Debug, Clone)]
 pub struct PipelineView {
@@ -27,7 +31,7 @@ pub struct PipelineView {
     pub standing: Option<Standing>,
 }
 
-/// The pipelines of this process, whatever they are at the time.
+/// The pipelines of this process, whatever they are at the time: they may come and go.
 pub trait Pipelines: std::fmt::Debug + Send + Sync {
     /// All of them, as they stand.
     fn views(&self) -> Vec<PipelineView>;
@@ -45,20 +49,13 @@ pub struct Running {
     pub feeds: Arc<Feeds>,
 }
 
-impl Pipelines for Vec<Running> {
-    fn views(&self) -> Vec<PipelineView> {
-        self.iter()
-            .map(|running| PipelineView {
-                topology: running.pipeline.topology().clone(),
-                status: running.pipeline.status(),
-                sinks: running.sinks.clone(),
-                standing: running.feeds.get(&running.pipeline.topology().name),
-            })
-            .collect()
-    }
-
-    fn publish(&self) {
-        self.iter().for_each(|running| running.pipeline.publish());
+impl Running {
+    /// As it stands.
+    #[must_use]
+    pub fn view(self) -> PipelineView {
+        let topology = Topology::clone(&self.pipeline.topology());
+        let (status, standing) = (self.pipeline.status(), self.feeds.get(&topology.name));
+        PipelineView { topology, status, sinks: self.sinks, standing }
     }
 }
 
@@ -77,6 +74,8 @@ struct Shown {
     topology: Shape,
     groups: Vec<Group>,
     ledger: Figures,
+    /// Of what was settled in the last ten seconds or so, received → settled.
+    latency: Latency,
     limits: Limits,
     /// Which of its feeds serves, if it has two.
     source: Option<Standing>,
@@ -183,6 +182,15 @@ struct Figures {
     imbalance: i64,
 }
 
+/// Off by an eighth at most; null when nothing was settled.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Latency {
+    /// Half took no longer.
+    p50_seconds: Option<f64>,
+    /// 99 of 100 took no longer.
+    p99_seconds: Option<f64>,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct Limits {
     in_flight_max: usize,
@@ -199,10 +207,10 @@ struct Rate {
 pub(super) async fn list(Extract(state): Extract<State>) -> Json<Listed> {
     let letters = state.health.dead_letters().await;
     let views = state.pipelines.views();
-    Json(Listed { pipelines: views.into_iter().map(|view| shown(view, &letters)).collect() })
+    Json(Listed { pipelines: views.into_iter().map(|view| shown(&state, view, &letters)).collect() })
 }
 
-fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
+fn shown(state: &State, view: PipelineView, letters: &DeadLetters) -> Shown {
     let PipelineView { topology, status, sinks, standing } = view;
     let of_it = letters.iter().filter(|((pipeline, _), _)| *pipeline == topology.name);
     Shown {
@@ -210,6 +218,7 @@ fn shown(view: PipelineView, letters: &DeadLetters) -> Shown {
         state: status.state.as_str(),
         groups: status.groups.into_iter().map(Group::from).collect(),
         ledger: Figures::from(&status.ledger),
+        latency: latency(state, &topology.name),
         limits: Limits {
             in_flight_max: status.in_flight_max,
             rate_limit: status
@@ -248,6 +257,13 @@ fn tripping(breaker: &BreakerStatus, topology: &Topology) -> Breaker {
         window: breaker.window,
         run: breaker.run,
     }
+}
+
+fn latency(state: &State, pipeline: &str) -> Latency {
+    let Some((before, after, _)) = state.history.window(pipeline, WINDOW) else { return Latency::default() };
+    let settled = after.latencies.since(&before.latencies);
+    let quantile = |share| settled.quantile(share).map(|took| took.as_secs_f64());
+    Latency { p50_seconds: quantile(0.5), p99_seconds: quantile(0.99) }
 }
 
 impl From<Processor> for Workers {

@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
-use super::{State, dashboard, health, killfeed, market, metrics, pipelines, prices, profiles};
+use super::{State, dashboard, health, history, killfeed, market, metrics, pipelines, prices, profiles};
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
 use crate::profile::schema;
@@ -66,6 +66,14 @@ fn worker(routes: Routes) -> Routes {
             pipelines::list,
             Operation::new("The running pipelines: shape, figures, ledger")
                 .json::<pipelines::Listed>(200, "All pipelines of this process"),
+        )
+        .get(
+            "/api/pipelines/history",
+            history::list,
+            Operation::new("The last hour of every pipeline: throughput, queues, in flight, latencies")
+                .details("One point each ten seconds, the oldest first; every list has one entry for each of `at`. A pipeline that is gone is shown for an hour.")
+                .query("since", "Only points after this time, in seconds since 1970", whole(0), 1_790_000_000)
+                .json::<history::Listed>(200, "By pipeline"),
         )
 }
 

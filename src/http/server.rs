@@ -32,11 +32,12 @@ const GRACE_WAITING: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`, then lets what is under way finish for a few seconds. Live streams end at once.
 ///
-/// Runs what the routes need too: the tail of the killfeed, the collection of its log, the upkeep of the metrics. When it returns, nothing of it is left running;
+/// Runs what the routes need too: the tail of the killfeed, the collection of its log, the history of the pipelines, the upkeep of the metrics. When it returns, nothing of it is left running;
 /// dropping it ends everything as well.
 pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
     let mut background = JoinSet::new();
     background.spawn(telemetry::upkeep(state.metrics.clone(), shutdown.clone()));
+    background.spawn(state.history.clone().run(state.pipelines.clone(), shutdown.clone()));
     background.spawn(state.tail.clone().run(state.hub.clone(), shutdown.clone()));
     let collection = Collection { store: state.store.clone(), settings: state.killfeed, limits: state.limits.clone() };
     background.spawn(collection.run(shutdown.clone()));

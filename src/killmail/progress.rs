@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_class_that_nobody_knows_is_not_made_up() {
-        let kill = worked_on(1, Tagged { system_class: Some("pochven"), ..Tagged::default() }, Worth::default(), vec![]);
+        let kill =
+            worked_on(1, Tagged { system_class: Some("pochven"), ..Tagged::default() }, Worth::default(), vec![]);
         let written = write(&kill, &passed()).expect("written").replace("pochven", "elsewhere");
         assert!(!read(&mut fresh(1), &written, &STAGES));
     }

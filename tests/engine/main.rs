@@ -18,3 +18,4 @@ mod sources;
 mod splitting;
 mod status;
 mod topologies;
+mod tuning;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broadside_engine::pipeline::State;
-use broadside_engine::topology::Processor;
+use broadside_engine::topology::{Processor, RateLimit};
 use broadside_engine::{Components, Failure, Topology};
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 
@@ -175,4 +175,63 @@ async fn publish_writes_the_figures_under_their_names() {
     ] {
         assert_eq!(values.get(name), Some(&value), "{name} in {:#?}", values.keys());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_says_what_it_waits_for() {
+    let (pusher, source) = source();
+    let gate = gate(0);
+    let (stage, _) = step();
+    let rate_limit = Some(RateLimit { messages: 10, per: Duration::from_secs(10) });
+    let mut topology = Topology { in_flight_max: 10, ..stepping() };
+    topology.source.rate_limit = rate_limit;
+    let pipeline = start(topology, Components::new(source).stage("step", stage.gate(&gate)));
+    let waited = || {
+        let producer = pipeline.status().groups[0].clone();
+        let [starved, blocked, held, limited] =
+            [producer.starved, producer.blocked, producer.held, producer.limited].map(|d| d.as_secs_f64().round());
+        (starved, blocked, held, limited)
+    };
+    pass(Duration::from_secs(3)).await;
+    assert_eq!(waited(), (3.0, 0.0, 0.0, 0.0), "for the source");
+    push(&pusher, 0..100).await;
+    pass(Duration::from_secs(20)).await;
+    assert_eq!(waited(), (3.0, 20.0, 20.0, 0.0), "for something in flight to settle");
+    gate.add_permits(100);
+    pass(Duration::from_secs(30)).await;
+    assert_eq!(waited(), (3.0, 20.0, 20.0, 30.0), "for the rate limit");
+    drained(&pipeline).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_the_oldest_message_and_the_time_of_each_stage_are_known() {
+    let (pusher, source) = source();
+    let gate = gate(0);
+    let (stage, _) = step();
+    let work = Processor { max_demand: 2, ..step_processor() };
+    let topology = Topology { processors: vec![work], ..topology() };
+    let pipeline = start(topology, Components::new(source).stage("step", stage.gate(&gate)));
+    assert_eq!(pipeline.status().oldest_unsettled, None);
+    settle_down().await;
+    push(&pusher, 0..2).await;
+    pass(Duration::from_secs(5)).await;
+    push(&pusher, 2..4).await;
+    pass(Duration::from_secs(7)).await;
+    let age = || pipeline.status().oldest_unsettled.map(|age| age.as_secs_f64().round());
+    assert_eq!(age(), Some(12.0));
+    gate.add_permits(1);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(age(), Some(8.0), "the older pull is settled");
+    gate.add_permits(1);
+    settle_down().await;
+    assert_eq!(age(), None);
+    let stage = pipeline.status().stages[0].clone();
+    assert_eq!((stage.group.as_str(), stage.stage.as_str(), stage.messages), ("work", "step", 4));
+    assert_eq!(
+        (stage.spent.as_secs_f64().round(), stage.computing),
+        (13.0, Duration::ZERO),
+        "it waited, and did no work"
+    );
+    assert_eq!(pipeline.status().groups[1].groups, 2);
+    drained(&pipeline).await;
 }

@@ -84,14 +84,22 @@ async fn a_call_that_is_held_is_not_ready_although_a_ping_comes_through() {
 async fn a_breaker_that_has_tripped_and_too_many_failures_are_details_of_a_ready_worker() {
     let world = World::new().await;
     world.pipelines.change(|status| {
-        let breaker = BreakerStatus { open: true, open_for: Some(Duration::from_secs(90)), successes: 3, ..BreakerStatus::default() };
+        let breaker = BreakerStatus {
+            open: true,
+            open_for: Some(Duration::from_secs(90)),
+            successes: 3,
+            ..BreakerStatus::default()
+        };
         status.breaker = Some(breaker);
         status.recent = Recent { messages: 1_000, failed: 25, alert: true };
     });
     let answer = world.get("/readyz").await;
     let why = |n: usize| answer.json()["details"][n]["why"].as_str().unwrap().to_owned();
     assert_eq!(answer.status, 200);
-    assert_eq!(why(0), "its breaker has tripped: for 90 s only probes have been read, and 3 of them succeeded in a row");
+    assert_eq!(
+        why(0),
+        "its breaker has tripped: for 90 s only probes have been read, and 3 of them succeeded in a row"
+    );
     assert_eq!(why(1), "2.5 % of its messages failed within five minutes (25 of 1000)");
     let kills = &world.get("/api/pipelines").await.json()["pipelines"][0];
     assert_eq!((&kills["breaker"]["open"], &kills["breaker"]["open_seconds"]), (&json!(true), &json!(90.0)));

@@ -6,6 +6,7 @@ mod access;
 mod client;
 mod clients;
 mod health;
+mod history;
 mod hub;
 mod live;
 mod market;

@@ -9,7 +9,7 @@ use crate::world::World;
 async fn every_answer_has_the_security_headers() {
     let world = World::new().await;
     world.readiness.block("starting", "not yet");
-    for path in ["/", "/assets/page.js", "/nothing", "/readyz", "/metrics", "/api/killfeed/stream?systems=x"] {
+    for path in ["/", "/assets/flow.js", "/nothing", "/readyz", "/metrics", "/api/killfeed/stream?systems=x"] {
         let answer = world.get(path).await;
         let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("{path}"));
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{path}: {policy}");
@@ -28,21 +28,45 @@ async fn the_page_keeps_to_its_own_policy() {
     for inline in ["style=", "onclick=", "<style", "javascript:", "=\"http"] {
         assert!(!page.body.contains(inline), "{inline}");
     }
-    for script in ["page.js", "market.js", "prices.js"] {
-        let script = world.get(&format!("/assets/{script}")).await;
+    for asset in ["flow.js", "charts.js", "letters.js", "kills.js", "prices.js", "market.js", "page.css", "uplot.js"] {
+        assert!(page.body.contains(&format!("\"assets/{asset}\"")), "{asset}");
+    }
+    for asset in assets(&world).await {
+        let asset = world.get(&format!("/assets/{asset}")).await;
+        assert_eq!(asset.status, 200);
         for unsafe_sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-            assert!(!script.body.contains(unsafe_sink), "{unsafe_sink}");
+            assert!(!asset.body.contains(unsafe_sink), "{unsafe_sink}");
         }
     }
-    for asset in ["page.js", "market.js", "prices.js", "page.css"] {
-        assert!(page.body.contains(&format!("assets/{asset}")), "{asset}");
+}
+
+#[tokio::test]
+async fn what_the_scripts_import_is_there_and_the_charts_come_with_their_licence() {
+    let world = World::new().await;
+    let names = assets(&world).await;
+    for name in names.iter().filter(|name| name.ends_with(".js")) {
+        let script = world.get(&format!("/assets/{name}")).await;
+        assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"), "{name}");
+        for imported in script.body.lines().filter_map(|line| line.split(" from \"./").nth(1)) {
+            let imported = imported.trim_end_matches("\";");
+            assert!(names.iter().any(|name| name == imported), "{name} imports {imported}");
+        }
     }
+    assert!(world.get("/assets/uplot-license.txt").await.body.starts_with("The MIT License (MIT)"));
+}
+
+/// As the description of the API lists them.
+async fn assets(world: &World) -> Vec<String> {
+    let document = world.get("/api/openapi.json").await.json();
+    let parameters = document["paths"]["/assets/{name}"]["get"]["parameters"].as_array().unwrap().clone();
+    let of_path = parameters.iter().find(|parameter| parameter["in"] == "path").unwrap();
+    serde_json::from_value(of_path["schema"]["enum"].clone()).unwrap()
 }
 
 #[tokio::test]
 async fn an_asset_the_browser_has_is_not_sent_again() {
     let world = World::new().await;
-    for path in ["/", "/assets/page.js", "/assets/market.js", "/assets/prices.js", "/assets/page.css"] {
+    for path in ["/", "/assets/base.js", "/assets/uplot.js", "/assets/page.css"] {
         let first = world.get(path).await;
         let tag = first.header("etag").unwrap();
         let again = request(world.address, "GET", path, &[("if-none-match", tag)]).await;

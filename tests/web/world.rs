@@ -12,9 +12,10 @@ use broadside::killmail::{Form, Killmail, KillmailId, ProfileId, RegionId, Syste
 use broadside::regions::Regions;
 use broadside::store::Store;
 use broadside::telemetry;
+use broadside_engine::Latencies;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState, Status};
-use broadside_engine::{BreakerStatus, Recent};
 use broadside_engine::topology::{Batcher, Processor, RateLimit, Source, Topology};
+use broadside_engine::{BreakerStatus, Recent};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -176,6 +177,7 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         blocked: Duration::from_secs(2),
         messages: 1234,
         failed: 3,
+        ..GroupStatus::default()
     };
     let status = Status {
         state: PipelineState::Running,
@@ -187,6 +189,8 @@ pub(crate) fn kills_pipeline() -> PipelineView {
             group("db_insert", "batcher", 14),
             group("pubsub", "batcher", 0),
         ],
+        stages: Vec::new(),
+        oldest_unsettled: None,
         source_restarts: 1,
         source_failure: None,
         acknowledgements: 30,
@@ -195,6 +199,7 @@ pub(crate) fn kills_pipeline() -> PipelineView {
         rate_limit: Some(RateLimit { messages: 2000, per: Duration::from_secs(1) }),
         breaker: Some(BreakerStatus { failed: 3, window: 200, ..BreakerStatus::default() }),
         recent: Recent { messages: 1010, failed: 10, alert: false },
+        latencies: Latencies::of([(Duration::from_millis(20), 1200), (Duration::from_secs(1), 10)]),
     };
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
     PipelineView { topology, status, sinks, standing: None }

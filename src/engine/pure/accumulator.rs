@@ -12,7 +12,7 @@ use crate::batch::Trigger;
 use crate::message::BatchKey;
 
 /// When batches close.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) size: usize,
     pub(crate) bytes: Option<usize>,
@@ -33,6 +33,17 @@ struct Open<M> {
     messages: Vec<M>,
     bytes: usize,
     flush: bool,
+}
+
+impl<M> Open<M> {
+    /// Which of these rules says that nothing more may be added.
+    fn full(&self, rules: Rules) -> Option<Trigger> {
+        match rules.bytes {
+            _ if self.messages.len() >= rules.size => Some(Trigger::Size),
+            Some(ceiling) if self.bytes >= ceiling => Some(Trigger::Bytes),
+            _ => None,
+        }
+    }
 }
 
 /// A batch that waits for a sink worker.
@@ -67,6 +78,33 @@ impl<M> Accumulator<M> {
             closed: VecDeque::new(),
             serial: 0,
             len: 0,
+        }
+    }
+
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// Changes the rules, between two deliveries. They hold for open batches too: those that are full now are closed, and are as large as they were allowed to be.
+    pub(crate) fn set_rules(&mut self, rules: Rules) {
+        let before = std::mem::replace(&mut self.rules, rules);
+        if rules.bytes.is_some() && before.bytes.is_none() {
+            // how many bytes they hold, nobody has counted
+            return self.close_all(Trigger::Bytes);
+        }
+        self.set_current_aside();
+        self.tidy();
+        let opened = std::mem::take(&mut self.opened);
+        for (at, id, serial) in opened {
+            let full = self.open.get(&id).filter(|open| open.serial == serial).and_then(|open| open.full(rules));
+            match full {
+                Some(trigger) => {
+                    let messages = self.open.remove(&id).map(|open| open.messages).unwrap_or_default();
+                    self.closed.push_back(Closed { id, trigger, messages });
+                }
+                None => self.opened.push_back((at, id, serial)),
+            }
         }
     }
 

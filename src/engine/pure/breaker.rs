@@ -102,7 +102,8 @@ impl Window {
         }
         let is_full = self.recent.len() >= rules.window;
         let is_too_many = self.failed as f64 >= rules.share * rules.window as f64;
-        (failed && is_full && is_too_many).then(|| format!("{} of the last {} messages have failed", self.failed, rules.window))
+        (failed && is_full && is_too_many)
+            .then(|| format!("{} of the last {} messages have failed", self.failed, rules.window))
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod accumulator;
 pub(crate) mod breaker;
 pub(crate) mod failure_share;
+pub(crate) mod latency;
 pub(crate) mod low_watermark;
 pub(crate) mod partition;
 pub(crate) mod rate_limiter;

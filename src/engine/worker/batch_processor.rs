@@ -11,7 +11,7 @@ use crate::failure::{Class, Failure};
 use crate::message::{Message, Status};
 use crate::shared::Shared;
 use crate::sink::Sink;
-use crate::telemetry::{Activity, Meter};
+use crate::telemetry::{Activity, Meter, timed};
 use crate::worker::batcher::{Handed, Hatch};
 use crate::worker::crew::{End, Place};
 use crate::worker::fence;
@@ -78,7 +78,8 @@ impl<T: Send + 'static> BatchProcessor<T> {
         let delivered_before = group.extract(has_it);
         if !group.is_empty() {
             let started = Instant::now();
-            self.deliver_splitting(head, group.messages()).await;
+            let ((), computing) = timed(self.deliver_splitting(head, group.messages())).await;
+            self.meter.count_computing(computing);
             self.seconds.record(started.elapsed());
             self.shared.acknowledge_early(group).await;
         }

@@ -4,18 +4,18 @@
 //! busy, and what waits is counted here, within `capacity`.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Histogram};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Trigger};
 use crate::book::{Book, Group};
 use crate::components::{PartitionBy, SizeOf};
 use crate::message::Message;
-use crate::pure::accumulator::{Accumulator, Closed, Id};
+use crate::pure::accumulator::{Accumulator, Closed, Id, Rules};
 use crate::shared::Shared;
 use crate::telemetry::{Activity, Meter};
 use crate::worker::crew::{End, Place};
@@ -48,11 +48,36 @@ impl<T> Hatch<T> {
     }
 }
 
+/// When batches close: it can change.
+#[derive(Debug)]
+pub(crate) struct Tuned {
+    rules: Mutex<Rules>,
+    is_new: AtomicBool,
+    told: Notify,
+}
+
+impl Tuned {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { rules: Mutex::new(rules), is_new: AtomicBool::new(false), told: Notify::new() }
+    }
+
+    /// Has the batcher look again: at the rules, and at how much room there is.
+    pub(crate) fn set(&self, rules: Rules) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.is_new.store(true, Ordering::Release);
+        self.told.notify_one();
+    }
+
+    fn rules(&self) -> Rules {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 pub(crate) struct Batcher<T> {
     pub(crate) name: Arc<str>,
     pub(crate) shared: Arc<Shared<T>>,
     pub(crate) queue: Arc<Queue<T>>,
-    pub(crate) rules: crate::pure::accumulator::Rules,
+    pub(crate) tuned: Arc<Tuned>,
     pub(crate) partition_by: Option<PartitionBy<T>>,
     pub(crate) size_of: Option<SizeOf<T>>,
     pub(crate) hatch: Arc<Hatch<T>>,
@@ -87,13 +112,15 @@ enum Wake<T> {
     Done(u64),
     Input(Option<Group<T>>),
     Deadline,
+    Tuned,
 }
 
 impl<T: Send + 'static> Batcher<T> {
     /// There is one batcher to a group, so it is never dismissed.
     pub(crate) async fn run(self: Arc<Self>, _place: Place) -> End {
         let book = self.shared.book.clone();
-        let mut held = Held { batches: Accumulator::new(self.rules), book, count: self.held.clone() };
+        let batches = Accumulator::new(self.tuned.rules());
+        let mut held = Held { batches, book, count: self.held.clone() };
         let mut busy = HashSet::new();
         let mut worker = self.meter.worker();
         let mut open = true;
@@ -116,6 +143,10 @@ impl<T: Send + 'static> Batcher<T> {
                     held.batches.close_all(Trigger::Drain);
                 }
                 Wake::Deadline => held.batches.close_due(Instant::now()),
+                Wake::Tuned => {
+                    held.batches.set_rules(self.tuned.rules());
+                    self.end_delivery(&mut held.batches, Instant::now());
+                }
             }
             let blocked = open && held.batches.len() >= self.queue.capacity();
             worker.enter(if blocked || !open { Activity::Blocked } else { Activity::Starved });
@@ -123,6 +154,10 @@ impl<T: Send + 'static> Batcher<T> {
     }
 
     async fn wait(&self, batches: &mut Accumulator<Message<T>>, busy: &HashSet<u64>, open: bool) -> Wake<T> {
+        // asked first, for there may always be something else to do; waited for last, for that costs more
+        if self.tuned.is_new.load(Ordering::Relaxed) && self.tuned.is_new.swap(false, Ordering::Acquire) {
+            return Wake::Tuned;
+        }
         let has_batch = batches.has_batch(|p| busy.contains(&p));
         let deadline = batches.deadline();
         let room = self.queue.capacity().saturating_sub(batches.len());
@@ -138,6 +173,7 @@ impl<T: Send + 'static> Batcher<T> {
             }
             taken = self.queue.take_at_most(room), if open && room > 0 => Wake::Input(taken.map(|mut taken| taken.group())),
             () = sleep_until(deadline), if deadline.is_some() => Wake::Deadline,
+            () = self.tuned.told.notified() => Wake::Tuned,
         }
     }
 
@@ -160,7 +196,8 @@ impl<T: Send + 'static> Batcher<T> {
 
     async fn add(&self, batches: &mut Accumulator<Message<T>>, mut group: Group<T>) {
         let partitions = self.partition_by.as_ref().map(|by| partitions(group.messages(), by));
-        let sizes = self.size_of.as_ref().map(|size_of| sizes(group.messages(), size_of));
+        let sizes = self.size_of.as_ref().filter(|_| batches.rules().bytes.is_some());
+        let sizes = sizes.map(|size_of| sizes_of(group.messages(), size_of));
         if partitions.is_some() || sizes.is_some() {
             // user code may have failed some; take their places out too
             return self.add_measured(batches, group, partitions, sizes).await;
@@ -216,7 +253,7 @@ impl<T: Send + 'static> Batcher<T> {
 }
 
 /// Each message's size. User code: a panic fails the message.
-fn sizes<T>(messages: &mut [Message<T>], size_of: &SizeOf<T>) -> Vec<usize> {
+fn sizes_of<T>(messages: &mut [Message<T>], size_of: &SizeOf<T>) -> Vec<usize> {
     messages
         .iter_mut()
         .map(|message| match fence::call(|| size_of(&message.payload)) {

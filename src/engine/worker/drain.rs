@@ -40,7 +40,6 @@ pub(crate) struct Drain<T> {
     pub(crate) sinks: Vec<(Arc<str>, Arc<dyn Sink<T>>)>,
     pub(crate) valve: Arc<Valve>,
     pub(crate) abort: CancellationToken,
-    pub(crate) deadline: Duration,
     pub(crate) state: Arc<AtomicU8>,
     pub(crate) report: watch::Sender<Option<Report>>,
 }
@@ -70,7 +69,8 @@ impl<T: Send + 'static> Drain<T> {
     }
 
     async fn finish_within_deadline(&mut self, sources: &mut Vec<Box<dyn Source<T>>>, started: Instant) -> bool {
-        let Self { producers, sections, shared, source, deadline, .. } = self;
+        let Self { producers, sections, shared, source, valve, .. } = self;
+        let deadline = valve.deadline();
         let busy = watch::Sender::new(source.clone());
         let work = async {
             join_producers(producers, sources, source).await;
@@ -93,7 +93,7 @@ impl<T: Send + 'static> Drain<T> {
         tokio::select! {
             biased;
             () = work => false,
-            () = tokio::time::sleep_until(started + *deadline) => true,
+            () = tokio::time::sleep_until(started + deadline) => true,
             () = say => false,
         }
     }
@@ -115,7 +115,7 @@ impl<T: Send + 'static> Drain<T> {
         self.shared.book.abandon_rest();
         let ledger = self.shared.book.ledger();
         let abandoned = ledger.outcome(crate::message::Outcome::Abandoned);
-        tracing::error!(pipeline = %self.shared.pipeline, abandoned, deadline = ?self.deadline, "drain deadline passed");
+        tracing::error!(pipeline = %self.shared.pipeline, abandoned, deadline = ?self.valve.deadline(), "drain deadline passed");
     }
 
     async fn close_all(&self, sources: Vec<Box<dyn Source<T>>>) {

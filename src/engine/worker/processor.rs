@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::stage::Stage;
-use crate::telemetry::{Activity, Meter};
+use crate::telemetry::{Activity, Meter, StageMeter, timed};
 use crate::worker::crew::{End, Place};
 use crate::worker::fence;
 use crate::worker::queue::Queue;
@@ -22,6 +22,7 @@ pub(crate) struct Named<T> {
     pub(crate) index: usize,
     pub(crate) stage: Arc<dyn Stage<T>>,
     pub(crate) seconds: Histogram,
+    pub(crate) meter: Arc<StageMeter>,
 }
 
 /// Where a processor's messages go.
@@ -95,11 +96,15 @@ impl<T: Send + 'static> Processor<T> {
 
     async fn run_stage(&self, named: &Named<T>, group: &mut Group<T>) {
         let (started, messages) = (Instant::now(), group.len());
-        if let Err(panic) = fence::guard(named.stage.process(group.messages())).await {
+        let (processed, computing) = timed(fence::guard(named.stage.process(group.messages()))).await;
+        if let Err(panic) = processed {
             tracing::error!(pipeline = %self.shared.pipeline, stage = %named.name, failure = %panic, "stage");
             fail_active(group.messages(), &panic);
         }
-        let each = started.elapsed() / u32::try_from(messages).unwrap_or(u32::MAX).max(1);
+        let spent = started.elapsed();
+        named.meter.count(messages, spent, computing);
+        self.meter.count_computing(computing);
+        let each = spent / u32::try_from(messages).unwrap_or(u32::MAX).max(1);
         named.seconds.record_many(each, messages);
         self.place(group, &named.name);
         self.shared.acknowledge_early(group).await;

@@ -36,6 +36,8 @@ pub(crate) struct Valve {
     interrupt: Mutex<Arc<CancellationToken>>,
     limiter: Mutex<Option<RateLimiter>>,
     limit_changed: Notify,
+    /// How long the drain may take.
+    deadline: Mutex<Duration>,
     pub(crate) restarts: AtomicU64,
     failure: Mutex<Option<String>>,
 }
@@ -45,7 +47,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Valve {
-    pub(crate) fn new(limit: Option<RateLimit>) -> Self {
+    /// `restarts`: how many there were before.
+    pub(crate) fn new(limit: Option<RateLimit>, deadline: Duration, restarts: u64) -> Self {
         let drain = CancellationToken::new();
         Self {
             paused: AtomicBool::new(false),
@@ -54,7 +57,8 @@ impl Valve {
             drain,
             limiter: Mutex::new(limit.map(|limit| RateLimiter::new(limit, Instant::now()))),
             limit_changed: Notify::new(),
-            restarts: AtomicU64::new(0),
+            deadline: Mutex::new(deadline),
+            restarts: AtomicU64::new(restarts),
             failure: Mutex::new(None),
         }
     }
@@ -92,6 +96,15 @@ impl Valve {
         *lock(&self.limiter) = limit.map(|limit| RateLimiter::new(limit, Instant::now()));
         self.limit_changed.notify_waiters();
         self.call_back();
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        *lock(&self.deadline)
+    }
+
+    /// For a drain that has not begun.
+    pub(crate) fn set_deadline(&self, deadline: Duration) {
+        *lock(&self.deadline) = deadline;
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
@@ -212,7 +225,7 @@ impl<T: Send + 'static> Producer<T> {
             worker.enter(Activity::Blocked);
             // before it is asked what may be pulled, so that no trip is missed
             let changed = self.shared.book.judge.changed();
-            let Some(reserved) = self.reserve().await else { return Ok(true) };
+            let Some(reserved) = self.reserve(worker).await else { return Ok(true) };
             worker.enter(Activity::Starved);
             let interrupt = lock(&self.valve.interrupt).clone();
             let mut demand = Demand::new(reserved.rate.messages, interrupt);
@@ -257,13 +270,13 @@ impl<T: Send + 'static> Producer<T> {
     }
 
     /// Waits until at least one message may be pulled; `None` when the drain comes first.
-    async fn reserve(&self) -> Option<Reserved<'_>> {
+    async fn reserve(&self, worker: &mut Worker) -> Option<Reserved<'_>> {
         let judge = &self.shared.book.judge;
         loop {
             if judge.is_tripped() {
                 self.or_drain(judge.turn()).await?;
             }
-            let (room, permits) = self.reserve_room().await?;
+            let (room, permits) = self.reserve_room(worker).await?;
             // a pause or the drain may have come while it waited for room; and nothing is held while it waits for the rate limit
             let shut = self.valve.is_paused() || self.valve.drain.is_cancelled();
             let pass = if shut { None } else { judge.admit() };
@@ -273,12 +286,16 @@ impl<T: Send + 'static> Producer<T> {
             }
             self.queue.release(room);
             self.shared.book.release(permits);
+            if !shut {
+                worker.enter(Activity::Limited);
+            }
             self.or_drain(self.valve.wait_for_rate()).await?;
+            worker.enter(Activity::Blocked);
         }
     }
 
     /// Waits until it is not paused and there is room and a permit for at least one message.
-    async fn reserve_room(&self) -> Option<(usize, usize)> {
+    async fn reserve_room(&self, worker: &mut Worker) -> Option<(usize, usize)> {
         let book = &self.shared.book;
         if self.valve.drain.is_cancelled() {
             return None;
@@ -292,7 +309,10 @@ impl<T: Send + 'static> Producer<T> {
             room => room,
         };
         let permits = match book.try_acquire(room) {
-            0 => self.or_drain(book.acquire(room)).await,
+            0 => {
+                worker.enter(Activity::Held);
+                self.or_drain(book.acquire(room)).await
+            }
             permits => Some(permits),
         };
         let Some(permits) = permits else {

@@ -1,7 +1,7 @@
 //! The bounded queue in front of a worker group: in one line, or with a line for each partition.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
@@ -16,10 +16,15 @@ use crate::worker::fence;
 pub(crate) struct Queue<T> {
     waiting: Mutex<Waiting<T>>,
     room: Semaphore,
+    /// Room to withhold as it comes back, after the capacity was lowered.
+    debt: AtomicUsize,
     ready: Notify,
-    capacity: usize,
+    capacity: AtomicUsize,
     /// The most messages a worker takes at once.
-    max: usize,
+    max: AtomicUsize,
+    resized: Notify,
+    /// Held while the two are changed.
+    resizing: Mutex<()>,
     partition_by: Option<PartitionBy<T>>,
     closed: AtomicBool,
     book: Arc<Book>,
@@ -50,9 +55,12 @@ impl<T> Queue<T> {
         Self {
             waiting: Mutex::new(waiting),
             room: Semaphore::new(capacity),
+            debt: AtomicUsize::new(0),
             ready: Notify::new(),
-            capacity,
-            max,
+            capacity: AtomicUsize::new(capacity),
+            max: AtomicUsize::new(max),
+            resized: Notify::new(),
+            resizing: Mutex::new(()),
             partition_by,
             closed: AtomicBool::new(false),
             book,
@@ -71,11 +79,38 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity.load(Ordering::SeqCst)
     }
 
     pub(crate) fn max(&self) -> usize {
-        self.max
+        self.max.load(Ordering::SeqCst)
+    }
+
+    /// Changes how many messages may wait, and how many a worker takes at once. What waits stays: when it is more than there is room for
+    /// now, none is added until it has become less.
+    pub(crate) fn resize(&self, capacity: usize, max: usize) {
+        let resizing = self.resizing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.max.store(max, Ordering::SeqCst);
+        let before = self.capacity.swap(capacity, Ordering::SeqCst);
+        if capacity >= before {
+            let more = capacity - before;
+            self.room.add_permits(more - self.pay(more));
+        } else {
+            let less = before - capacity;
+            self.debt.fetch_add(less - self.room.forget_permits(less), Ordering::SeqCst);
+        }
+        drop(resizing);
+        // whoever waits for more room than there will ever be asks again
+        self.resized.notify_waiters();
+    }
+
+    /// Pays the debt with up to so much room: how much was needed.
+    fn pay(&self, room: usize) -> usize {
+        if self.debt.load(Ordering::SeqCst) == 0 {
+            return 0;
+        }
+        let paid = |debt: usize| Some(debt - debt.min(room));
+        self.debt.fetch_update(Ordering::SeqCst, Ordering::SeqCst, paid).map_or(0, |debt| debt.min(room))
     }
 
     /// Waits for room, then takes room for as many messages as there is, up to `wanted`.
@@ -90,24 +125,39 @@ impl<T> Queue<T> {
 
     /// Returns room that was reserved and not used.
     pub(crate) fn release(&self, room: usize) {
-        self.room.add_permits(room);
+        self.room.add_permits(room - self.pay(room));
     }
 
-    /// Adds a group, waiting for room.
+    /// Adds a group, waiting for room: in parts when a worker takes no more at once.
     pub(crate) async fn push(&self, mut group: Group<T>) {
-        while group.len() > self.max {
-            let front = group.split_front(self.max);
-            self.push_bounded(front).await;
+        while !group.is_empty() {
+            let part = self.reserve_all(group.len()).await;
+            let front = group.split_front(part);
+            self.push_reserved(front);
         }
-        self.push_bounded(group).await;
     }
 
-    async fn push_bounded(&self, group: Group<T>) {
-        let wanted = u32::try_from(group.len()).unwrap_or(u32::MAX);
-        if let Ok(permit) = self.room.acquire_many(wanted).await {
-            permit.forget();
+    /// Waits for room for all of them, or for as many as a worker takes at once.
+    async fn reserve_all(&self, messages: usize) -> usize {
+        loop {
+            let mut resized = std::pin::pin!(self.resized.notified());
+            resized.as_mut().enable();
+            let wanted = messages.min(self.max());
+            let permits = u32::try_from(wanted).unwrap_or(u32::MAX);
+            // first without waiting: that costs least, and is the rule
+            let permit = match self.room.try_acquire_many(permits) {
+                Ok(permit) => Some(permit),
+                Err(_) => tokio::select! {
+                    biased;
+                    permit = self.room.acquire_many(permits) => permit.ok(),
+                    () = resized => None,
+                },
+            };
+            if let Some(permit) = permit {
+                permit.forget();
+                return wanted;
+            }
         }
-        self.push_reserved(group);
     }
 
     /// Adds a group for which room is reserved.
@@ -132,7 +182,7 @@ impl<T> Queue<T> {
 
     /// Waits for messages and takes up to the worker group's demand; `None` once closed and empty. Dropping it while it waits loses nothing.
     pub(crate) async fn take(&self) -> Option<Taken<'_, T>> {
-        self.take_at_most(self.max).await
+        self.take_at_most(usize::MAX).await
     }
 
     /// As [`take`](Self::take), for a worker with room for no more than `limit`.
@@ -141,7 +191,7 @@ impl<T> Queue<T> {
             let ready = self.ready.notified();
             tokio::pin!(ready);
             ready.as_mut().enable();
-            if let Some(taken) = self.try_take(limit.min(self.max)) {
+            if let Some(taken) = self.try_take(limit.min(self.max())) {
                 return Some(taken);
             }
             if self.closed.load(Ordering::Acquire) && self.len() == 0 {
@@ -168,7 +218,7 @@ impl<T> Queue<T> {
             }
         };
         drop(waiting);
-        self.room.add_permits(messages.len());
+        self.release(messages.len());
         if more {
             self.ready.notify_one();
         }

@@ -1,8 +1,8 @@
-// The market's regions: polls /api/market. Shares the functions of page.js, which comes first.
+// The market's regions: polls /api/market.
 // Everything that comes from outside is set as text, never as markup.
-"use strict";
+import { byId, count, element, every, percent, reconcile, setLine, setState, setText, span } from "./base.js";
 
-const MARKET_POLL_MS = 2000;
+const POLL_MS = 2000;
 const REASON_MAX = 140; // characters; the rest is in the tooltip
 // Class, label on narrow screens, whether it is a number.
 const COLUMNS = [
@@ -21,21 +21,6 @@ const COLUMNS = [
 
 const regionRows = new Map(); // region id → { root, cells, reason }
 
-async function pollMarket() {
-  if (!document.hidden) {
-    try {
-      const answer = await fetch("api/market", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      // Ages are by the worker's clock: the browser's may be wrong.
-      const now = Date.parse(answer.headers.get("date") ?? "") || Date.now();
-      showMarket(await answer.json(), now);
-    } catch {
-      // The header says that the worker does not answer; the last figures stay.
-    }
-  }
-  setTimeout(pollMarket, MARKET_POLL_MS);
-}
-
 const isFailing = (region) => region.failures > 0 || region.state === "failing" || region.state === "restarting";
 
 /** Failing ones first, then by orders. */
@@ -43,42 +28,20 @@ function byNeed(a, b) {
   return isFailing(b) - isFailing(a) || b.orders - a.orders || a.region_id - b.region_id;
 }
 
-/** "0.4 s", "45 s", "12 min", "36 h", "9 d". */
-function span(seconds) {
-  if (!Number.isFinite(seconds)) return "–";
-  const s = Math.max(seconds, 0);
-  if (s < 9.95) return `${s.toFixed(1)} s`;
-  if (s < 99.5) return `${Math.round(s)} s`;
-  if (s < 99.5 * 60) return `${Math.round(s / 60)} min`;
-  if (s < 47.5 * 3600) return `${Math.round(s / 3600)} h`;
-  return `${Math.round(s / 86400)} d`;
-}
-
 function shortened(text) {
   return text.length > REASON_MAX ? `${text.slice(0, REASON_MAX - 1)}…` : text;
 }
 
-function showMarket({ regions, tokens, trouble }, now) {
+function show({ regions, tokens, trouble }, now) {
   const troubles = Object.entries(trouble);
-  byId("market").hidden = regions.length === 0 && troubles.length === 0;
-  setText(byId("market-trouble"), troubles.map(([pipeline, why]) => `${pipeline}: ${why}`).join(" · "));
-  byId("market-trouble").hidden = troubles.length === 0;
+  const hidden = regions.length === 0 && troubles.length === 0;
+  byId("market").hidden = hidden;
+  byId("market-link").hidden = hidden;
+  setLine(byId("market-trouble"), troubles.map(([pipeline, why]) => `${pipeline}: ${why}`).join(" · "));
   setText(byId("market-total"), marketTotal(regions, tokens));
   byId("regions").hidden = regions.length === 0;
-  const there = new Set(regions.map((region) => region.region_id));
-  for (const [id, row] of regionRows) {
-    if (!there.has(id)) {
-      row.root.remove();
-      regionRows.delete(id);
-    }
-  }
   const body = byId("regions").tBodies[0];
-  regions.sort(byNeed).forEach((region, index) => {
-    if (!regionRows.has(region.region_id)) regionRows.set(region.region_id, buildRegion());
-    const row = regionRows.get(region.region_id);
-    updateRegion(row, region, now);
-    if (body.rows[index] !== row.root) body.insertBefore(row.root, body.rows[index] ?? null);
-  });
+  reconcile(body, regionRows, regions.sort(byNeed), (region) => region.region_id, buildRegion, (row, region) => updateRegion(row, region, now));
 }
 
 function marketTotal(regions, tokens) {
@@ -106,12 +69,19 @@ function buildRegion() {
   root.setAttribute("role", "row");
   const cells = {};
   for (const [name, label, isNumber] of COLUMNS) {
-    cells[name] = cell("", label, isNumber ? `number ${name}` : name);
+    cells[name] = cell(label, isNumber ? `number ${name}` : name);
     root.append(cells[name]);
   }
   const [state, reason] = [element("span"), element("span", "reason")];
   cells.state.append(state, reason);
   return { root, cells, state, reason };
+}
+
+function cell(label, className) {
+  const made = element("td", className);
+  made.setAttribute("role", "cell"); // narrow screens lay rows out as grids, which would hide that it is a table
+  if (label) made.dataset.label = label;
+  return made;
 }
 
 function updateRegion(row, region, now) {
@@ -122,7 +92,7 @@ function updateRegion(row, region, now) {
   const quality = sweep?.quality ?? "–";
   setText(cells.name, region.name ?? `region ${region.region_id}`);
   cells.name.title = `region ${region.region_id}, ${region.pipeline}`;
-  setState(row.state, region.state, failing ? "bad" : "");
+  setState(row.state, region.state, failing ? "badge bad" : "badge");
   row.state.title = `since ${region.since}${region.failures > 0 ? `, ${region.failures} failures in a row` : ""}`;
   setText(row.reason, shortened(region.reason ?? ""));
   row.reason.title = region.reason ?? "";
@@ -145,4 +115,4 @@ function updateRegion(row, region, now) {
   cells.restarts.classList.toggle("none", region.restarts === 0); // narrow screens leave it out
 }
 
-pollMarket();
+every(POLL_MS, "api/market", show);

@@ -1,77 +1,83 @@
-// The price cache job: polls /api/cache/prices/status. Shares the functions of page.js and market.js, which come first.
-// Everything that comes from outside is set as text, never as markup.
-"use strict";
+// The price cache job and its buttons: polls /api/cache/prices/status.
+import { ask, button, byId, change, count, element, every, percent, reconcile, setLine, setState, setText, span } from "./base.js";
 
-const PRICES_POLL_MS = 2000;
+const POLL_MS = 2000;
+// What can be asked of the job, and in which states.
+const ACTIONS = [
+  ["start", "Start", ["idle", "completed", "error"]],
+  ["pause", "Pause", ["initializing", "processing"]],
+  ["resume", "Resume", ["paused"]],
+  ["stop", "Stop", ["initializing", "processing", "paused"]],
+  ["reset", "Reset", ["paused", "completed", "error"]],
+];
+const KINDS = { processing: "good", initializing: "good", completed: "good", error: "bad" };
 
-const priceMarkets = new Map(); // market id → { root, name, bar, text }
+const markets = new Map(); // market id → { root, name, bar, text }
+const buttons = new Map(); // action → button
 
-async function pollPrices() {
-  if (!document.hidden) {
-    try {
-      const answer = await fetch("api/cache/prices/status", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      showPrices(await answer.json());
-    } catch {
-      // The header says that the worker does not answer; the last figures stay.
-    }
-  }
-  setTimeout(pollPrices, PRICES_POLL_MS);
+for (const [action, label] of ACTIONS) {
+  const made = button(label, "", () => (action === "reset" ? askReset() : act(action).catch((refusal) => setText(byId("prices-said"), refusal.message))));
+  buttons.set(action, made);
+  byId("prices-actions").append(made);
 }
 
-const etaOf = (minutes) => (typeof minutes === "number" ? `${span(minutes * 60)} left` : "");
-
-function showPrices(job) {
-  byId("prices").hidden = job.state === "idle" && job.markets.length === 0;
-  const kind = { processing: "good", completed: "good", error: "bad" }[job.state] ?? "";
-  setState(byId("prices-state"), job.state, kind);
-  setText(byId("prices-total"), pricesTotal(job));
-  setText(byId("prices-reason"), job.reason ?? "");
-  byId("prices-reason").hidden = !job.reason;
-  const there = new Set(job.markets.map((market) => market.market_id));
-  for (const [id, row] of priceMarkets) {
-    if (!there.has(id)) {
-      row.root.remove();
-      priceMarkets.delete(id);
-    }
-  }
-  for (const market of job.markets) {
-    if (!priceMarkets.has(market.market_id)) {
-      const row = buildPriceMarket();
-      priceMarkets.set(market.market_id, row);
-      byId("price-markets").append(row.root);
-    }
-    updatePriceMarket(priceMarkets.get(market.market_id), market, job);
-  }
+async function act(action) {
+  setText(byId("prices-said"), "");
+  show(await change("POST", `api/cache/prices/${action}`));
+  setText(byId("prices-said"), { start: "Started.", pause: "Paused.", resume: "It goes on.", stop: "Stopped; what it has is kept.", reset: "Reset." }[action]);
 }
 
-function pricesTotal({ analytics, overall_progress, total_eta_minutes, state }) {
-  if (analytics.total === 0) return "";
+function askReset() {
+  ask("Reset the price cache job?", "Reset", (fields) => {
+    fields.append(element("p", "", "Its progress is forgotten: the next start begins with the first product again. Prices that were fetched stay."));
+    return () => null;
+  }, () => act("reset"));
+}
+
+function show(job) {
+  byId("prices").hidden = false;
+  byId("prices-link").hidden = false;
+  setState(byId("prices-state"), job.state, `badge ${KINDS[job.state] ?? ""}`);
+  setText(byId("prices-total"), total(job));
+  setLine(byId("prices-reason"), job.reason ?? "");
+  for (const [action, , states] of ACTIONS) {
+    const one = buttons.get(action);
+    const legal = states.includes(job.state);
+    if (!legal && document.activeElement === one) one.parentElement.querySelector("button:not([hidden])")?.focus();
+    one.hidden = !legal;
+  }
+  reconcile(byId("price-markets"), markets, job.markets, (market) => market.market_id, build, (row, market) => update(row, market, job));
+}
+
+function total({ analytics, overall_progress, total_eta_minutes, state }) {
+  if (analytics.total === 0) return state === "idle" ? "Fetches a price for every product and keeps it." : "";
   const parts = [`${percent(overall_progress)} of ${count(analytics.total)} products`];
   if (analytics.completed > 0) parts.push(`${percent(analytics.success_rate)} priced`);
   if (analytics.average_milliseconds !== null) parts.push(`${analytics.average_milliseconds.toFixed(2)} ms each`);
-  if (state === "processing" && total_eta_minutes !== null) parts.push(etaOf(total_eta_minutes));
+  if (state === "processing" && total_eta_minutes !== null) parts.push(left(total_eta_minutes));
   return parts.join(" · ");
 }
 
-function buildPriceMarket() {
+const left = (minutes) => (typeof minutes === "number" ? `${span(minutes * 60)} left` : "");
+
+function build(market) {
   const root = element("li");
-  const [name, text, track] = [element("span", "name"), element("span", "quiet"), element("div", "track")];
-  track.setAttribute("aria-hidden", "true"); // the text beside it says the same
-  const bar = track.appendChild(element("span", "fill"));
-  root.append(name, track, text);
-  return { root, name, bar, text };
+  const name = element("span", "name", `Market ${market.market_id}`);
+  const text = element("span", "quiet");
+  const bar = element("progress");
+  bar.setAttribute("aria-label", `Market ${market.market_id}`);
+  root.append(name, bar, text);
+  return { root, bar, text };
 }
 
-function updatePriceMarket(row, market, job) {
-  const isCurrent = job.current_market === market.market_id;
-  setText(row.name, `Market ${market.market_id}`);
-  row.root.classList.toggle("current", isCurrent);
-  row.bar.style.width = `${market.total > 0 ? (market.completed / market.total) * 100 : 0}%`;
+function update(row, market, job) {
+  row.root.classList.toggle("current", job.current_market === market.market_id);
+  row.bar.max = Math.max(market.total, 1);
+  row.bar.value = market.completed;
   const parts = [`${count(market.completed)} of ${count(market.total)}`];
   if (market.failed > 0) parts.push(`${count(market.failed)} failed`);
-  if (job.state === "processing" && market.completed < market.total) parts.push(etaOf(market.eta_minutes));
+  if (job.state === "processing" && market.completed < market.total) parts.push(left(market.eta_minutes));
   setText(row.text, parts.filter(Boolean).join(" · "));
 }
 
-pollPrices();
+every(POLL_MS, "api/cache/prices/status", show);

@@ -1,0 +1,268 @@
+// The pipelines as pictures: boxes, and the pipes between them with what flows and what waits. Polls /api/pipelines each second.
+import { byId, compact, count, element, every, exact, percent, plural, rate, setLine, setState, setText, took } from "./base.js";
+
+const POLL_MS = 1000;
+const EXPLAIN_MS = 2000;
+const RATE_SAMPLES = 5; // a rate is taken over the last few seconds
+const BLOCKED = 0.2; // from this share of its time on, a group counts as blocked
+const BUSY = 0.8; // … and as hardly able to do more
+const FULL = 0.8; // of a queue
+
+const views = new Map(); // name → { root, shape, boxes, samples, … }
+const sentences = new Map(); // name → what limits it
+let made = 0;
+
+// ---- building --------------------------------------------------------------------------------------------------
+
+/** Batchers after one another, from each that processors feed. */
+function chains(batchers) {
+  const follow = (batcher) => [batcher, ...batchers.filter((next) => next.after === batcher.name).flatMap(follow)];
+  return batchers.filter((batcher) => !batcher.after).map(follow);
+}
+
+const duration = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds} s`);
+
+function build(pipeline) {
+  const { source, processors, batchers } = pipeline.topology;
+  const heading = element("h3", "", pipeline.name);
+  heading.id = `pipeline-${++made}`;
+  const view = {
+    root: element("article", "pipeline"),
+    state: element("span", "badge"),
+    figures: new Map(),
+    sentence: element("p", "sentence"),
+    alert: element("p", "alert"),
+    boxes: new Map(),
+    ledger: element("dl", "ledger"),
+    entries: new Map(),
+    samples: [],
+    shape: JSON.stringify(pipeline.topology),
+  };
+  view.root.setAttribute("aria-labelledby", heading.id);
+  const figures = element("dl", "figures");
+  for (const name of ["settled", "p50", "p99", "in flight"]) {
+    const value = element("dd", "", "–");
+    figures.append(element("div", "", element("dt", "", name), value));
+    view.figures.set(name, value);
+  }
+  view.sentence.hidden = true;
+  const flow = element("ol", "flow");
+  const add = (list, kind, name, workers, what) => {
+    const box = buildBox(name, workers, what, kind !== "producer");
+    view.boxes.set(`${kind} ${name}`, box);
+    list.append(element("li", "step", ...(box.pipe ? [box.pipe.root] : []), box.root));
+    return box;
+  };
+  const trunk = [add(flow, "producer", source.name, source.concurrency, "source")];
+  for (const p of processors) trunk.push(add(flow, "processor", p.name, p.concurrency, p.stages.join(" · ") || "no stage"));
+  trunk.forEach((box, index) => { box.next = trunk[index + 1]; });
+  const ends = chains(batchers);
+  const fork = ends.length > 1 ? element("ul", "fork") : null;
+  if (fork) flow.append(element("li", "forked", fork));
+  const roots = ends.map((chain) => {
+    const list = fork ? element("ol", "flow") : flow;
+    const boxes = chain.map((b) => add(list, "batcher", b.name, b.concurrency, sinkOf(b)));
+    boxes.forEach((box, index) => { box.next = boxes[index + 1]; });
+    fork?.append(element("li", "", list));
+    return boxes[0];
+  });
+  trunk.at(-1).nexts = roots;
+  view.root.classList.toggle("long", view.boxes.size > 5);
+  view.root.append(element("div", "title", heading, view.state, figures), view.sentence, view.alert, flow, view.ledger);
+  return view;
+}
+
+function sinkOf(batcher) {
+  const batch = batcher.batch_size === 1 ? "one by one" : `${exact(batcher.batch_size)} or ${duration(batcher.batch_timeout_seconds)}`;
+  return `→ ${batcher.sink ?? "sink"} · ${batch}${batcher.eager && batcher.batch_size > 1 ? ", eager" : ""}`;
+}
+
+function buildBox(name, workers, what, hasQueue) {
+  const root = element("div", "box");
+  const crew = element("span", "crew");
+  const track = element("div", "track");
+  track.setAttribute("aria-hidden", "true"); // the text beside it says the same
+  const bars = ["busy", "blocked", "starved"].map((part) => track.appendChild(element("span", part)));
+  const text = element("p", "time", "–");
+  const out = element("p", "out");
+  root.append(element("div", "name", element("h4", "", name), crew), element("p", "what", what), track, text, out);
+  if (!hasQueue) root.classList.add("first");
+  return { root, name, crew, workers: 0, bars, text, out, hasQueue, pipe: hasQueue ? buildPipe() : null };
+}
+
+/** What leads into a box: how much flows, and the queue in front of it. */
+function buildPipe() {
+  const root = element("div", "pipe");
+  const [flowing, waiting] = [element("span", "flowing", "–"), element("span", "waiting")];
+  const tube = element("div", "tube", element("span", "stream"), element("span", "queue"));
+  tube.setAttribute("aria-hidden", "true");
+  root.append(flowing, tube, waiting);
+  return { root, flowing, waiting, queue: tube.lastChild };
+}
+
+// ---- showing ---------------------------------------------------------------------------------------------------
+
+function show({ pipelines: all, reload }) {
+  const at = performance.now() / 1000;
+  const holder = byId("pipelines");
+  for (const [name, view] of views) {
+    const now = all.find((pipeline) => pipeline.name === name);
+    if (!now || JSON.stringify(now.topology) !== view.shape) {
+      view.root.remove();
+      views.delete(name);
+    }
+  }
+  if (all.length === 0) {
+    holder.replaceChildren(element("p", "quiet", "No pipeline is running."));
+  } else if (views.size === 0) {
+    holder.replaceChildren();
+  }
+  all.forEach((pipeline, index) => {
+    if (!views.has(pipeline.name)) views.set(pipeline.name, build(pipeline));
+    const view = views.get(pipeline.name);
+    if (holder.children[index] !== view.root) holder.insertBefore(view.root, holder.children[index] ?? null);
+    update(view, pipeline, at);
+  });
+  const off = all.filter((pipeline) => pipeline.state !== "running").length;
+  setState(byId("worker"), off === 0 ? "running" : `${off} of ${all.length} not running`, off === 0 ? "badge good" : "badge bad");
+  setLine(byId("reload"), said(reload));
+}
+
+/** What the last reload of the pipeline files did. */
+function said(reload) {
+  if (!reload?.at) return "";
+  const changes = (reload.changes ?? []).map((c) => `${c.pipeline}: ${[c.setting, c.to].filter(Boolean).join(" ")} (${String(c.how).replace("_", " ")})`);
+  const what = [...(reload.problems ?? []).map((problem) => (typeof problem === "string" ? problem : problem.message ?? JSON.stringify(problem))), ...changes];
+  return `Reloaded ${String(reload.at).slice(11, 19)} UTC, ${String(reload.outcome).replace("_", " ")}${what.length > 0 ? `: ${what.slice(0, 4).join("; ")}${what.length > 4 ? " …" : ""}` : ""}`;
+}
+
+function update(view, pipeline, at) {
+  const groups = new Map(pipeline.groups.map((group) => [`${group.kind} ${group.name}`, group]));
+  const sample = { at, groups, settled: pipeline.ledger.settled_total };
+  // One that was built again counts from nothing.
+  if (view.samples.length > 0 && view.samples.at(-1).settled > sample.settled) view.samples = [];
+  view.samples.push(sample);
+  if (view.samples.length > RATE_SAMPLES) view.samples.shift();
+  const first = view.samples[0];
+  const seconds = at - first.at;
+  setState(view.state, pipeline.state, pipeline.state === "running" ? "badge good" : "badge bad");
+  const { ledger, limits, latency } = pipeline;
+  if (seconds > 0) setText(view.figures.get("settled"), `${rate((ledger.settled_total - first.settled) / seconds)}/s`);
+  setText(view.figures.get("p50"), took(latency?.p50_seconds));
+  setText(view.figures.get("p99"), took(latency?.p99_seconds));
+  setText(view.figures.get("in flight"), `${count(ledger.in_flight)} of ${count(limits.in_flight_max)}`);
+  const alerts = alertsOf(pipeline);
+  setLine(view.alert, alerts.join(" "));
+  setLine(view.sentence, sentences.get(pipeline.name) ?? "");
+  for (const [key, box] of view.boxes) {
+    const group = groups.get(key);
+    if (group) measure(box, group, first.groups.get(key), seconds);
+  }
+  for (const box of view.boxes.values()) colour(box);
+  updateLedger(view, pipeline);
+}
+
+function alertsOf(pipeline) {
+  const alerts = [];
+  const feed = pipeline.source;
+  if (feed && feed.state !== "serving") {
+    const why = feed.reason ? ` (${feed.reason})` : "";
+    alerts.push(feed.state === "suspect" ? `Feed ${feed.primary} is suspect${why}.` : `Feed ${feed.fallback} serves in the place of ${feed.primary}${why}.`);
+  }
+  const breaker = pipeline.breaker;
+  if (breaker && (breaker.open || (breaker.state && breaker.state !== "closed"))) {
+    alerts.push(`The breaker has tripped${breaker.reason ? ` (${breaker.reason})` : ""}: the source is down to a trickle of probes until enough of them succeed.`);
+  }
+  if (pipeline.source_failure) alerts.push(`The source gave up: ${pipeline.source_failure}.`);
+  if (pipeline.ledger.imbalance !== 0) alerts.push(`The ledger is off by ${pipeline.ledger.imbalance}.`);
+  return alerts;
+}
+
+/** What a group did in the last seconds. */
+function measure(box, group, before, seconds) {
+  if (box.workers !== group.workers) {
+    box.workers = group.workers;
+    setText(box.crew, `×${group.workers}`);
+    box.crew.title = plural(group.workers, "worker");
+  }
+  box.fill = group.queue_capacity > 0 ? Math.min(group.queue_depth / group.queue_capacity, 1) : 0;
+  if (box.pipe) {
+    setText(box.pipe.waiting, `${compact(group.queue_depth)} / ${compact(group.queue_capacity)}`);
+    box.pipe.waiting.title = `${exact(group.queue_depth)} of ${exact(group.queue_capacity)} wait in the queue`;
+    box.pipe.queue.style.setProperty("--fill", box.fill > 0 ? Math.max(box.fill, 0.04) : 0);
+    box.pipe.root.classList.toggle("full", box.fill >= FULL);
+  }
+  if (!before || seconds <= 0) return;
+  box.rate = Math.max(group.messages - before.messages, 0) / seconds;
+  const share = (name) => Math.min(Math.max((group[name] - before[name]) / (seconds * Math.max(group.workers, 1)), 0), 1);
+  [box.busy, box.blocked, box.starved] = ["busy_seconds", "blocked_seconds", "starved_seconds"].map(share);
+  [box.busy, box.blocked, box.starved].forEach((part, index) => { box.bars[index].style.width = `${part * 100}%`; });
+  const failed = Math.max(group.failed - before.failed, 0) / seconds;
+  setText(box.out, failed > 0 ? `${rate(failed)}/s fail here` : "");
+  if (box.pipe) {
+    setText(box.pipe.flowing, `${rate(box.rate)}/s`);
+    box.pipe.root.dataset.speed = box.rate <= 0 ? 0 : Math.min(1 + Math.floor(Math.log10(Math.max(box.rate, 1))), 4);
+  } else {
+    setText(box.out, `${rate(box.rate)}/s received`);
+  }
+}
+
+/** Who waits for whom: what is blocked, and the first box after it that is not. */
+function colour(box) {
+  if (box.busy === undefined) return;
+  const isBlocked = (one) => one.blocked >= BLOCKED;
+  let culprit = null;
+  if (isBlocked(box)) {
+    const onward = (one) => (one.next ? [one.next] : one.nexts ?? []);
+    let candidates = onward(box);
+    while (candidates.length > 0) {
+      culprit = candidates.reduce((worst, one) => ((one.fill ?? 0) > (worst.fill ?? 0) ? one : worst));
+      candidates = isBlocked(culprit) ? onward(culprit) : [];
+    }
+  }
+  box.root.classList.toggle("is-blocked", culprit !== null);
+  box.root.classList.toggle("is-busy", culprit === null && box.busy >= BUSY);
+  const says = [`${percent(box.busy)} busy`];
+  if (culprit) says.unshift(`${percent(box.blocked)} blocked by ${culprit.name}`);
+  setText(box.text, says.join(", "));
+  box.text.title = `busy ${percent(box.busy)}, blocked ${percent(box.blocked)}, waiting for messages ${percent(box.starved)}`;
+}
+
+function updateLedger(view, pipeline) {
+  const { ledger, limits } = pipeline;
+  const letters = pipeline.dead_letters;
+  const waiting = (letters.open ?? 0) + (letters.retrying ?? 0);
+  const rows = [
+    ["Received", count(ledger.received)],
+    ["Successful", count(ledger.settled.successful)],
+    ["Filtered", count(ledger.settled.filtered)],
+    ["Failed", count(ledger.settled.failed), ledger.settled.failed > 0],
+    ["Dead-lettered", count(ledger.settled.dead_lettered)],
+    ["Abandoned", count(ledger.settled.abandoned), ledger.settled.abandoned > 0],
+    ["Imbalance", String(ledger.imbalance), ledger.imbalance !== 0],
+    ["Dead letters kept", count(waiting), waiting > 0],
+    ["Source restarts", count(pipeline.source_restarts)],
+  ];
+  if (pipeline.source) {
+    rows.push(["Feed", `${pipeline.source.serving}, ${pipeline.source.state}`, pipeline.source.state !== "serving"]);
+    rows.push(["Held back", count(pipeline.source.held)]);
+    rows.push(["Only on the fallback", count(pipeline.source.gap_messages)]);
+  }
+  if (limits.rate_limit) rows.push(["Rate limit", `${count(limits.rate_limit.messages)} / ${duration(limits.rate_limit.per_seconds)}`]);
+  for (const [name, text, bad] of rows) {
+    if (!view.entries.has(name)) {
+      const value = element("dd");
+      view.ledger.append(element("div", "", element("dt", "", name), value));
+      view.entries.set(name, value);
+    }
+    setState(view.entries.get(name), text, bad ? "bad" : "");
+  }
+}
+
+every(POLL_MS, "api/pipelines", show, () => setState(byId("worker"), "the worker does not answer", "badge bad"));
+
+// What limits each, in a sentence: not there in every worker.
+every(EXPLAIN_MS, "api/explain", ({ pipelines }) => {
+  sentences.clear();
+  for (const one of pipelines ?? []) sentences.set(one.pipeline ?? one.name, one.sentence ?? "");
+});
