@@ -42,7 +42,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         print(&answer.to_string());
     } else {
         let verdict = if well { word.to_owned() } else { format!("not {word}") };
-        let reasons = ["not_ready", "details"].into_iter().flat_map(|list| answer[list].as_array().into_iter().flatten());
+        let reasons =
+            ["not_ready", "details"].into_iter().flat_map(|list| answer[list].as_array().into_iter().flatten());
         let reasons = reasons.map(|reason| format!("{}: {}", said(&reason["what"]), said(&reason["why"])));
         print(&std::iter::once(verdict).chain(reasons).collect::<Vec<_>>().join("\n"));
     }
