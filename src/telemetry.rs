@@ -129,7 +129,15 @@ pub fn install_metrics() -> Result<PrometheusHandle, Error> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(BuildError::from)?;
     describe();
+    count_from_zero();
     Ok(handle)
+}
+
+/// What an alert watches for growth is there from the start: of a counter that appears with its first event, Prometheus cannot see that it grew.
+fn count_from_zero() {
+    for result in ["refused", "failed"] {
+        metrics::counter!("broadside_reloads_total", "result" => result).increment(0);
+    }
 }
 
 /// The recorder by itself, not installed.
