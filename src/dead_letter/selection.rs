@@ -23,7 +23,8 @@ pub struct Selection {
     pub stage: Option<String>,
     /// invalid, permanent, transient or panic.
     pub class: Option<String>,
-    pub killmail_id: Option<KillmailId>,
+    #[schemars(range(min = 1))]
+    pub killmail_id: Option<i64>,
     /// That failed last at this time or later: a time, a date, or how long ago (`2h`).
     pub since: Option<String>,
     /// That failed last before this time.
@@ -43,6 +44,8 @@ pub enum Problem {
     Group(String),
     #[error("{0:?} is no class: invalid, permanent, transient or panic")]
     Class(String),
+    #[error("{0} is no killmail's id")]
+    Kill(i64),
     #[error("{0:?} is no time: write 2026-01-31T12:00:00Z, 2026-01-31, or how long ago, such as 2h")]
     Time(String),
 }
@@ -86,7 +89,7 @@ impl Selection {
             states: states.to_vec(),
             since: time(&self.since)?,
             until: time(&self.until)?,
-            killmail_id: self.killmail_id,
+            killmail_id: self.killmail_id.map(|id| KillmailId::new(id).ok_or(Problem::Kill(id))).transpose()?,
             ..DeadLetterFilter::default()
         })
     }
@@ -130,7 +133,7 @@ mod tests {
             Selection { pipeline: text(), ..Selection::default() },
             Selection { stage: text(), ..Selection::default() },
             Selection { class: Some("panic".to_owned()), ..Selection::default() },
-            Selection { killmail_id: KillmailId::new(1), ..Selection::default() },
+            Selection { killmail_id: Some(1), ..Selection::default() },
             Selection { since: Some("2h".to_owned()), ..Selection::default() },
             Selection { until: Some("2026-01-31".to_owned()), ..Selection::default() },
         ];

@@ -25,6 +25,11 @@ macro_rules! suite {
             any_order_of_copies_ends_in_the_richest);
         suite!($open: findings: what_was_found_is_stored_and_takes_the_place_of_what_came_with_the_kill, what_nobody_found_is_null,
             what_could_not_be_known_is_as_the_feed_says_and_partial, a_kill_that_is_to_be_completed_later_is_partial);
+        suite!($open: letters: dead_letters_live_and_end, dead_letters_are_found_by_what_they_say, letters_move_only_from_the_states_that_are_named,
+            a_letter_whose_lease_has_passed_is_open, of_many_who_claim_a_letter_one_gets_it, a_letter_that_fails_again_keeps_its_first_failure,
+            letters_that_are_due_come_in_their_order, a_payload_is_edited_and_the_first_one_kept, letters_of_another_database_are_imported_once,
+            letters_that_fail_alike_are_a_group, a_group_is_acknowledged_fixed_and_comes_back, what_is_old_or_too_much_goes,
+            letters_of_an_older_build_are_given_fingerprints, a_database_has_an_identity_that_stays, one_process_at_a_time_keeps_the_letters);
         suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
             a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
         suite!($open: jobs: a_job_moves_only_from_where_it_was_seen, progress_is_kept_of_the_present_epoch_alone,

@@ -8,6 +8,7 @@ mod events;
 mod findings;
 mod jobs;
 mod kills;
+mod letters;
 mod market;
 mod matches;
 #[path = "../web/memory_store.rs"]

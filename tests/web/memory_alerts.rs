@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside::killmail::{KillmailId, ProfileId, TargetId};
-use broadside::store::{Alert, Alerts, Claim, DisabledTarget, Error, NewAlert, NewDeadLetter, ToldKill, ToldProfile};
+use broadside::store::{Alert, Alerts, Claim, DisabledTarget, Error, NewAlert, ToldKill, ToldProfile};
 use jiff::Timestamp;
 
 use super::MemoryStore;
@@ -19,7 +19,6 @@ pub(super) struct Outbox {
     disabled: HashMap<TargetId, DisabledTarget>,
     profiles: HashMap<ProfileId, ToldProfile>,
     claim: Arc<AtomicBool>,
-    letters: Vec<NewDeadLetter>,
 }
 
 #[allow(dead_code, reason = "each of those that share this file uses its own part")]
@@ -50,15 +49,6 @@ impl MemoryStore {
     /// A profile is gone.
     pub(crate) fn remove_told_profile(&self, id: ProfileId) {
         self.outbox().profiles.remove(&id);
-    }
-
-    pub(super) fn note_letters(&self, letters: &[NewDeadLetter]) {
-        self.outbox().letters.extend_from_slice(letters);
-    }
-
-    /// The dead letters that were added.
-    pub(crate) fn letters_added(&self) -> Vec<NewDeadLetter> {
-        self.outbox().letters.clone()
     }
 
     /// Ids of the alerts that wait.

@@ -4,6 +4,8 @@
 mod alerts;
 #[path = "memory_jobs.rs"]
 mod jobs;
+#[path = "memory_letters.rs"]
+mod letters;
 #[path = "memory_offsets.rs"]
 mod offsets;
 #[path = "memory_orders.rs"]
@@ -24,10 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use broadside::killmail::{Form, Kill, KillmailId, Known, ProfileId, RegionId, SystemId};
-use broadside::store::{
-    Change, DeadLetter, DeadLetterFilter, DeadLetterState, Error, Event, Health, Month, NewDeadLetter, Refresh, Scope,
-    Store, Stretch,
-};
+use broadside::store::{Change, Error, Event, Health, Month, Refresh, Scope, Store, Stretch};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -36,7 +35,7 @@ pub(crate) struct MemoryStore {
     events: Mutex<(i64, Vec<Event>)>,
     away: AtomicBool,
     health: Health,
-    letters: Mutex<Vec<(String, DeadLetterState, i64)>>,
+    letters: Mutex<letters::Kept>,
     ensured: Mutex<Vec<(Month, Month)>>,
     checkpoints: Mutex<HashMap<String, String>>,
     markets: Mutex<orders::Markets>,
@@ -96,10 +95,6 @@ impl MemoryStore {
     /// From now on every call fails, or none does.
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
-    }
-
-    pub(crate) fn set_letters(&self, letters: Vec<(String, DeadLetterState, i64)>) {
-        *self.letters.lock().expect("no panic while held") = letters;
     }
 
     /// The months that were asked for.
@@ -176,34 +171,6 @@ impl Store for MemoryStore {
 
     async fn count_kills(&self) -> Result<i64, Error> {
         self.answer(0)
-    }
-
-    async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
-        let ids = self.answer((0..).take(letters.len()).collect())?;
-        self.note_letters(letters);
-        Ok(ids)
-    }
-
-    async fn dead_letters(&self, _filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Error> {
-        self.answer(Vec::new())
-    }
-
-    async fn dead_letter_counts(&self) -> Result<Vec<(String, DeadLetterState, i64)>, Error> {
-        self.answer(self.letters.lock().expect("no panic while held").clone())
-    }
-
-    async fn set_dead_letter_state(
-        &self,
-        _ids: &[i64],
-        _from: &[DeadLetterState],
-        _to: DeadLetterState,
-        _note: Option<&str>,
-    ) -> Result<Vec<i64>, Error> {
-        self.answer(Vec::new())
-    }
-
-    async fn dead_letter_failed_again(&self, _id: i64, _letter: &NewDeadLetter) -> Result<(), Error> {
-        self.answer(())
     }
 
     async fn checkpoint(&self, name: &str) -> Result<Option<String>, Error> {
