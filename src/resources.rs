@@ -46,6 +46,8 @@ pub struct Resources {
     pub contact: Option<String>,
     /// Whether killfeed events are written (a backfill writes none unless asked).
     pub events: bool,
+    /// Whether what components learn on their way (prices, static data) is stored.
+    pub keeps: bool,
 }
 
 impl Resources {
@@ -73,6 +75,28 @@ impl Resources {
             stored: Arc::default(),
             contact: None,
             events: true,
+            keeps: true,
+        }
+    }
+
+    /// For stages that are only tried out: they ask the same services within the same limits, and read the same store, profiles and static data; what they
+    /// learn is kept from the others, and written nowhere.
+    #[must_use]
+    pub fn for_rehearsal(&self) -> Self {
+        let statics: Arc<crate::statics::Shelf> = Arc::default();
+        statics.put((*self.statics.current()).clone());
+        Self {
+            hub: Arc::default(),
+            recent: Arc::default(),
+            feeds: Arc::default(),
+            quotes: Arc::default(),
+            appraisers: Arc::default(),
+            unknowns: Arc::new(crate::unknowns::Unknowns::unkept(statics.clone())),
+            statics,
+            tally: Arc::default(),
+            stored: Arc::default(),
+            keeps: false,
+            ..self.clone()
         }
     }
 }

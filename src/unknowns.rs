@@ -35,7 +35,8 @@ pub struct Learned {
 /// Shared by all components.
 #[derive(Debug)]
 pub struct Unknowns {
-    store: Arc<dyn Store>,
+    /// `None`: what it learns is not kept.
+    store: Option<Arc<dyn Store>>,
     shelf: Arc<Shelf>,
     /// One look-up at a time for each.
     found: Cache<Unknown, Arc<Statics>>,
@@ -53,6 +54,16 @@ impl Unknowns {
     /// Puts what it learns into the store and onto the shelf.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, shelf: Arc<Shelf>) -> Self {
+        Self::with(Some(store), shelf)
+    }
+
+    /// Puts what it learns onto the shelf alone: for a rehearsal, on a shelf of its own.
+    #[must_use]
+    pub fn unkept(shelf: Arc<Shelf>) -> Self {
+        Self::with(None, shelf)
+    }
+
+    fn with(store: Option<Arc<dyn Store>>, shelf: Arc<Shelf>) -> Self {
         let (found, absent, resting) = (Cache::new(LEARNED), Cache::new(UNLEARNABLE), Cache::new(UNLEARNED));
         Self { store, shelf, found, absent, resting }
     }
@@ -160,7 +171,8 @@ impl Unknowns {
         if found.types.keys().all(has_type) && found.systems.keys().all(|id| known.systems.contains_key(id)) {
             return;
         }
-        let version = match self.store.add_statics(&found, Timestamp::now()).await {
+        let Some(store) = &self.store else { return self.shelf.add(&found, None) };
+        let version = match store.add_statics(&found, Timestamp::now()).await {
             Ok(version) => version,
             Err(error) => {
                 tracing::warn!("what ESI told of new types and systems is not stored: failed to {error}");

@@ -19,7 +19,8 @@ pub(super) struct Keeper(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    store: Arc<dyn Store>,
+    /// `None`: nothing is stored.
+    store: Option<Arc<dyn Store>>,
     waiting: Mutex<Waiting>,
     tasks: Tasks,
 }
@@ -31,13 +32,13 @@ struct Waiting {
 }
 
 impl Keeper {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Option<Arc<dyn Store>>) -> Self {
         Self(Arc::new(Inner { store, waiting: Mutex::default(), tasks: Tasks::default() }))
     }
 
     /// Stores these soon; when the store is away they are dropped, and counted.
     pub(super) fn keep(&self, quotes: &[Quote]) {
-        if quotes.is_empty() {
+        if quotes.is_empty() || self.0.store.is_none() {
             return;
         }
         let is_at_work = {
@@ -64,10 +65,8 @@ impl Keeper {
                 waiting.is_at_work = !quotes.is_empty();
                 quotes
             };
-            if quotes.is_empty() {
-                return;
-            }
-            if let Err(error) = self.0.store.store_quotes(&quotes).await {
+            let Some(store) = self.0.store.as_ref().filter(|_| !quotes.is_empty()) else { return };
+            if let Err(error) = store.store_quotes(&quotes).await {
                 tracing::debug!(%error, quotes = quotes.len(), "prices are not kept");
                 dropped(quotes.len());
             }

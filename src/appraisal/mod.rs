@@ -68,6 +68,8 @@ pub struct Parts {
     pub janice: Arc<janice::Addresses>,
     /// An address for the User-Agent.
     pub contact: Option<String>,
+    /// Whether what is fetched is stored.
+    pub keeps: bool,
 }
 
 /// What a kill needs: the price of each of these types, today's or a day's.
@@ -99,7 +101,7 @@ impl Appraiser {
     /// Connected to nothing yet. A service whose address cannot be used is not asked, which is said here.
     #[must_use]
     pub fn new(settings: &Settings, parts: &Parts) -> Self {
-        let keeper = Keeper::new(parts.store.clone());
+        let keeper = Keeper::new(parts.keeps.then(|| parts.store.clone()));
         let (board, contact) = (&parts.board, parts.contact.as_deref());
         let janice = &settings.janice;
         let bulk = if janice.is_wanted() {

@@ -126,7 +126,7 @@ fn breaker(definition: &Definition) -> Option<String> {
         return is_off.then(|| "There is no breaker: if the source brings nothing but rubbish, all of it is read, and kept as dead letters.".to_owned());
     };
     let share = (rules.share * rules.window as f64).ceil() as usize;
-    let a_day = 86_400.0 / rules.probe_every.0.as_secs_f64();
+    let a_day = 86_400.0 / rules.probe_every.as_secs_f64();
     Some(format!(
         "The breaker: when {} messages in a row fail, or {} of the last {}, the source slows to one message each {}, a probe; {} in a row that succeed restore it. So rubbish alone makes at most {} dead letters until it trips, and {} a day from then on.",
         count(rules.run),

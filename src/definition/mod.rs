@@ -120,6 +120,24 @@ impl Definition {
         }
     }
 
+    /// The same, to be tried out: stages on [`Resources::for_rehearsal`], and what stands in for sinks. What fails is left to the source's acknowledger.
+    #[must_use]
+    pub fn build_rehearsal(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
+        let resources = resources.for_rehearsal();
+        let built = |stage: &stages::Config| {
+            Some((stage.name().to_owned(), stage.rehearse(&self.name, &resources).kills()?))
+        };
+        let partitions = self.partitions.iter().filter_map(|(group, by)| Some((group.clone(), by.of_kills()?)));
+        Components {
+            source,
+            stages: self.stages.iter().filter_map(built).collect(),
+            sinks: self.sinks.iter().map(|(batcher, sink)| (batcher.clone(), sink.rehearse(&resources))).collect(),
+            failure_handler: Arc::new(LeaveFailed),
+            partition_by: partitions.collect(),
+            size_of: Some(Arc::new(|kill: &Kill| kill.raw.len())),
+        }
+    }
+
     /// A page that fails is asked for again: nothing of it is kept.
     fn build_market(&self, resources: &Resources, source: Arc<dyn Factory<Page>>) -> Components<Page> {
         let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.pages()?)));
@@ -174,10 +192,8 @@ impl Definition {
     /// What its dead letters say of where they come from.
     #[must_use]
     pub fn origin(&self) -> dead_letter::Origin {
-        let standard = dead_letter::Schedule::default();
         let DeadLetters { retry_every, attempts_max, .. } = self.dead_letters;
-        let every = retry_every.map_or(standard.every, |every| every.0);
-        let schedule = dead_letter::Schedule { every, attempts_max };
+        let schedule = dead_letter::Schedule { every: retry_every.0, attempts_max };
         dead_letter::Origin { definition_hash: Some(self.hash.clone()), schedule }
     }
 

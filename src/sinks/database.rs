@@ -21,6 +21,9 @@ use crate::resources::Resources;
 use crate::store::{Change, Error, Store, retry};
 use crate::surveillance::Surveillance;
 
+/// Why a kill without killmail is refused.
+pub(super) const UNDECODED: &str = "store a kill that no stage has decoded";
+
 /// `sink.database = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -66,7 +69,7 @@ struct Database {
 impl Sink<Kill> for Database {
     async fn deliver(&self, _batch: &Batch, messages: &mut [Message<Kill>]) -> Result<(), Failure> {
         for message in messages.iter_mut().filter(|message| message.payload.mail.is_none()) {
-            message.fail(Failure::invalid("store a kill that no stage has decoded"));
+            message.fail(Failure::invalid(UNDECODED));
         }
         self.make_out(messages.iter_mut().map(|message| &mut message.payload));
         let mut left: Vec<&mut Message<Kill>> = messages.iter_mut().filter(|message| message.is_active()).collect();
@@ -149,7 +152,8 @@ fn partition<'m>(error: &Error, messages: Messages<'m>) -> (Messages<'m>, Messag
     messages.into_iter().partition(is_named)
 }
 
-fn settle(message: &mut Message<Kill>, change: Change) {
+/// What storing it has changed, on the message.
+pub(super) fn settle(message: &mut Message<Kill>, change: Change) {
     match change {
         Change::New { event_id } => message.payload.event_id = event_id,
         // Stored, but announced before: nothing after this sink needs it.
@@ -159,7 +163,7 @@ fn settle(message: &mut Message<Kill>, change: Change) {
 }
 
 /// The store's error as the messages' failure.
-fn failure(error: Error) -> Failure {
+pub(super) fn failure(error: Error) -> Failure {
     let text = format!("store kills: {error}");
     match error {
         Error::Data { sqlstate, column, constraint, .. } => {

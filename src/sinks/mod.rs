@@ -9,6 +9,7 @@ pub mod database;
 pub mod orders;
 pub mod prices;
 pub mod pubsub;
+mod rehearsal;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -81,6 +82,16 @@ impl Config {
             Self::Orders(_) => &["decode_orders"],
             Self::Prices(_) => &["quote"],
             Self::Blackhole(_) => &[],
+        }
+    }
+
+    /// What stands in its place where kills are only tried out: it notes what the sink would do, and does nothing.
+    #[must_use]
+    pub fn rehearse(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
+        match self {
+            Self::Database(config) => rehearsal::database(config.events, resources),
+            Self::Webhook(_) => rehearsal::telling(resources),
+            _ => rehearsal::nothing(),
         }
     }
 

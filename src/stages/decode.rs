@@ -23,15 +23,22 @@ impl Config {
     /// The stage of this pipeline. It also records how old kills are when they come in.
     pub fn build(&self, pipeline: &str) -> impl Stage<Kill> + use<> {
         let lags = Lags { pipeline: pipeline.to_owned(), by_source: Mutex::default() };
-        stage::each(move |message: &mut Message<Kill>| decode(message, &lags))
+        stage::each(move |message: &mut Message<Kill>| decode(message, Some(&lags)))
+    }
+
+    /// The same, recording nothing.
+    pub fn rehearse(&self) -> impl Stage<Kill> + use<> {
+        stage::each(|message: &mut Message<Kill>| decode(message, None))
     }
 }
 
-fn decode(message: &mut Message<Kill>, lags: &Lags) {
+fn decode(message: &mut Message<Kill>, lags: Option<&Lags>) {
     let kill = &mut message.payload;
     match wire::decode(&kill.raw) {
         Ok(mail) => {
-            lags.record(kill.source, kill.received_at.duration_since(mail.killmail_time));
+            if let Some(lags) = lags {
+                lags.record(kill.source, kill.received_at.duration_since(mail.killmail_time));
+            }
             kill.mail = Some(Arc::new(mail));
         }
         Err(error) => message.fail(Failure::invalid(error.to_string())),

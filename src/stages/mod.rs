@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use broadside_engine::Stage;
+use broadside_engine::{Message, Stage, stage};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
@@ -141,6 +141,18 @@ impl Config {
             Self::DecodeOrders(config) => return Built::Pages(Arc::new(config.build(pipeline))),
             Self::Quote(config) => return Built::Products(Arc::new(config.build(resources))),
         })
+    }
+
+    /// The stage as it is tried out: on [`Resources::for_rehearsal`], and without a word in the metrics. Nothing is taken for a copy of what was seen before: each
+    /// kill is tried by itself.
+    #[must_use]
+    pub fn rehearse(&self, pipeline: &str, resources: &Resources) -> Built {
+        match self {
+            Self::Decode(config) => Built::Kills(Arc::new(config.rehearse())),
+            Self::Deduplicate(_) => Built::Kills(Arc::new(stage::each(|_: &mut Message<Kill>| {}))),
+            // What a stage counts by it asks for when it is built.
+            _ => metrics::with_local_recorder(&metrics::NoopRecorder, || self.build(pipeline, resources)),
+        }
     }
 
     /// Whether it has what it needs from its surroundings, without opening anything.

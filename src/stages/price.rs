@@ -91,6 +91,7 @@ impl Config {
             esi: resources.esi.clone(),
             janice: resources.janice.clone(),
             contact: resources.contact.clone(),
+            keeps: resources.keeps,
         };
         let settings = Settings {
             gather: self.gather,

@@ -20,6 +20,7 @@ mod plan;
 pub mod postgres;
 mod profiles;
 mod quotes;
+mod rehearsal;
 pub mod retry;
 mod rows;
 pub mod sqlite;
@@ -50,6 +51,7 @@ pub use offsets::{
 pub use orders::{Gone, OrderChanges, Orders, StoredPage, Swept};
 pub use profiles::{Matched, NewProfile, ProfileChange, ProfileNews, Profiles, StoredProfile, WatchedProfile, Which};
 pub use quotes::Quotes;
+pub use rehearsal::{REHEARSED, Rehearsed, RowChange};
 pub use retry::Health;
 pub use statics::{Import, Origins, Queued, StaticData};
 
@@ -149,6 +151,10 @@ pub trait Store:
     ///
     /// Safe to repeat: a kill is known by its id. All or nothing: one kill that is refused ([`Error::Data`]) refuses the call.
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error>;
+    /// What [`insert_kills`](Self::insert_kills) would do with this kill alone, without an event. Nothing is changed.
+    async fn rehearse_kill(&self, _kill: &Kill) -> Result<Rehearsed, Error> {
+        Err(Error::Permanent("rehearse: this store cannot".to_owned()))
+    }
     /// Of these kills of one UTC day, those that are not stored, or only in a poorer form; in their order.
     async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error>;
     /// Kills that were stored with [`Kill::refresh`] and are due, those first that have been due for longest.

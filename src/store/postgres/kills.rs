@@ -25,6 +25,7 @@ use super::{Postgres, alerts, matches, partitions, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};
 use crate::store::alerts::of_kills;
 use crate::store::plan::{Plan, Step, changes, plan};
+use crate::store::rehearsal::{self, Rehearsed};
 use crate::store::rows;
 use crate::store::{Change, Error, Month};
 
@@ -79,6 +80,31 @@ pub(super) async fn insert(store: &Postgres, kills: &[&Kill], events: bool) -> R
         }
     }
     Err(Error::Transient("somebody keeps dropping the months that these kills need".to_owned()))
+}
+
+/// What [`insert`] would do, in a transaction that is undone.
+pub(super) async fn rehearse(store: &Postgres, kill: &Kill) -> Result<Rehearsed, Error> {
+    let kills = [kill];
+    let mails = [rows::checked(kill)?];
+    let call = Call::new(&kills, &mails)?;
+    let arguments = call.rows.arguments(call.span)?;
+    let mut lease = Lease::new(store.writers.acquire().await?);
+    lease.execute("BEGIN").await?;
+    let lacks_month = store.known.lacks(&call.months);
+    let outcome = call.rehearse(&mut lease, arguments, lacks_month).await;
+    if let Err(Ended::Failed(error)) = &outcome
+        && !matches!(error, Error::Data { .. })
+    {
+        return Err(error.clone());
+    }
+    // The conversation is intact: it was the server that refused.
+    lease.execute("ROLLBACK").await?;
+    lease.done();
+    match outcome {
+        Ok(rehearsed) => Ok(rehearsed),
+        Err(Ended::NoPartition) => Err(Error::Transient("somebody dropped the month of this kill".to_owned())),
+        Err(Ended::Refused(_, error) | Ended::Failed(error)) => Err(error),
+    }
 }
 
 pub(super) async fn lacking(
@@ -144,6 +170,40 @@ impl<'a> Call<'a> {
                 outcome
             }
         }
+    }
+
+    /// Stores within a transaction of the caller's, who undoes it.
+    async fn rehearse(
+        &self,
+        connection: &mut PgConnection,
+        arguments: PgArguments,
+        lacks_month: bool,
+    ) -> Result<Rehearsed, Ended> {
+        let id = self.ranks[0].0;
+        if lacks_month {
+            // made, and undone with the rest
+            partitions::ensure_within(connection, self.months.iter().copied()).await?;
+        }
+        let before = self.snapshot(connection, id).await?;
+        let changes = self.store(connection, arguments, false).await?;
+        let after = self.snapshot(connection, id).await?;
+        let change = changes.first().copied().unwrap_or(Change::Same);
+        Ok(Rehearsed { change, rows: rehearsal::changes(before, after) })
+    }
+
+    /// Every row of this kill, by table.
+    async fn snapshot(&self, connection: &mut PgConnection, id: i64) -> Result<Vec<rehearsal::Rows>, sqlx::Error> {
+        let mut tables = Vec::with_capacity(rehearsal::TABLES.len());
+        for (table, _) in rehearsal::TABLES {
+            // names of our own tables alone; a month's rows are found by the kill's time
+            let sql = format!(
+                "SELECT (CASE WHEN j ? 'payload' THEN j - 'payload' || jsonb_build_object('payload_bytes', octet_length(j ->> 'payload')) ELSE j END)::text
+                 FROM (SELECT to_jsonb(t) AS j FROM {table} t WHERE killmail_id = $1 AND killmail_time >= $2 AND killmail_time < $3) rows"
+            );
+            let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(id).bind(self.span.0).bind(self.span.1);
+            tables.push(rehearsal::objects(query.fetch_all(&mut *connection).await?));
+        }
+        Ok(tables)
     }
 
     async fn store(

@@ -50,7 +50,9 @@ use address::{connect, parse};
 use super::error::NO_CONNECTION;
 use super::letters::FINGERPRINTS;
 use super::migrations::{migrating, steps_missing};
-use super::{Change, Error, Health, Letters, Month, Options, Partition, Refresh, Scope, Store, Stretch, within};
+use super::{
+    Change, Error, Health, Letters, Month, Options, Partition, Refresh, Rehearsed, Scope, Store, Stretch, within,
+};
 use crate::killmail::{Form, Kill, KillmailId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -193,6 +195,10 @@ impl Store for Postgres {
 
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
         self.bounded(kills::insert(self, kills, events)).await
+    }
+
+    async fn rehearse_kill(&self, kill: &Kill) -> Result<Rehearsed, Error> {
+        self.bounded(kills::rehearse(self, kill)).await
     }
 
     async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error> {

@@ -85,8 +85,18 @@ pub(super) async fn list(pool: &PgPool) -> Result<Vec<Partition>, Error> {
 /// Makes what is missing for these months; answers the names.
 pub(super) async fn ensure(pool: &PgPool, months: impl IntoIterator<Item = Month>) -> Result<Vec<String>, Error> {
     let mut transaction = pool.begin().await?;
+    let made = ensure_within(&mut transaction, months).await?;
+    transaction.commit().await?;
+    Ok(made)
+}
+
+/// The same within a transaction of the caller's.
+pub(super) async fn ensure_within(
+    transaction: &mut PgConnection,
+    months: impl IntoIterator<Item = Month>,
+) -> Result<Vec<String>, Error> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).execute(&mut *transaction).await?;
-    let there = find(&mut transaction).await?;
+    let there = find(&mut *transaction).await?;
     let mut made = Vec::new();
     for month in months {
         let (from, to) = (bound(month), bound(month.plus(1)));
@@ -95,13 +105,12 @@ pub(super) async fn ensure(pool: &PgPool, months: impl IntoIterator<Item = Month
             if there.iter().any(covers) {
                 continue;
             }
-            let name = free_name(&mut transaction, format!("{table}_{}", month.suffix())).await?;
+            let name = free_name(&mut *transaction, format!("{table}_{}", month.suffix())).await?;
             let attach = format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')");
-            run(&mut transaction, format!("CREATE TABLE {name} (LIKE {table} INCLUDING ALL); {attach}")).await?;
+            run(&mut *transaction, format!("CREATE TABLE {name} (LIKE {table} INCLUDING ALL); {attach}")).await?;
             made.push(name);
         }
     }
-    transaction.commit().await?;
     Ok(made)
 }
 

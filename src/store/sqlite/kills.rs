@@ -18,6 +18,7 @@ use super::{alerts, id_list, matches, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};
 use crate::store::alerts::of_kills;
 use crate::store::plan::{Plan, Step, changes, plan};
+use crate::store::rehearsal::{self, Rehearsed};
 use crate::store::rows::{self, Enriched, Participant, Raw};
 use crate::store::{Change, Error};
 
@@ -36,37 +37,93 @@ fn upsert(table: &str, columns: &[&str]) -> Insert {
 }
 
 pub(super) async fn insert(pool: &SqlitePool, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
+    let call = Call::new(kills)?;
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let changes = call.write(&mut transaction, events).await?;
+    transaction.commit().await?;
+    Ok(changes)
+}
+
+/// What [`insert`] would do, in a transaction that is undone.
+pub(super) async fn rehearse(pool: &SqlitePool, kill: &Kill) -> Result<Rehearsed, Error> {
+    let kills = [kill];
+    let call = Call::new(&kills)?;
+    let id = call.ranks[0].0;
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let before = snapshot(&mut transaction, id).await?;
+    let changes = call.write(&mut transaction, false).await?;
+    let after = snapshot(&mut transaction, id).await?;
+    transaction.rollback().await?;
+    let change = changes.first().copied().unwrap_or(Change::Same);
+    Ok(Rehearsed { change, rows: rehearsal::changes(before, after) })
+}
+
+/// Every row of this kill, by table.
+async fn snapshot(connection: &mut SqliteConnection, id: i64) -> Result<Vec<rehearsal::Rows>, Error> {
+    let mut tables = Vec::with_capacity(rehearsal::TABLES.len());
+    for (table, _) in rehearsal::TABLES {
+        let columns: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM pragma_table_info(?)").bind(table).fetch_all(&mut *connection).await?;
+        let pair = |column: &String| match column.as_str() {
+            "payload" => "'payload_bytes', length(CAST(payload AS BLOB))".to_owned(),
+            column => format!("'{column}', \"{column}\""),
+        };
+        let pairs: Vec<String> = columns.iter().map(pair).collect();
+        // names of our own tables and columns alone
+        let sql = format!("SELECT json_object({}) FROM {table} WHERE killmail_id = ?", pairs.join(", "));
+        let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(id).fetch_all(&mut *connection).await?;
+        tables.push(rehearsal::objects(rows));
+    }
+    Ok(tables)
+}
+
+/// Kills to store, on the assumption that all of them are new.
+struct Call<'a> {
+    kills: &'a [&'a Kill],
+    mails: Vec<&'a Killmail>,
+    ranks: Vec<(i64, i64)>,
+    assumed: Plan,
+    writes: Writes,
+    now: Timestamp,
+}
+
+impl<'a> Call<'a> {
+    fn new(kills: &'a [&'a Kill]) -> Result<Self, Error> {
     let mails = kills.iter().map(|kill| rows::checked(kill)).collect::<Result<Vec<_>, _>>()?;
     let weigh = |(kill, mail): (&&Kill, &&Killmail)| (mail.killmail_id.get(), rows::weight(kill, mail));
     let ranks: Vec<_> = kills.iter().zip(&mails).map(weigh).collect();
     let now = Timestamp::now();
     let assumed = plan(&ranks, &HashMap::new());
-    let mut writes = Writes::prepare(kills, &mails, &assumed.writes, now)?;
+    let writes = Writes::prepare(kills, &mails, &assumed.writes, now)?;
+        Ok(Self { kills, mails, ranks, assumed, writes, now })
+    }
 
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let stored = stored_ranks(&mut transaction, &ranks).await?;
+    /// Within a transaction of the caller's.
+    async fn write(self, transaction: &mut SqliteConnection, events: bool) -> Result<Vec<Change>, Error> {
+        let Self { kills, mails, ranks, assumed, mut writes, now } = self;
+    let stored = stored_ranks(transaction, &ranks).await?;
     let mut matched_before = HashSet::new();
     let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
     if !stored.is_empty() {
         writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
         let replaced = || plan.writes.iter().copied().filter(|&index| stored.contains_key(&ranks[index].0));
         let ids = || replaced().map(|index| ranks[index].0);
-        delete_participants(&mut transaction, ids()).await?;
-        refreshes::forget(&mut transaction, ids()).await?;
-        matched_before = matches::clear(&mut transaction, kills, &mails, replaced()).await?;
+        delete_participants(transaction, ids()).await?;
+        refreshes::forget(transaction, ids()).await?;
+        matched_before = matches::clear(transaction, kills, &mails, replaced()).await?;
     }
     if plan.writes.is_empty() {
         return Ok(vec![Change::Same; kills.len()]);
     }
-    writes.execute(&mut transaction).await?;
-    refreshes::note(&mut transaction, &rows::unfinished(kills, &mails, &plan.writes), now).await?;
-    let ids = if events { insert_events(&mut transaction, &mails, &plan, now).await? } else { HashMap::new() };
+    writes.execute(transaction).await?;
+    refreshes::note(transaction, &rows::unfinished(kills, &mails, &plan.writes), now).await?;
+    let ids = if events { insert_events(transaction, &mails, &plan, now).await? } else { HashMap::new() };
     let new_matches = matches::new(kills, &mails, &plan.writes, &matched_before);
     let is_new = |id| !stored.contains_key(&id);
     let alerts = of_kills(kills, &mails, &plan.writes, is_new, &new_matches, &ids);
-    alerts::add(&mut transaction, &alerts, now).await?;
-    transaction.commit().await?;
+    alerts::add(transaction, &alerts, now).await?;
     Ok(changes(&plan, &ranks, &ids))
+    }
 }
 
 async fn stored_ranks(connection: &mut SqliteConnection, ranks: &[(i64, i64)]) -> Result<HashMap<i64, i64>, Error> {

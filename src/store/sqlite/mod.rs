@@ -42,7 +42,7 @@ pub(super) use error::classify;
 
 use super::letters::FINGERPRINTS;
 use super::migrations::{migrating, steps_missing};
-use super::{Change, Error, Health, Letters, Options, Refresh, Scope, Store, Stretch, within};
+use super::{Change, Error, Health, Letters, Options, Refresh, Rehearsed, Scope, Store, Stretch, within};
 use crate::killmail::{Form, Kill, KillmailId};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -227,6 +227,10 @@ impl Store for Sqlite {
 
     async fn insert_kills(&self, kills: &[&Kill], events: bool) -> Result<Vec<Change>, Error> {
         self.bounded(kills::insert(&self.writer, kills, events)).await
+    }
+
+    async fn rehearse_kill(&self, kill: &Kill) -> Result<Rehearsed, Error> {
+        self.bounded(kills::rehearse(&self.writer, kill)).await
     }
 
     async fn lacking(&self, ids: &[KillmailId], form: Form, day: Date) -> Result<Vec<KillmailId>, Error> {
