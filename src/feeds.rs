@@ -47,6 +47,11 @@ impl Feeds {
         }
     }
 
+    /// A pipeline ends, or its source is another from now on.
+    pub fn forget(&self, pipeline: &str) {
+        self.lock().remove(pipeline);
+    }
+
     /// How a pipeline stands, if it has two feeds.
     #[must_use]
     pub fn get(&self, pipeline: &str) -> Option<Standing> {

@@ -7,6 +7,7 @@
 //! Kills that only lack prices are many at once, after an outage. While the service that they need is known to be down they wait, untouched; once it is
 //! back they are priced by the thousand with a few calls, in seconds. They hold up nobody: when there are more than one look takes, they go behind the others.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,9 +68,10 @@ pub(super) struct Completion {
 
 impl Completion {
     /// Of the stages of these pipelines; `None`: they have none that can leave a kill incomplete.
-    pub(super) fn new(definitions: &[Definition], resources: &Resources) -> Option<Self> {
+    pub(super) fn new(definitions: &[impl Borrow<Definition>], resources: &Resources) -> Option<Self> {
         let (mut esi, mut tag, mut appraiser, mut matcher) = (None, None, None, None);
-        let stages = definitions.iter().flat_map(|of| of.stages.iter().map(move |stage| (&of.name, stage)));
+        let stages = definitions.iter().map(Borrow::borrow);
+        let stages = stages.flat_map(|of: &Definition| of.stages.iter().map(move |stage| (&of.name, stage)));
         for (pipeline, stage) in stages {
             match stage {
                 // What is wrong with the address, the stage has said.

@@ -93,9 +93,16 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     know_what_is_made_up(&*store).await?;
     let before = count(&store).await?;
     let resources = resources(store, &settings, true);
-    let worker =
-        Worker::start(&selection.definitions, &resources, &settings, KillfeedSettings::default(), listener, metrics)
-            .await?;
+    let worker = Worker::start(
+        &selection.definitions,
+        &resources,
+        &settings,
+        KillfeedSettings::default(),
+        None,
+        listener,
+        metrics,
+    )
+    .await?;
     if selection.shipped {
         print("There is no folder pipelines here: running the pipelines that come with the program.");
     }

@@ -1,5 +1,6 @@
 //! The pipelines of a worker, each with the definition that it follows. The set can change while it is looked at.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,6 +49,9 @@ pub(super) struct Fleet {
     members: Mutex<Vec<Member>>,
     /// Those that were taken out.
     gone: Mutex<Vec<Ended>>,
+    /// Those that were started again after a drain that took too long.
+    abandoned: Mutex<BTreeSet<String>>,
+    is_draining: AtomicBool,
     changed: Notify,
     feeds: Arc<Feeds>,
 }
@@ -59,7 +63,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Fleet {
     /// None yet. `feeds`: where it stands which feed serves each.
     pub(super) fn new(feeds: Arc<Feeds>) -> Self {
-        Self { members: Mutex::default(), gone: Mutex::default(), changed: Notify::new(), feeds }
+        Self {
+            members: Mutex::default(),
+            gone: Mutex::default(),
+            abandoned: Mutex::default(),
+            is_draining: AtomicBool::new(false),
+            changed: Notify::new(),
+            feeds,
+        }
     }
 
     /// As they are now, in the order in which they were added.
@@ -77,10 +88,13 @@ impl Fleet {
         lock(&self.members).iter().map(|member| member.definition.clone()).collect()
     }
 
-    /// Adds a pipeline, or puts it in the place of the one of its name.
+    /// Adds a pipeline, or puts it in the place of the one of its name. One that comes during the drain is drained at once.
     pub(super) fn put(&self, definition: Arc<Definition>, pipeline: Pipeline) {
         let fresh = Member::new(definition, pipeline);
         let mut members = lock(&self.members);
+        if self.is_draining() {
+            fresh.pipeline.drain();
+        }
         match members.iter_mut().find(|member| member.name() == fresh.name()) {
             Some(member) => *member = fresh,
             None => members.push(fresh),
@@ -94,6 +108,11 @@ impl Fleet {
         lock(&self.members).retain(|member| member.name() != ended.pipeline);
         lock(&self.gone).push(ended);
         self.changed.notify_waiters();
+    }
+
+    /// A pipeline lost messages when it was drained to be started again: that counts at the end.
+    pub(super) fn note_abandoned(&self, name: &str) {
+        lock(&self.abandoned).insert(name.to_owned());
     }
 
     /// The pipeline goes on, and follows this from now on.
@@ -113,7 +132,14 @@ impl Fleet {
 
     /// Begins the drain of every pipeline.
     pub(super) fn drain(&self) {
-        lock(&self.members).iter().for_each(|member| member.pipeline.drain());
+        let members = lock(&self.members);
+        self.is_draining.store(true, Ordering::SeqCst);
+        members.iter().for_each(|member| member.pipeline.drain());
+    }
+
+    /// Whether the end has begun.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Waits until every pipeline has ended, and none is about to be started again. Those that were taken out are told of too.
@@ -125,10 +151,20 @@ impl Fleet {
             let is_final = !members.iter().any(|member| member.is_restarting);
             let all = join_all(members.iter().map(Member::finished));
             tokio::select! {
-                ended = all, if is_final => return lock(&self.gone).iter().cloned().chain(ended).collect(),
+                ended = all, if is_final => return self.with_what_was(ended),
                 () = changed => {}
             }
         }
+    }
+}
+
+impl Fleet {
+    fn with_what_was(&self, mut ended: Vec<Ended>) -> Vec<Ended> {
+        let abandoned = lock(&self.abandoned);
+        for ended in &mut ended {
+            ended.report.deadline_passed |= abandoned.contains(&ended.pipeline);
+        }
+        lock(&self.gone).iter().cloned().chain(ended).collect()
     }
 }
 

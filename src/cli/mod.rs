@@ -11,6 +11,7 @@
 //!
 //! Results go to standard output, logs and progress to standard error.
 
+mod attendance;
 pub mod backfill;
 pub mod bench;
 pub mod check;
@@ -33,6 +34,7 @@ mod pauses;
 pub mod prices;
 pub mod profiles;
 mod progress;
+mod reload;
 pub mod run;
 pub mod schema;
 pub mod sde;

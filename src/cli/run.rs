@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::killfeed::Killfeed;
 use super::opening::{open_store, unless_signalled, wait_for_store};
+use super::reload::Files;
 use super::signals::Signals;
 use super::worker::{Worker, answering, check_sources, ledgers, resources};
 use super::{Database, ending, print};
@@ -23,7 +24,8 @@ use crate::telemetry;
 /// Run pipelines: all enabled ones, or those that are named.
 ///
 /// SIGINT or SIGTERM drains: no more is read, what is in flight is finished within each pipeline's drain_deadline. A second
-/// signal ends at once.
+/// signal ends at once. SIGHUP reads the pipeline files again: numbers change while everything goes on, and what needs more is drained and started again,
+/// alone. When a file is wrong, nothing changes.
 ///
 /// When the database is away at the start, the worker waits for it: alive, not ready.
 #[derive(Debug, clap::Args)]
@@ -40,6 +42,9 @@ pub struct Args {
     /// Leave the database's tables as they are, and refuse to run when they are old.
     #[arg(long)]
     pub no_migrate: bool,
+    /// Follow a change of the pipeline files as SIGHUP does, without being asked.
+    #[arg(long)]
+    pub watch: bool,
     /// End with 1 when the database is away at the start, instead of waiting for it.
     #[arg(long)]
     pub fail_fast: bool,
@@ -75,9 +80,17 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let resources = resources(store?, &settings, true);
+    let files = Files { wanted: args.wanted, folder: args.pipelines, watch: args.watch };
     // What it loads first may take its time, or wait for the database.
-    let starting =
-        Worker::start(&selection.definitions, &resources, &settings, args.killfeed.into(), listener, metrics);
+    let starting = Worker::start(
+        &selection.definitions,
+        &resources,
+        &settings,
+        args.killfeed.into(),
+        Some(files),
+        listener,
+        metrics,
+    );
     let Some(worker) = unless_signalled(&mut signals, starting).await.transpose()? else {
         return Ok(ExitCode::SUCCESS);
     };

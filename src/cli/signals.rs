@@ -1,7 +1,6 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks for a drain, the second ends at once.
 //!
-//! A worker does not reload yet, so SIGHUP (a closed terminal, too) drains rather than kills: a supervisor starts it
-//! again with what the files then say.
+//! SIGHUP has `run` read its pipeline files again; other commands, which have nothing to read again, drain: a closed terminal does not kill them.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};

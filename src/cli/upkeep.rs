@@ -1,5 +1,6 @@
 //! What a worker sees to on the side: the tables of this month and of the next ones are there before their first kill, and prices of days that are long over go.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ pub(super) async fn keep_partitions(store: Arc<dyn Store>) {
 }
 
 /// How long prices are kept: as long as that stage `price` says that keeps them longest. `None`: there is none, so nobody here knows.
-pub(super) fn prices_kept(definitions: &[Definition]) -> Option<Duration> {
-    let stages = definitions.iter().flat_map(|definition| &definition.stages);
+pub(super) fn prices_kept(definitions: &[impl Borrow<Definition>]) -> Option<Duration> {
+    let stages = definitions.iter().flat_map(|definition| &definition.borrow().stages);
     let kept = stages.filter_map(|stage| match stage {
         stages::Config::Price(price) => Some(price.keep.0.max(KEPT_LEAST)),
         _ => None,

@@ -8,19 +8,17 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::completion::Completion;
+use super::attendance::{Attendance, Upkeep, attend};
 use super::ending::{self, Ended};
 use super::fleet::Fleet;
 use super::pauses;
-use super::signals::Signals;
+use super::reload::{self, Files, Reloader};
+use super::signals::{Caught, Signals};
 use super::statics;
-use super::surveillance::{Keeper, Keeping};
-use super::upkeep::{forget_prices, keep_partitions, prices_kept};
-use crate::courier;
+use super::surveillance::Keeper;
 use crate::definition::{Definition, Problem, Problems};
-use crate::http::{self, Access, KillfeedSettings, Readiness, Waiting};
+use crate::http::{self, Access, KillfeedSettings, Readiness, Reloads, Waiting};
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -37,17 +35,14 @@ pub(super) struct Worker {
     pub(super) address: SocketAddr,
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
-    upkeep: Vec<AbortOnDropHandle<()>>,
-    surveillance: Option<Keeping>,
+    upkeep: Upkeep,
     stop_serving: CancellationToken,
-    courier: Option<Courier>,
-}
-
-/// Who delivers alerts, and the word that ends it.
-#[derive(Debug)]
-struct Courier {
-    task: AbortOnDropHandle<()>,
-    stop: CancellationToken,
+    /// Cancelled when the drain begins.
+    leaving: CancellationToken,
+    /// Whoever has reloads done.
+    reloads: Option<Reloads>,
+    reloading: JoinHandle<Attendance>,
+    stop_reloading: CancellationToken,
 }
 
 /// What components share.
@@ -110,6 +105,7 @@ impl Worker {
         resources: &Resources,
         settings: &Settings,
         killfeed: KillfeedSettings,
+        files: Option<Files>,
         listener: TcpListener,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
@@ -132,34 +128,52 @@ impl Worker {
             let pipeline = pipeline.with_context(|| format!("failed to start pipeline {}", definition.name))?;
             fleet.put(Arc::new(definition.clone()), pipeline);
         }
+        let leaving = CancellationToken::new();
+        let mut attendance = Attendance::new(keeper, leaving.clone());
+        attendance.renew(&fleet.definitions(), resources).await?;
         readiness.clear("starting");
+        let mut upkeep = Upkeep::new(resources);
+        let stop_reloading = CancellationToken::new();
+        let (reloads, reloading) = match files {
+            None => (None, tokio::spawn(attend(attendance, stop_reloading.clone()))),
+            Some(files) => {
+                let (reloads, requests) = Reloads::new();
+                if files.watch {
+                    upkeep.attend(reload::watch(files.clone(), reloads.clone()));
+                }
+                let (settings, resources, fleet) = (settings.clone(), resources.clone(), fleet.clone());
+                let told = reloads.clone();
+                let reloader = Reloader { files, settings, resources, fleet, attendance, reloads: told };
+                (Some(reloads), tokio::spawn(reloader.run(requests, stop_reloading.clone())))
+            }
+        };
         let (store, hub, regions) = (resources.store.clone(), resources.hub.clone(), resources.regions.clone());
         let state = http::State::new(fleet.clone(), store.clone(), hub, regions, metrics.clone(), readiness.clone());
-        let state = state.with_access(Access::new(address, settings.api_token.as_deref()));
-        let state = state.with_price_job(resources.price_job.clone()).with_killfeed(killfeed);
+        let state = state.with_access(Access::new(address, settings.api_token.as_deref())).with_killfeed(killfeed);
+        let state = state.with_price_job(resources.price_job.clone()).with_reloads(reloads.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
-        let mut upkeep = vec![AbortOnDropHandle::new(tokio::spawn(keep_partitions(store.clone())))];
-        upkeep.push(AbortOnDropHandle::new(tokio::spawn(statics::keep(store.clone(), resources.statics.clone()))));
-        for (base, esi) in resources.esi.all() {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(pauses::keep(store.clone(), base, esi))));
-        }
-        if let Some(keep) = prices_kept(definitions) {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(forget_prices(store.clone(), keep))));
-        }
-        if let Some(completion) = Completion::new(definitions, resources) {
-            upkeep.push(AbortOnDropHandle::new(tokio::spawn(completion.run())));
-        }
-        let surveillance = keeper.map(Keeper::start);
-        let courier = Courier::start(definitions, resources)?;
-        Ok(Self { fleet, store, metrics, address, readiness, server, upkeep, surveillance, stop_serving, courier })
+        Ok(Self {
+            fleet,
+            store,
+            metrics,
+            address,
+            readiness,
+            server,
+            upkeep,
+            stop_serving,
+            leaving,
+            reloads,
+            reloading,
+            stop_reloading,
+        })
     }
 
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
         self.fleet.drain();
-        self.courier.iter().for_each(|courier| courier.stop.cancel());
+        self.leaving.cancel();
     }
 
     /// Waits until every pipeline has ended. A first signal drains, a second one ends the process.
@@ -170,6 +184,13 @@ impl Worker {
             tokio::select! {
                 ended = &mut all => return ended,
                 caught = signals.next() => {
+                    if let (Caught::HangUp, Some(reloads)) = (caught, &self.reloads) {
+                        tracing::info!("SIGHUP: reading the pipeline files again");
+                        if reloads.ask().is_none() {
+                            tracing::warn!("reloads are waiting already");
+                        }
+                        continue;
+                    }
                     if draining {
                         eprintln!("broadside: a second signal: ending at once");
                         std::process::exit(i32::from(caught.exit_code()));
@@ -190,44 +211,13 @@ impl Worker {
             tracing::warn!(%error, "the server did not end well");
         }
         drop(self.upkeep);
-        if let Some(Courier { task, stop }) = self.courier {
-            stop.cancel();
-            // It bounds its end by itself.
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "the delivery of alerts did not end well");
-            }
-        }
-        if let Some(surveillance) = self.surveillance {
-            surveillance.end().await;
+        self.leaving.cancel();
+        self.stop_reloading.cancel();
+        match self.reloading.await {
+            Ok(attendance) => attendance.end().await,
+            Err(error) => tracing::warn!(%error, "the one who reloads did not end well"),
         }
         self.store.close().await;
-    }
-}
-
-impl Courier {
-    /// For the first pipeline that tells of matches; `None`: there is none.
-    fn start(definitions: &[Definition], resources: &Resources) -> anyhow::Result<Option<Self>> {
-        let telling = definitions.iter().find_map(|definition| Some((definition, definition.webhook()?)));
-        let Some((definition, (batcher, settings))) = telling else { return Ok(None) };
-        let others = definition.sinks.keys().filter(|other| *other != batcher);
-        let letters = courier::Letters {
-            pipeline: definition.name.clone(),
-            batcher: batcher.to_owned(),
-            others: others.cloned().collect(),
-        };
-        let parts = courier::Parts {
-            store: resources.store.clone(),
-            surveillance: resources.surveillance.clone(),
-            shelf: resources.statics.clone(),
-            desk: resources.desk.clone(),
-            contact: resources.contact.clone(),
-            letters: definition.dead_letters.enabled.then_some(letters),
-            drain_deadline: definition.topology.drain_deadline,
-        };
-        let courier = courier::Courier::new(settings, parts).context("failed to prepare the delivery of alerts")?;
-        let stop = CancellationToken::new();
-        let task = AbortOnDropHandle::new(tokio::spawn(courier.run(stop.clone())));
-        Ok(Some(Self { task, stop }))
     }
 }
 

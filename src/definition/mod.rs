@@ -10,6 +10,7 @@
 //! at the first: what follows one is guesswork.
 
 mod checks;
+pub mod diff;
 mod document;
 pub mod environment;
 pub mod file;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use broadside_engine::components::{self, LeaveFailed};
+use broadside_engine::pipeline::Status;
 use broadside_engine::topology::Processor;
 use broadside_engine::{Components, Factory, FailureHandler, Pipeline, Topology};
 
@@ -35,7 +37,7 @@ use crate::{dead_letter, sinks, sources, stages};
 pub use environment::Lookup;
 pub use file::{Breaker, DeadLetters, PartitionBy};
 pub use problem::{Place, Problem, Problems};
-pub use select::{PIPELINES, Selection, load, select};
+pub use select::{PIPELINES, Selection, fingerprint, load, select};
 
 /// A pipeline that can be started.
 #[derive(Debug, Clone)]
@@ -155,10 +157,7 @@ impl Definition {
 
     /// A product that fails is counted, and asked for again by the next run. The source hands out as much as the stage asks for at once.
     fn build_prices(&self, resources: &Resources, source: Arc<dyn Factory<Product>>) -> Components<Product> {
-        let asks = |processor: &&Processor| processor.stages.iter().any(|stage| stage == "quote");
-        if let Some(processor) = self.topology.processors.iter().find(asks) {
-            resources.price_job.set_width(Width { bulk: processor.max_demand, requests: processor.concurrency });
-        }
+        self.tell_width(resources);
         let stages = self.built_stages(resources).filter_map(|(name, stage)| Some((name, stage.products()?)));
         let sinks = self.built_sinks(resources).filter_map(|(name, sink)| Some((name, sink.products()?)));
         Components {
@@ -168,6 +167,14 @@ impl Definition {
             failure_handler: Arc::new(LeaveFailed),
             partition_by: Default::default(),
             size_of: Some(Arc::new(|_| std::mem::size_of::<Product>())),
+        }
+    }
+
+    /// Tells the price cache job how much is asked for at once, if this is its pipeline: also when those numbers have changed.
+    pub fn tell_width(&self, resources: &Resources) {
+        let asks = |processor: &&Processor| processor.stages.iter().any(|stage| stage == "quote");
+        if let Some(processor) = self.topology.processors.iter().find(asks) {
+            resources.price_job.set_width(Width { bulk: processor.max_demand, requests: processor.concurrency });
         }
     }
 
@@ -237,6 +244,22 @@ impl Built {
             Typed::Kills(components) => Pipeline::start(topology, components),
             Typed::Pages(components) => Pipeline::start(topology, components),
             Typed::Products(components) => Pipeline::start(topology, components),
+        }
+    }
+
+    /// Starts it in the place of one that has ended.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start_after`].
+    pub fn start_after(
+        self,
+        before: Status,
+        topology: Topology,
+    ) -> Result<Pipeline, broadside_engine::pipeline::StartError> {
+        match self.0 {
+            Typed::Kills(components) => Pipeline::start_after(before, topology, components),
+            Typed::Pages(components) => Pipeline::start_after(before, topology, components),
+            Typed::Products(components) => Pipeline::start_after(before, topology, components),
         }
     }
 }

@@ -71,6 +71,15 @@ impl Problem {
         Self { file: file.into(), place: None, message: message.into(), hint: None }
     }
 
+    /// In one line, for a log: place, what is wrong, advice.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let place = self.place.as_ref().map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!(" (help: {hint})"));
+        let line = format!("{}{place}: {}{hint}", self.file, self.message);
+        line.chars().map(|c| if c == '\n' { ' ' } else { printable(c) }).collect()
+    }
+
     /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -1,6 +1,7 @@
 //! Which files: by path, by name, or all in a folder; and the shipped pipelines where there is no folder.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,20 @@ pub fn load(path: &Path, lookup: Lookup<'_>) -> Result<Definition, Problems> {
     parse(&name, &file, &text, lookup)
 }
 
+/// Stands for the text of every file that [`select`] would read; another one: something has changed. What cannot be read counts as empty.
+#[must_use]
+pub fn fingerprint(wanted: &[String], folder: Option<&Path>) -> u64 {
+    let folder = folder.unwrap_or(Path::new(PIPELINES));
+    let mut paths = all_in(folder).unwrap_or_default();
+    paths.extend(wanted.iter().map(PathBuf::from));
+    let mut hasher = DefaultHasher::new();
+    for path in paths.into_iter().filter(|path| path.is_file()) {
+        path.hash(&mut hasher);
+        read_bytes(&path).unwrap_or_default().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 fn read(path: &Path) -> Result<String, Problem> {
     let problem = |message: String| Problem::whole("", message);
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
@@ -71,9 +86,7 @@ fn read(path: &Path) -> Result<String, Problem> {
     if !metadata.is_file() {
         return Err(problem("this is not a regular file".into()));
     }
-    let mut bytes = Vec::new();
-    let reading = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
-    reading.map_err(|error| problem(format!("failed to read it: {error}")))?;
+    let bytes = read_bytes(path).map_err(|error| problem(format!("failed to read it: {error}")))?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(problem("it is larger than 1 MB: this is no pipeline file".into()));
     }
@@ -110,6 +123,12 @@ pub fn select(wanted: &[String], folder: Option<&Path>, lookup: Lookup<'_>) -> R
         return Err(Problems(problems));
     }
     Ok(Selection { definitions, shipped, named: !wanted.is_empty(), folder: folder.to_owned() })
+}
+
+fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn shipped_file(name: &str) -> String {

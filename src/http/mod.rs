@@ -11,6 +11,7 @@
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dashboard` | `/`, `/assets/…` |
+//! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
 //! | `openapi` | `/api/openapi.json`, made of that list |
 //! | `error` | the shape of every refusal |
@@ -38,6 +39,7 @@ mod patience;
 mod pipelines;
 mod prices;
 mod profiles;
+mod reload;
 mod routes;
 mod server;
 mod waiting;
@@ -58,6 +60,7 @@ use crate::store::Store;
 pub use access::Access;
 pub use killfeed::Settings as KillfeedSettings;
 pub use pipelines::{PipelineView, Pipelines, Running};
+pub use reload::{Asked, Change as ReloadChange, Outcome as ReloadOutcome, Reload, Reloads};
 pub use server::{serve, serve_waiting};
 pub use waiting::Waiting;
 
@@ -69,6 +72,7 @@ pub struct State {
     hub: Arc<Hub>,
     regions: Arc<Regions>,
     price_job: Arc<PriceJob>,
+    reloads: Option<Reloads>,
     metrics: PrometheusHandle,
     readiness: Arc<Readiness>,
     access: Access,
@@ -106,6 +110,7 @@ impl State {
             hub,
             regions,
             price_job,
+            reloads: None,
             metrics,
             readiness,
             access,
@@ -130,6 +135,13 @@ impl State {
     #[must_use]
     pub fn with_price_job(mut self, price_job: Arc<PriceJob>) -> Self {
         self.price_job = price_job;
+        self
+    }
+
+    /// With somebody who reads the pipeline files again when asked.
+    #[must_use]
+    pub fn with_reloads(mut self, reloads: Option<Reloads>) -> Self {
+        self.reloads = reloads;
         self
     }
 

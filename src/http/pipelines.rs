@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::State;
 use super::health::DeadLetters;
+use super::reload::Reload;
 use crate::feeds::{Feeds, Standing};
 
 /// What latencies are shown of.
@@ -63,6 +64,8 @@ impl Running {
 #[schemars(rename = "Pipelines")]
 pub(super) struct Listed {
     pipelines: Vec<Shown>,
+    /// What the last reload of the pipeline files came to.
+    reload: Option<Reload>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -207,7 +210,8 @@ struct Rate {
 pub(super) async fn list(Extract(state): Extract<State>) -> Json<Listed> {
     let letters = state.health.dead_letters().await;
     let views = state.pipelines.views();
-    Json(Listed { pipelines: views.into_iter().map(|view| shown(&state, view, &letters)).collect() })
+    let reload = state.reloads.as_ref().and_then(super::Reloads::last);
+    Json(Listed { pipelines: views.into_iter().map(|view| shown(&state, view, &letters)).collect(), reload })
 }
 
 fn shown(state: &State, view: PipelineView, letters: &DeadLetters) -> Shown {

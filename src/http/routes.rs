@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
-use super::{State, dashboard, health, history, killfeed, market, metrics, pipelines, prices, profiles};
+use super::{State, dashboard, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload};
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
 use crate::profile::schema;
@@ -52,6 +52,14 @@ fn worker(routes: Routes) -> Routes {
             metrics::render,
             Operation::new("Metrics, as Prometheus reads them")
                 .text("Counters, gauges and summaries", "text/plain; version=0.0.4; charset=utf-8"),
+        )
+        .post(
+            "/api/reload",
+            reload::reload,
+            Operation::new("Reads the pipeline files again, and follows what has changed")
+                .json::<reload::Reload>(200, "What it came to")
+                .json::<reload::Reload>(202, "It is under way: `/api/pipelines` will say what it came to")
+                .refuses(&[409]),
         )
         .get("/livez", health::live, Operation::new("Whether it lives").json::<health::Live>(200, "It does"))
         .get(

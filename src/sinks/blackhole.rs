@@ -9,7 +9,7 @@ use broadside_engine::{Batch, Failure, Message, Sink};
 use crate::duration::Span;
 
 /// `sink.blackhole = { delay = "10ms" }`.
-#[derive(Debug, Clone, Default, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long a batch takes; none: no time.

@@ -28,7 +28,7 @@ use crate::resources::Resources;
 pub type Built = Typed<Arc<dyn Sink<Kill>>, Arc<dyn Sink<Page>>, Arc<dyn Sink<Product>>>;
 
 /// Exactly one kind of sink, as in `sink.database = {}`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Stores kills, each batch in one transaction.

@@ -12,7 +12,7 @@ use crate::killmail::Kill;
 use crate::resources::Resources;
 
 /// `sink.pubsub = {}`.
-#[derive(Debug, Clone, Default, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {}
 

@@ -31,7 +31,7 @@ use crate::resources::Resources;
 pub type Built = Typed<Arc<dyn Factory<Kill>>, Arc<dyn Factory<Page>>, Arc<dyn Factory<Product>>>;
 
 /// Exactly one kind of source, as in `[source.wanderer]`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Live kills from a wanderer-kills service.

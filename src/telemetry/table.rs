@@ -71,6 +71,7 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_breaker_trips_total", Counter, Count, &["pipeline"], "Times that the breaker has tripped."),
     metric("broadside_failure_ratio", Gauge, Ratio, &["pipeline"], "Share of failures among the messages of the last five minutes."),
     metric("broadside_failure_alert", Gauge, Flag, &["pipeline"], "Whether that share is above the pipeline's alert_above, of a hundred messages at least: 1 or 0."),
+    metric("broadside_reloads_total", Counter, Count, &["result"], "Reloads of the pipeline files, by what they came to."),
     metric("broadside_pipeline_state", Gauge, Flag, &["pipeline", "state"], "State of a pipeline: 1 for the one it is in."),
     metric("broadside_acknowledgements_total", Counter, Count, &["pipeline", "result"], "Calls of acknowledgers, by whether they returned."),
     metric("broadside_queue_depth", Gauge, Count, &["pipeline", "group"], "Messages waiting in the queue of a worker group."),
