@@ -13,13 +13,14 @@ use crate::telemetry;
 pub(super) async fn render(Extract(state): Extract<State>) -> Response {
     state.pipelines.publish();
     metrics::gauge!("broadside_stream_connections").set(state.streams.open() as f64);
-    let (reasons, _) = health::reasons(&state).await;
+    // Each waits for the store, when it is away.
+    let ((reasons, _), letters) = tokio::join!(health::reasons(&state), state.health.dead_letters());
     ready(reasons.is_empty(), !reasons.iter().any(Reason::is_of_store));
     for view in state.pipelines.views() {
         // Before its first letter there is nothing to count, and nothing that could be seen to grow.
         metrics::gauge!("broadside_dead_letters", "pipeline" => view.topology.name.clone(), "state" => "open").set(0.0);
     }
-    for ((pipeline, letter_state), count) in state.health.dead_letters().await.iter() {
+    for ((pipeline, letter_state), count) in letters.iter() {
         metrics::gauge!("broadside_dead_letters", "pipeline" => pipeline.clone(), "state" => *letter_state)
             .set(*count as f64);
     }
