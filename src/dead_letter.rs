@@ -8,14 +8,18 @@
 
 mod keeper;
 mod letter;
+mod retention;
 mod schedule;
 mod selection;
 mod source;
+mod view;
 
 pub use keeper::{Keeper, Origin};
+pub use retention::Retention;
 pub use schedule::Schedule;
 pub use selection::{Problem, Selection};
 pub use source::{Source, Tally};
+pub use view::{Exported, Group, Letter, Whole, imported};
 
 /// Metadata key of a letter on its way again: how many attempts have failed.
 pub const ATTEMPTS: &str = "dead_letter_attempts";

@@ -26,6 +26,7 @@ mod fleet;
 pub mod health;
 mod killfeed;
 pub mod man;
+mod letters;
 pub mod market;
 pub mod migrate;
 mod opening;

@@ -10,6 +10,7 @@
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
+//! | `dead_letters` | `/api/dead-letters`, `…/{id}`, `…/groups`, `…/groups/{fingerprint}`, `…/stats`, `…/discard` |
 //! | `dashboard` | `/`, `/assets/…` |
 //! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
@@ -27,6 +28,7 @@
 mod access;
 mod body;
 mod dashboard;
+mod dead_letters;
 mod error;
 mod guard;
 mod health;

@@ -140,6 +140,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "http",
         &[
+            "dead_letter",
             "price",
             "price_job",
             "profile",
