@@ -22,6 +22,7 @@ pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
+pub mod explain;
 mod fleet;
 pub mod health;
 mod killfeed;
@@ -44,6 +45,8 @@ pub mod simulate;
 mod statics;
 mod surveillance;
 mod text;
+pub mod top;
+pub mod tune;
 mod upkeep;
 mod worker;
 
@@ -78,6 +81,9 @@ enum Command {
     Bench(bench::Args),
     Simulate(simulate::Args),
     Dlq(dlq::Args),
+    Explain(explain::Args),
+    Top(top::Args),
+    Tune(tune::Args),
     Market(market::Args),
     Prices(prices::Args),
     Profiles(profiles::Args),
@@ -142,6 +148,9 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Backfill(args) => backfill::run(args, settings).await,
         Command::Bench(args) => bench::run(args, settings).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Explain(args) => explain::run(args, settings).await,
+        Command::Top(args) => top::run(args, settings).await,
+        Command::Tune(args) => tune::run(args, settings).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Market(args) => market::run(args, settings).await,
         Command::Prices(args) => prices::run(args, settings).await,

@@ -12,6 +12,7 @@
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dead_letters` | `/api/dead-letters`, `…/{id}`, `…/groups`, `…/groups/{fingerprint}`, `…/stats`, `…/discard` |
 //! | `dashboard` | `/`, `/assets/…` |
+//! | `explain` | `/api/explain` |
 //! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
 //! | `openapi` | `/api/openapi.json`, made of that list |
@@ -30,6 +31,7 @@ mod body;
 mod dashboard;
 mod dead_letters;
 mod error;
+mod explain;
 mod guard;
 mod health;
 mod history;

@@ -5,7 +5,10 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
-use super::{State, dashboard, dead_letters, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload};
+use super::{
+    State, dashboard, dead_letters, explain, health, history, killfeed, market, metrics, pipelines, prices, profiles,
+    reload,
+};
 use crate::dead_letter::{Group, Whole};
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
@@ -53,6 +56,13 @@ fn worker(routes: Routes) -> Routes {
             metrics::render,
             Operation::new("Metrics, as Prometheus reads them")
                 .text("Counters, gauges and summaries", "text/plain; version=0.0.4; charset=utf-8"),
+        )
+        .get(
+            "/api/explain",
+            explain::explain,
+            Operation::new("What limits each pipeline, in one sentence with its figures")
+                .query("seconds", "So far back", json!({"type": "integer", "minimum": 2, "maximum": explain::SECONDS_MAX, "default": explain::SECONDS}), 10)
+                .json::<explain::Explained>(200, "By pipeline"),
         )
         .post(
             "/api/reload",
