@@ -138,6 +138,7 @@ fn count_from_zero() {
     for result in ["refused", "failed"] {
         metrics::counter!("broadside_reloads_total", "result" => result).increment(0);
     }
+    metrics::counter!("broadside_dead_letters_expired_total", "reason" => "size_open").increment(0);
 }
 
 /// The recorder by itself, not installed.
