@@ -80,7 +80,9 @@ fn failed(error: Error) -> anyhow::Error {
 /// What was said of the letters cannot be followed.
 fn unreadable(problem: Problem) -> anyhow::Error {
     let hint = match problem {
-        Problem::Nothing => "say which letters: --id, --group, --pipeline, --stage, --class, --kill, --since, --until or --all",
+        Problem::Nothing => {
+            "say which letters: --id, --group, --pipeline, --stage, --class, --kill, --since, --until or --all"
+        }
         problem => return Usage(problem.to_string()).into(),
     };
     Usage(hint.to_owned()).into()

@@ -12,9 +12,7 @@ use super::State;
 use super::body::Body;
 use super::error::ApiError;
 use crate::dead_letter::{Group, Letter, Problem, Selection, Whole};
-use crate::store::{
-    DeadLetterFilter, DeadLetterState, GroupFilter, GroupNote, GroupSaid, GroupState, Settled, Store,
-};
+use crate::store::{DeadLetterFilter, DeadLetterState, GroupFilter, GroupNote, GroupSaid, GroupState, Settled, Store};
 
 /// Letters, or groups, of an answer …
 pub(super) const LIMIT: u32 = 100;

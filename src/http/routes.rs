@@ -151,7 +151,12 @@ fn letters_routes(routes: Routes) -> Routes {
     let states = |of: &[&str]| json!({"type": "array", "items": {"enum": of}});
     let time = "a time, a date, or how long ago";
     let letters = Operation::new("Dead letters, by id, in pages; open ones unless asked otherwise")
-        .query("state", "Only in one of these states", states(&["open", "retrying", "replayed", "discarded", "all"]), "open")
+        .query(
+            "state",
+            "Only in one of these states",
+            states(&["open", "retrying", "replayed", "discarded", "all"]),
+            "open",
+        )
         .query("group", "Only of these groups", json!({"type": "array", "items": group()}), "0123456789abcdef")
         .query("killmail_id", "Only of this kill", id(), 97_030_352)
         .query("since", &format!("Only what failed last at this time or later: {time}"), text(), "2h")
@@ -159,12 +164,26 @@ fn letters_routes(routes: Routes) -> Routes {
         .query("after", "Only those with a greater id", json!({"type": "integer", "format": "int64"}), 0)
         .query("limit", "So many at most", most(), 100);
     let groups = Operation::new("Dead letters that failed alike, those first in which a letter failed last")
-        .query("state", "Only in one of these states", states(&["open", "acknowledged", "fixed", "regressed", "all"]), "open")
-        .query("settled", "Also groups without an open letter; as it is, when `fixed` is asked for", json!({"type": "boolean"}), true)
+        .query(
+            "state",
+            "Only in one of these states",
+            states(&["open", "acknowledged", "fixed", "regressed", "all"]),
+            "open",
+        )
+        .query(
+            "settled",
+            "Also groups without an open letter; as it is, when `fixed` is asked for",
+            json!({"type": "boolean"}),
+            true,
+        )
         .query("limit", "So many at most", most(), 100);
     let routes = routes
         .get("/api/dead-letters", dead_letters::list, what(letters).json::<dead_letters::Listed>(200, "Some of them"))
-        .get("/api/dead-letters/groups", dead_letters::groups, what(groups).json::<dead_letters::Groups>(200, "Some of them"))
+        .get(
+            "/api/dead-letters/groups",
+            dead_letters::groups,
+            what(groups).json::<dead_letters::Groups>(200, "Some of them"),
+        )
         .get(
             "/api/dead-letters/stats",
             dead_letters::stats,

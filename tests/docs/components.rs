@@ -99,7 +99,8 @@ struct Ledger(Arc<Mutex<BTreeMap<String, i64>>>);
 #[async_trait]
 impl Sink<Line> for Ledger {
     async fn deliver(&self, _batch: &Batch, messages: &mut [Message<Line>]) -> Result<(), Failure> {
-        let amounts = messages.iter().filter_map(|message| Some((message.payload.text.clone(), message.payload.amount?)));
+        let amounts =
+            messages.iter().filter_map(|message| Some((message.payload.text.clone(), message.payload.amount?)));
         let amounts: Vec<(String, i64)> = amounts.collect();
         // All or nothing: a refusal leaves nothing behind, and the engine looks for the line that it was for.
         if amounts.iter().any(|(_, amount)| *amount < 0) {
@@ -125,7 +126,8 @@ async fn the_pipeline_of_the_example_settles_every_line() {
     // The file has an end, and so has the pipeline. One that has none is ended with `drain`.
     let report = pipeline.finished().await;
     assert_eq!(report.ledger.imbalance(), 0);
-    let outcomes = [Outcome::Successful, Outcome::Filtered, Outcome::Failed].map(|outcome| report.ledger.outcome(outcome));
+    let outcomes =
+        [Outcome::Successful, Outcome::Filtered, Outcome::Failed].map(|outcome| report.ledger.outcome(outcome));
     assert_eq!(outcomes, [3, 1, 2]);
     assert_eq!(ledger.0.lock().unwrap().values().sum::<i64>(), 49);
     // Line 2 failed: a restart begins there. With dead letters it would be kept, and so be safe.

@@ -102,7 +102,9 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         .filter_map(|part| {
             let words = words(part.split(" >").next().unwrap_or_default());
             let at = words.iter().rposition(|word| word == "broadside")?;
-            let is_settings = words[..at].iter().all(|word| word.contains('=') || ["sudo", "-u", "broadside"].contains(&word.as_str()));
+            let is_settings = words[..at]
+                .iter()
+                .all(|word| word.contains('=') || ["sudo", "-u", "broadside"].contains(&word.as_str()));
             is_settings.then(|| words[at + 1..].to_vec())
         })
         .collect()
@@ -151,9 +153,12 @@ fn every_command_in_prose_is_one_of_the_programs() {
     let mut wrong = BTreeSet::new();
     let mut seen = BTreeSet::new();
     for document in DOCUMENTS {
-        for quoted in text(document).split('`').skip(1).step_by(2).filter_map(|quoted| quoted.strip_prefix("broadside ")) {
+        for quoted in
+            text(document).split('`').skip(1).step_by(2).filter_map(|quoted| quoted.strip_prefix("broadside "))
+        {
             // Up to the first word in capitals, of options, or of a list.
-            let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
+            let is_word =
+                |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
             let command: Vec<&str> = quoted.split_whitespace().take_while(is_word).take(2).collect();
             if command.is_empty() || !seen.insert(command.clone().join(" ")) {
                 continue;
@@ -180,8 +185,10 @@ fn the_commands_that_look_at_a_worker_run_against_one() {
         .unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let page = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("page: ")).unwrap();
-    let address = page.split_whitespace().nth(1).unwrap().trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let looking = blocks("docs/operating.md").into_iter().find(|block| block.heading == "Looking" && block.language == "sh");
+    let address =
+        page.split_whitespace().nth(1).unwrap().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let looking =
+        blocks("docs/operating.md").into_iter().find(|block| block.heading == "Looking" && block.language == "sh");
     let mut wrong = Vec::new();
     for command in looking.unwrap().text.lines().flat_map(commands) {
         let output = Command::new(PROGRAM)

@@ -177,7 +177,8 @@ mod tests {
             sqlstate: Some("23514".to_owned()),
             ..NewDeadLetter::default()
         };
-        let sample = DeadLetter { id: 1_234_567, error_text: "\u{1b}no <n> ".repeat(99), letter, ..DeadLetter::default() };
+        let sample =
+            DeadLetter { id: 1_234_567, error_text: "\u{1b}no <n> ".repeat(99), letter, ..DeadLetter::default() };
         let group = DeadLetterGroup {
             fingerprint: "0123456789abcdef".to_owned(),
             state: GroupState::Acknowledged,

@@ -94,15 +94,13 @@ fn table(letters: &[DeadLetter]) -> String {
             inner.killmail_id.map_or("-".to_owned(), |id| id.to_string()),
         ]);
     }
-    let width: usize = (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0) + 2).sum();
+    let width: usize =
+        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0) + 2).sum();
     let room = WIDTH.saturating_sub(width).max(20);
     let errors = letters.iter().map(|letter| cut(&clean(&letter.letter.error, false), room));
     let errors = std::iter::once("error".to_owned()).chain(errors);
-    let rows: Vec<[String; 8]> = rows
-        .into_iter()
-        .zip(errors)
-        .map(|([a, b, c, d, e, f, g], error)| [a, b, c, d, e, f, g, error])
-        .collect();
+    let rows: Vec<[String; 8]> =
+        rows.into_iter().zip(errors).map(|([a, b, c, d, e, f, g], error)| [a, b, c, d, e, f, g, error]).collect();
     align(&rows)
 }
 

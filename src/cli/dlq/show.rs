@@ -92,7 +92,8 @@ fn page(kept: &DeadLetter, bytes: &[u8], full: bool) -> String {
 fn line(attempt: &Attempt) -> String {
     let Attempt { at, stage, class, error, sqlstate, http_status, version, .. } = attempt;
     let status = sqlstate.clone().or(http_status.map(|status| status.to_string()));
-    let said = [Some(stage.clone()), Some(class.clone()), status, version.as_ref().map(|version| format!("v{version}"))];
+    let said =
+        [Some(stage.clone()), Some(class.clone()), status, version.as_ref().map(|version| format!("v{version}"))];
     format!("{at:.0}  {}: {error}", said.into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 

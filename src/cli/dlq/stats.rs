@@ -53,7 +53,10 @@ pub(super) async fn run(store: &dyn Store, args: &Args) -> anyhow::Result<ExitCo
         .filter(|state| of_state(*state) > 0)
         .map(|state| format!("{} {}", of_state(state), state.as_str()))
         .collect();
-    print(&format!("groups with open letters: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") }));
+    print(&format!(
+        "groups with open letters: {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    ));
     if let Some(oldest) = stats.oldest_open {
         print(&format!("the oldest open letter failed last {} ago, at {oldest:.0}", times::ago(oldest, now)));
     }
