@@ -11,6 +11,7 @@ mod replay;
 mod show;
 mod stats;
 mod times;
+mod told;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,6 +36,9 @@ use crate::store::{Error, Store};
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+    /// The running worker, for a replay: its address, or its URL [default: http://127.0.0.1:4010].
+    #[arg(long, global = true, value_name = "URL", env = "BROADSIDE_LISTEN")]
+    pub worker: Option<String>,
     #[command(flatten)]
     pub database: Database,
 }
@@ -62,7 +66,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::List(args) => list::run(&*store, args).await,
         Command::Groups(args) => groups::run(&*store, args).await,
         Command::Show(args) => show::run(&*store, args).await,
-        Command::Replay(args) => replay::run(&store, args, &settings).await,
+        Command::Replay(replay) => replay::run(&store, replay, args.worker.as_deref(), &settings).await,
         Command::Discard(args) => discard::run(&*store, args).await,
         Command::Edit(args) => edit::run(&*store, args).await,
         Command::Export(args) => export::run(&*store, args).await,

@@ -37,6 +37,7 @@ pub mod prices;
 pub mod profiles;
 mod progress;
 mod reload;
+mod rerun;
 pub mod run;
 pub mod schema;
 pub mod sde;

@@ -59,6 +59,14 @@ impl Progress {
         }
     }
 
+    /// Prints something else, above the changing line.
+    pub(super) fn aside(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     /// Takes the changing line away.
     pub(super) fn finish(self) {
         if let Some(bar) = self.bar {

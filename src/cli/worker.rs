@@ -14,6 +14,7 @@ use super::ending::{self, Ended};
 use super::fleet::Fleet;
 use super::pauses;
 use super::reload::{self, Files, Reloader};
+use super::rerun::Replaying;
 use super::signals::{Caught, Signals};
 use super::statics;
 use super::surveillance::Keeper;
@@ -37,6 +38,7 @@ pub(super) struct Worker {
     readiness: Arc<Readiness>,
     server: JoinHandle<()>,
     upkeep: Upkeep,
+    replaying: Replaying,
     stop_serving: CancellationToken,
     /// Cancelled when the drain begins.
     leaving: CancellationToken,
@@ -153,7 +155,9 @@ impl Worker {
         let (store, hub, regions) = (resources.store.clone(), resources.hub.clone(), resources.regions.clone());
         let state = http::State::new(fleet.clone(), store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref())).with_killfeed(killfeed);
+        let replaying = Replaying::start(fleet.clone(), resources.clone());
         let state = state.with_price_job(resources.price_job.clone()).with_reloads(reloads.clone());
+        let state = state.with_replays(replaying.replays.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));
         Ok(Self {
@@ -164,6 +168,7 @@ impl Worker {
             readiness,
             server,
             upkeep,
+            replaying,
             stop_serving,
             leaving,
             reloads,
@@ -175,6 +180,7 @@ impl Worker {
     /// Begins the drain: not ready any more, then no further pull.
     pub(super) fn drain(&self) {
         self.readiness.block("draining", "the worker is being stopped");
+        self.replaying.drain();
         self.fleet.drain();
         self.leaving.cancel();
     }
@@ -213,6 +219,7 @@ impl Worker {
         if let Err(error) = self.server.await {
             tracing::warn!(%error, "the server did not end well");
         }
+        self.replaying.ended().await;
         drop(self.upkeep);
         self.leaving.cancel();
         self.stop_reloading.cancel();

@@ -28,7 +28,7 @@ pub enum Error {
     #[error(transparent)]
     Call(#[from] service::Error),
     #[error("have it done: {message} ({status})")]
-    Refused { status: u16, message: String },
+    Refused { status: u16, code: String, message: String },
     #[error("understand what answers there ({status}): is it a worker?")]
     Stranger { status: u16 },
 }
@@ -133,6 +133,30 @@ impl Worker {
         value[word].as_bool().map(|well| (well && answer.is_success(), value)).ok_or(stranger)
     }
 
+    /// Orders a replay of dead letters: which, and how; answers where it stands.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market); or the worker refuses.
+    pub async fn order_replay(&self, order: &Value) -> Result<Value, Error> {
+        self.ask(Method::POST, "/api/dead-letters/replay", Some(order.clone())).await
+    }
+
+    /// How far a replay is, with its reports from this number on.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn replay(&self, id: u64, after: u64) -> Result<Value, Error> {
+        self.ask(Method::GET, &format!("/api/dead-letters/replays/{id}?after={after}"), None).await
+    }
+
+    /// Has a replay hand out no further letter.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn stop_replay(&self, id: u64) -> Result<Value, Error> {
+        self.ask(Method::DELETE, &format!("/api/dead-letters/replays/{id}"), None).await
+    }
+
     async fn ask(&self, method: Method, route: &str, body: Option<Value>) -> Result<Value, Error> {
         let mut headers: Vec<(HeaderName, String)> = Vec::new();
         headers.extend(self.token.as_ref().map(|token| (AUTHORIZATION, format!("Bearer {token}"))));
@@ -153,7 +177,10 @@ fn read(answer: &Answer) -> Result<Value, Error> {
     let value: Value = serde_json::from_slice(&answer.body).map_err(|_| Error::Stranger { status })?;
     match value["error"]["message"].as_str() {
         _ if answer.is_success() => Ok(value),
-        Some(message) => Err(Error::Refused { status, message: message.to_owned() }),
+        Some(message) => {
+            let code = value["error"]["code"].as_str().unwrap_or_default().to_owned();
+            Err(Error::Refused { status, code, message: message.to_owned() })
+        }
         None => Err(Error::Stranger { status }),
     }
 }

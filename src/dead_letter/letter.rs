@@ -4,7 +4,7 @@ use broadside_engine::{Class, Message, Topology};
 use jiff::Timestamp;
 
 use super::{ATTEMPTS, Origin};
-use crate::killmail::{Kill, KillmailId};
+use crate::killmail::{Kill, KillmailId, progress};
 use crate::store::NewDeadLetter;
 
 /// What the letters of one pipeline have in common.
@@ -13,13 +13,25 @@ pub(super) struct Writer {
     pipeline: String,
     /// In the order of the topology, by which a message knows who has it.
     batchers: Vec<String>,
+    /// In the order in which kills pass them.
+    stages: Vec<String>,
     origin: Origin,
 }
 
 impl Writer {
     pub(super) fn new(topology: &Topology, origin: Origin) -> Self {
         let batchers = topology.batchers.iter().map(|batcher| batcher.name.clone()).collect();
-        Self { pipeline: topology.name.clone(), batchers, origin }
+        let stages = topology.stages().map(str::to_owned).collect();
+        Self { pipeline: topology.name.clone(), batchers, stages, origin }
+    }
+
+    /// What the stages before the one that failed have found.
+    fn progress(&self, message: &Message<Kill>) -> Option<String> {
+        let failed_at = message.failure()?.stage.as_deref()?;
+        let passed = self.stages.iter().position(|stage| stage == failed_at);
+        let is_sink = || self.batchers.iter().any(|batcher| batcher == failed_at);
+        let passed = passed.or_else(|| is_sink().then_some(self.stages.len()))?;
+        progress::write(&message.payload, &self.stages[..passed])
     }
 
     /// The index of a batcher.
@@ -53,7 +65,7 @@ impl Writer {
             payload: kill.raw.to_vec(),
             definition_hash: self.origin.definition_hash.clone(),
             program_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            progress: None,
+            progress: self.progress(message),
             retry_at: self.origin.schedule.next(class, tried + 1, now),
         }
     }

@@ -9,6 +9,7 @@
 //! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `…/stream`, `…/ws`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
+//! | `replays` | `/api/dead-letters/replay`, `/api/dead-letters/replays/{id}` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
 //! | `dead_letters` | `/api/dead-letters`, `…/{id}`, `…/groups`, `…/groups/{fingerprint}`, `…/stats`, `…/discard` |
 //! | `dashboard` | `/`, `/assets/…` |
@@ -44,6 +45,7 @@ mod pipelines;
 mod prices;
 mod profiles;
 mod reload;
+mod replays;
 mod routes;
 mod server;
 mod waiting;
@@ -56,6 +58,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::dead_letter::Replays;
 use crate::hub::Hub;
 use crate::price_job::PriceJob;
 use crate::regions::Regions;
@@ -77,6 +80,7 @@ pub struct State {
     regions: Arc<Regions>,
     price_job: Arc<PriceJob>,
     reloads: Option<Reloads>,
+    replays: Option<Arc<Replays>>,
     metrics: PrometheusHandle,
     readiness: Arc<Readiness>,
     access: Access,
@@ -115,6 +119,7 @@ impl State {
             regions,
             price_job,
             reloads: None,
+            replays: None,
             metrics,
             readiness,
             access,
@@ -139,6 +144,13 @@ impl State {
     #[must_use]
     pub fn with_price_job(mut self, price_job: Arc<PriceJob>) -> Self {
         self.price_job = price_job;
+        self
+    }
+
+    /// With what replays dead letters in this process.
+    #[must_use]
+    pub fn with_replays(mut self, replays: Arc<Replays>) -> Self {
+        self.replays = Some(replays);
         self
     }
 

@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
 use super::{
+use super::{
     State, dashboard, dead_letters, explain, health, history, killfeed, market, metrics, pipelines, prices, profiles,
-    reload,
+    reload, replays,
 };
-use crate::dead_letter::{Group, Whole};
+use crate::dead_letter::{Group, Snapshot, Whole};
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
 use crate::profile::schema;
@@ -18,7 +19,8 @@ use crate::regions::Standing;
 /// All of them.
 pub(super) fn routes() -> Router<State> {
     let routes = worker(Routes::new());
-    killfeed_routes(letters_routes(profiles_routes(prices_routes(market_routes(routes))))).finish()
+    let routes = prices_routes(market_routes(routes));
+    killfeed_routes(replay_routes(letters_routes(profiles_routes(routes)))).finish()
 }
 
 fn id() -> Value {
@@ -212,6 +214,33 @@ fn letters_routes(routes: Routes) -> Routes {
                 .details("Says which: at least one condition, or all; all that is said must hold.")
                 .body::<dead_letters::Discard>(json!({"ids": [17], "reason": "not a killmail"}))
                 .json::<dead_letters::Discarded>(200, "How many were open"),
+        )
+}
+
+fn replay_routes(routes: Routes) -> Routes {
+    let one = |operation: Operation| operation.path("id", "A replay's id", id(), 1);
+    routes
+        .post(
+            "/api/dead-letters/replay",
+            replays::order,
+            Operation::new("Has dead letters sent through their pipelines again, from where they failed")
+                .details("Says which letters, and how; at least one condition, or all. Answers at once: how far it is, the second route tells. One replay at a time.")
+                .body::<replays::Ordered>(json!({"stage": "db_insert", "dry_run": true}))
+                .json::<Snapshot>(202, "It is ordered")
+                .refuses(&[409, 422]),
+        )
+        .get(
+            "/api/dead-letters/replays/{id}",
+            replays::one,
+            one(Operation::new("How far a replay is, and what became of each letter"))
+                .query("after", "Only reports from this number on: what `next` was", whole(0), 0)
+                .json::<replays::Shown>(200, "Some of the reports, in their order"),
+        )
+        .delete(
+            "/api/dead-letters/replays/{id}",
+            replays::stop,
+            one(Operation::new("Has a replay hand out no further letter; those under way are finished"))
+                .json::<Snapshot>(200, "How far it is"),
         )
 }
 
