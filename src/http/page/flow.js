@@ -1,5 +1,5 @@
 // The pipelines as pictures: boxes, and the pipes between them with what flows and what waits. Polls /api/pipelines each second.
-import { byId, compact, count, element, every, exact, percent, plural, rate, setLine, setState, setText, took } from "./base.js";
+import { byId, compact, count, element, every, exact, percent, plural, rate, setLine, setState, setText, span, took } from "./base.js";
 
 const POLL_MS = 1000;
 const EXPLAIN_MS = 2000;
@@ -67,7 +67,7 @@ function build(pipeline) {
     return boxes[0];
   });
   trunk.at(-1).nexts = roots;
-  view.root.classList.toggle("long", view.boxes.size > 5);
+  view.root.classList.toggle("long", view.boxes.size > 4);
   view.root.append(element("div", "title", heading, view.state, figures), view.sentence, view.alert, flow, view.ledger);
   return view;
 }
@@ -170,8 +170,10 @@ function alertsOf(pipeline) {
     alerts.push(feed.state === "suspect" ? `Feed ${feed.primary} is suspect${why}.` : `Feed ${feed.fallback} serves in the place of ${feed.primary}${why}.`);
   }
   const breaker = pipeline.breaker;
-  if (breaker && (breaker.open || (breaker.state && breaker.state !== "closed"))) {
-    alerts.push(`The breaker has tripped${breaker.reason ? ` (${breaker.reason})` : ""}: the source is down to a trickle of probes until enough of them succeed.`);
+  if (breaker?.open) {
+    alerts.push(`The breaker has tripped, ${span(breaker.open_seconds)} ago: the source is down to a trickle of probes until ${breaker.successes_needed} in a row succeed (now ${breaker.successes}).`);
+  } else if (pipeline.failures?.alert) {
+    alerts.push(`${(pipeline.failures.ratio * 100).toFixed(1)} % of its messages failed in the last five minutes.`);
   }
   if (pipeline.source_failure) alerts.push(`The source gave up: ${pipeline.source_failure}.`);
   if (pipeline.ledger.imbalance !== 0) alerts.push(`The ledger is off by ${pipeline.ledger.imbalance}.`);
@@ -222,40 +224,41 @@ function colour(box) {
   }
   box.root.classList.toggle("is-blocked", culprit !== null);
   box.root.classList.toggle("is-busy", culprit === null && box.busy >= BUSY);
-  const says = [`${percent(box.busy)} busy`];
-  if (culprit) says.unshift(`${percent(box.blocked)} blocked by ${culprit.name}`);
-  setText(box.text, says.join(", "));
+  setText(box.text, culprit ? `${percent(box.blocked)} blocked by ${culprit.name}` : `${percent(box.busy)} busy`);
   box.text.title = `busy ${percent(box.busy)}, blocked ${percent(box.blocked)}, waiting for messages ${percent(box.starved)}`;
 }
 
+/** What the pipeline has done since its start; what is nothing, and should be, is left out. */
 function updateLedger(view, pipeline) {
-  const { ledger, limits } = pipeline;
+  const { ledger, limits, source: feed } = pipeline;
   const letters = pipeline.dead_letters;
   const waiting = (letters.open ?? 0) + (letters.retrying ?? 0);
+  const { successful, filtered, failed, dead_lettered, abandoned } = ledger.settled;
   const rows = [
-    ["Received", count(ledger.received)],
-    ["Successful", count(ledger.settled.successful)],
-    ["Filtered", count(ledger.settled.filtered)],
-    ["Failed", count(ledger.settled.failed), ledger.settled.failed > 0],
-    ["Dead-lettered", count(ledger.settled.dead_lettered)],
-    ["Abandoned", count(ledger.settled.abandoned), ledger.settled.abandoned > 0],
-    ["Imbalance", String(ledger.imbalance), ledger.imbalance !== 0],
-    ["Dead letters kept", count(waiting), waiting > 0],
-    ["Source restarts", count(pipeline.source_restarts)],
+    ["Received", ledger.received],
+    ["Successful", successful],
+    ["Filtered", filtered],
+    ["Failed", failed, failed > 0, failed > 0],
+    ["Dead-lettered", dead_lettered, dead_lettered > 0],
+    ["Abandoned", abandoned, abandoned > 0, abandoned > 0],
+    ["Imbalance", ledger.imbalance, true, ledger.imbalance !== 0],
+    ["Dead letters kept", waiting, waiting > 0, waiting > 0],
+    ["Source restarts", pipeline.source_restarts, pipeline.source_restarts > 0],
+    ["Feed", feed ? `${feed.serving}, ${feed.state}` : "", Boolean(feed), feed?.state !== "serving"],
+    ["Held back", feed?.held ?? 0, feed?.held > 0],
+    ["Only on the fallback", feed?.gap_messages ?? 0, feed?.gap_messages > 0],
+    ["Rate limit", limits.rate_limit ? `${count(limits.rate_limit.messages)} / ${duration(limits.rate_limit.per_seconds)}` : "", Boolean(limits.rate_limit)],
   ];
-  if (pipeline.source) {
-    rows.push(["Feed", `${pipeline.source.serving}, ${pipeline.source.state}`, pipeline.source.state !== "serving"]);
-    rows.push(["Held back", count(pipeline.source.held)]);
-    rows.push(["Only on the fallback", count(pipeline.source.gap_messages)]);
-  }
-  if (limits.rate_limit) rows.push(["Rate limit", `${count(limits.rate_limit.messages)} / ${duration(limits.rate_limit.per_seconds)}`]);
-  for (const [name, text, bad] of rows) {
+  for (const [name, value, shown = true, bad = false] of rows) {
     if (!view.entries.has(name)) {
-      const value = element("dd");
-      view.ledger.append(element("div", "", element("dt", "", name), value));
-      view.entries.set(name, value);
+      const text = element("dd");
+      const root = element("div", "", element("dt", "", name), text);
+      view.ledger.append(root);
+      view.entries.set(name, { root, text });
     }
-    setState(view.entries.get(name), text, bad ? "bad" : "");
+    const entry = view.entries.get(name);
+    entry.root.hidden = !shown;
+    setState(entry.text, typeof value === "number" ? exact(value) : value, bad ? "bad" : "");
   }
 }
 

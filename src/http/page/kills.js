@@ -18,7 +18,8 @@ function take(event) {
 function draw() {
   if (held || fresh.length === 0 || document.hidden) return;
   const body = byId("kills").tBodies[0];
-  body.prepend(...fresh.reverse().map(row));
+  const isFirst = body.rows.length === 0;
+  body.prepend(...fresh.reverse().map((event) => row(event, isFirst ? "" : "new")));
   fresh = [];
   while (body.rows.length > KILLS_MAX) body.lastElementChild.remove();
   byId("no-kills").hidden = true;
@@ -43,9 +44,9 @@ const who = (one) => {
   return found ? `${found[0]} ${found[1]}` : "–";
 };
 
-function row(event) {
+function row(event, className) {
   const kill = event.killmail ?? {};
-  const made = element("tr", "new");
+  const made = element("tr", className);
   made.setAttribute("role", "row");
   const time = element("time", "", String(kill.killmail_time ?? "").slice(11, 19) || "–");
   time.dateTime = String(kill.killmail_time ?? "");

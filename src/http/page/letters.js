@@ -88,6 +88,7 @@ function chart() {
   const root = document.createElementNS(SVG, "svg");
   root.setAttribute("class", "trend");
   root.setAttribute("viewBox", "0 0 96 28");
+  root.setAttribute("preserveAspectRatio", "none");
   root.setAttribute("role", "img");
   return { root, shown: "" };
 }
