@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
 use super::{
-use super::{
     State, dashboard, dead_letters, explain, health, history, killfeed, market, metrics, pipelines, prices, profiles,
     reload, replays,
 };
