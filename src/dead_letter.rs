@@ -16,7 +16,7 @@ mod selection;
 mod source;
 
 pub use keeper::{Keeper, Origin};
-pub use replay::{Plan, Replay, Rerun, Snapshot, Standing, choose};
+pub use replay::{Plan, REPLAYABLE, Replay, Rerun, Snapshot, Standing, choose};
 pub use reports::{Outcome, Reports, Told};
 pub use retries::{Refused, Replays};
 pub use schedule::Schedule;

@@ -89,6 +89,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_batches_total", Counter, Count, &["pipeline", "batcher", "trigger"], "Batches emitted, by what triggered them."),
     metric("broadside_end_to_end_seconds", Histogram, Seconds, &["pipeline"], "Time from received to settled."),
     metric("broadside_dead_letters", Gauge, Count, &["pipeline", "state"], "Dead letters kept, by state."),
+    metric("broadside_replayed_letters_total", Counter, Count, &["result"], "Dead letters that people had sent again, by what became of them: replayed, failed."),
+    metric("broadside_dead_letter_retries_total", Counter, Count, &["result"], "Dead letters that were tried again by themselves, by what became of them: replayed, failed."),
     metric("broadside_cache_hits_total", Counter, Count, &["cache"], "Look-ups that the cache answered."),
     metric("broadside_cache_misses_total", Counter, Count, &["cache"], "Look-ups that the cache could not answer."),
     metric("broadside_cache_evictions_total", Counter, Count, &["cache"], "Entries that the cache dropped to stay in its bound."),
