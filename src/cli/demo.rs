@@ -98,6 +98,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         &resources,
         &settings,
         KillfeedSettings::default(),
+        crate::dead_letter::Retention::default(),
         None,
         listener,
         metrics,

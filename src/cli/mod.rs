@@ -23,6 +23,7 @@ mod drawing;
 mod ending;
 mod fleet;
 mod killfeed;
+mod letters;
 pub mod market;
 pub mod migrate;
 mod opening;

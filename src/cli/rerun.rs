@@ -69,7 +69,8 @@ impl OfFiles {
 
     fn read(&self, pipeline: &str) -> Result<Definition, String> {
         let wanted = [pipeline.to_owned()];
-        let selection = select(&wanted, self.folder.as_deref(), &environment::process).map_err(|error| error.to_string())?;
+        let selection =
+            select(&wanted, self.folder.as_deref(), &environment::process).map_err(|error| error.to_string())?;
         let found = selection.definitions.into_iter().next();
         found.ok_or_else(|| format!("there is no pipeline {pipeline}"))
     }
@@ -102,13 +103,19 @@ fn has_kills(definition: &Definition) -> bool {
 }
 
 /// Starts a pipeline in the shape of its definition on letters. Its figures are the replay's: the running pipeline's metrics know nothing of it.
-fn start(definition: &Definition, resources: &Resources, source: &Source, rate: Option<u32>) -> Result<Pipeline, String> {
+fn start(
+    definition: &Definition,
+    resources: &Resources,
+    source: &Source,
+    rate: Option<u32>,
+) -> Result<Pipeline, String> {
     if !has_kills(definition) {
         return Err(format!("pipeline {} has no kills", definition.name));
     }
     let mut shape = definition.topology.clone();
     let rate = rate.map(|messages| RateLimit { messages, per: std::time::Duration::from_secs(1) });
-    shape.source = topology::Source { rate_limit: rate.or(shape.source.rate_limit), ..topology::Source::new("dead_letters") };
+    shape.source =
+        topology::Source { rate_limit: rate.or(shape.source.rate_limit), ..topology::Source::new("dead_letters") };
     (shape.breaker, shape.alert_above) = (None, None);
     source.feeds(&shape, definition.origin(), resources.recent.clone());
     let feed = Arc::new(source.clone());

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
 use super::killfeed::Killfeed;
+use super::letters::DeadLetters;
 use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::reload::Files;
 use super::signals::Signals;
@@ -55,6 +56,8 @@ pub struct Args {
     pub database: Database,
     #[command(flatten)]
     pub killfeed: Killfeed,
+    #[command(flatten)]
+    pub dead_letters: DeadLetters,
 }
 
 /// Runs until every pipeline has ended.
@@ -87,6 +90,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         &resources,
         &settings,
         args.killfeed.into(),
+        args.dead_letters.into(),
         Some(files),
         listener,
         metrics,

@@ -18,6 +18,7 @@ use super::rerun::Replaying;
 use super::signals::{Caught, Signals};
 use super::statics;
 use super::surveillance::Keeper;
+use crate::dead_letter::Retention;
 use crate::definition::{Definition, Problem, Problems};
 use crate::http::{self, Access, KillfeedSettings, Readiness, Reloads, Waiting};
 use crate::resources::Resources;
@@ -107,6 +108,7 @@ impl Worker {
         resources: &Resources,
         settings: &Settings,
         killfeed: KillfeedSettings,
+        letters: Retention,
         files: Option<Files>,
         listener: TcpListener,
         metrics: PrometheusHandle,
@@ -135,6 +137,7 @@ impl Worker {
         attendance.renew(&fleet.definitions(), resources).await?;
         readiness.clear("starting");
         let mut upkeep = Upkeep::new(resources);
+        upkeep.attend(letters.run(resources.store.clone()));
         let stop_reloading = CancellationToken::new();
         let (reloads, reloading) = match files {
             None => (None, tokio::spawn(attend(attendance, stop_reloading.clone()))),

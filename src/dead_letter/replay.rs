@@ -281,7 +281,10 @@ impl Replay {
         if held.is_empty() {
             return Ok(Vec::new());
         }
-        tracing::info!(letters = held.len(), "another replay has letters, or has left them behind: waiting for their lease to pass");
+        tracing::info!(
+            letters = held.len(),
+            "another replay has letters, or has left them behind: waiting for their lease to pass"
+        );
         let lease = Duration::try_from(LEASE).unwrap_or(RENEW_EVERY);
         tokio::select! {
             () = tokio::time::sleep(lease + Duration::from_secs(1)) => {}
@@ -337,7 +340,11 @@ fn stop_is_told(pipeline: &Pipeline) -> bool {
 ///
 /// # Errors
 /// The store cannot say.
-pub async fn choose(store: &dyn Store, filter: &DeadLetterFilter, max: Option<u64>) -> Result<Vec<(i64, String)>, Error> {
+pub async fn choose(
+    store: &dyn Store,
+    filter: &DeadLetterFilter,
+    max: Option<u64>,
+) -> Result<Vec<(i64, String)>, Error> {
     let mut chosen: Vec<(i64, String)> = Vec::new();
     let max = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
     let mut filter = DeadLetterFilter { limit: Some(PAGE as u32 * 10), payload: false, ..filter.clone() };

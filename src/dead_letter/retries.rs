@@ -139,7 +139,12 @@ impl Replays {
             metrics::counter!("broadside_dead_letter_retries_total", "result" => result).increment(count);
         }
         if tally.replayed + tally.failed() > 0 {
-            tracing::info!(pipeline, replayed = tally.replayed, failed = tally.failed(), "dead letters were tried again");
+            tracing::info!(
+                pipeline,
+                replayed = tally.replayed,
+                failed = tally.failed(),
+                "dead letters were tried again"
+            );
         }
     }
 }

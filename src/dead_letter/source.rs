@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
-use broadside_engine::{Acknowledger, Delivered, Demand, Factory, Failure, Flow, Message, Outcome as Settlement, Topology};
+use broadside_engine::{
+    Acknowledger, Delivered, Demand, Factory, Failure, Flow, Message, Outcome as Settlement, Topology,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::letter::Writer;
@@ -138,7 +140,8 @@ impl Source {
     #[must_use]
     pub fn has_given_up(&self) -> bool {
         let progress = self.0.progress();
-        self.0.way.stop_after_failures.is_some_and(|most| progress.tally.failed() >= most) && !progress.waiting.is_empty()
+        self.0.way.stop_after_failures.is_some_and(|most| progress.tally.failed() >= most)
+            && !progress.waiting.is_empty()
     }
 
     /// Those that were passed over.
@@ -206,8 +209,11 @@ impl Shared {
         self.progress().out.extend(next.iter().map(|id| (*id, Held::default())));
         let filter = DeadLetterFilter { ids: self.claim(&next).await?, payload: true, ..DeadLetterFilter::default() };
         let read = || self.store.dead_letters(&filter);
-        let mut letters =
-            if filter.ids.is_empty() { Vec::new() } else { retry::hold(self.store.health(), "read dead letters", read).await? };
+        let mut letters = if filter.ids.is_empty() {
+            Vec::new()
+        } else {
+            retry::hold(self.store.health(), "read dead letters", read).await?
+        };
         if self.way.dry_run {
             letters.retain(|letter| self.way.from.contains(&letter.state));
         }
@@ -277,9 +283,8 @@ impl Shared {
     fn told(&self, message: &Message<Kill>, held: Held) -> (Told, usize) {
         let known = self.known.get();
         let kill = &message.payload;
-        let failed: Option<NewDeadLetter> = known
-            .filter(|_| !is_through(message))
-            .map(|known| known.writer.letter(message, Timestamp::now()));
+        let failed: Option<NewDeadLetter> =
+            known.filter(|_| !is_through(message)).map(|known| known.writer.letter(message, Timestamp::now()));
         let now = failed.as_ref().map(|letter| fingerprint(letter).hash);
         let outcome = match &now {
             None if self.way.dry_run => Outcome::WouldSucceed,

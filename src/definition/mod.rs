@@ -126,9 +126,8 @@ impl Definition {
     #[must_use]
     pub fn build_rehearsal(&self, resources: &Resources, source: Arc<dyn Factory<Kill>>) -> Components<Kill> {
         let resources = resources.for_rehearsal();
-        let built = |stage: &stages::Config| {
-            Some((stage.name().to_owned(), stage.rehearse(&self.name, &resources).kills()?))
-        };
+        let built =
+            |stage: &stages::Config| Some((stage.name().to_owned(), stage.rehearse(&self.name, &resources).kills()?));
         let partitions = self.partitions.iter().filter_map(|(group, by)| Some((group.clone(), by.of_kills()?)));
         Components {
             source,

@@ -11,6 +11,7 @@
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `replays` | `/api/dead-letters/replay`, `/api/dead-letters/replays/{id}` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
+//! | `dead_letters` | `/api/dead-letters`, `…/{id}`, `…/groups`, `…/groups/{fingerprint}`, `…/stats`, `…/discard` |
 //! | `dashboard` | `/`, `/assets/…` |
 //! | `reload` | `/api/reload` |
 //! | `routes` | the list of them all, with what each does |
@@ -28,6 +29,7 @@
 mod access;
 mod body;
 mod dashboard;
+mod dead_letters;
 mod error;
 mod guard;
 mod health;

@@ -5,8 +5,11 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
-use super::{State, dashboard, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload, replays};
-use crate::dead_letter::Snapshot;
+use super::{
+    State, dashboard, dead_letters, health, history, killfeed, market, metrics, pipelines, prices, profiles, reload,
+    replays,
+};
+use crate::dead_letter::{Group, Snapshot, Whole};
 use crate::price::job::Status as PriceJob;
 use crate::profile::document::Written;
 use crate::profile::schema;
@@ -15,7 +18,8 @@ use crate::regions::Standing;
 /// All of them.
 pub(super) fn routes() -> Router<State> {
     let routes = worker(Routes::new());
-    killfeed_routes(replay_routes(profiles_routes(prices_routes(market_routes(routes))))).finish()
+    let routes = prices_routes(market_routes(routes));
+    killfeed_routes(replay_routes(letters_routes(profiles_routes(routes)))).finish()
 }
 
 fn id() -> Value {
@@ -126,6 +130,83 @@ fn prices_routes(routes: Routes) -> Routes {
         .post("/api/cache/prices/pause", prices::pause, told("Has it wait"))
         .post("/api/cache/prices/resume", prices::resume, told("Has it go on"))
         .post("/api/cache/prices/reset", prices::reset, told("Has it begin anew"))
+}
+
+fn letters_routes(routes: Routes) -> Routes {
+    let text = || json!({"type": "string", "pattern": "^[^\\x00]*$"});
+    let what = |operation: Operation| {
+        let operation = operation.query("pipeline", "Only of this pipeline", text(), "kills");
+        let operation = operation.query("stage", "Only what failed in this stage or sink", text(), "decode");
+        let classes = json!({"enum": ["invalid", "permanent", "transient", "panic"]});
+        operation.query("class", "Only of this class", classes, "invalid")
+    };
+    let most = || limit(dead_letters::LIMIT_MAX, dead_letters::LIMIT);
+    let group = || json!({"type": "string", "pattern": "^[0-9a-f]{16}$"});
+    let states = |of: &[&str]| json!({"type": "array", "items": {"enum": of}});
+    let time = "a time, a date, or how long ago";
+    let letters = Operation::new("Dead letters, by id, in pages; open ones unless asked otherwise")
+        .query(
+            "state",
+            "Only in one of these states",
+            states(&["open", "retrying", "replayed", "discarded", "all"]),
+            "open",
+        )
+        .query("group", "Only of these groups", json!({"type": "array", "items": group()}), "0123456789abcdef")
+        .query("killmail_id", "Only of this kill", id(), 97_030_352)
+        .query("since", &format!("Only what failed last at this time or later: {time}"), text(), "2h")
+        .query("until", &format!("Only what failed last before: {time}"), text(), "2026-01-31")
+        .query("after", "Only those with a greater id", json!({"type": "integer", "format": "int64"}), 0)
+        .query("limit", "So many at most", most(), 100);
+    let groups = Operation::new("Dead letters that failed alike, those first in which a letter failed last")
+        .query(
+            "state",
+            "Only in one of these states",
+            states(&["open", "acknowledged", "fixed", "regressed", "all"]),
+            "open",
+        )
+        .query(
+            "settled",
+            "Also groups without an open letter; as it is, when `fixed` is asked for",
+            json!({"type": "boolean"}),
+            true,
+        )
+        .query("limit", "So many at most", most(), 100);
+    let routes = routes
+        .get("/api/dead-letters", dead_letters::list, what(letters).json::<dead_letters::Listed>(200, "Some of them"))
+        .get(
+            "/api/dead-letters/groups",
+            dead_letters::groups,
+            what(groups).json::<dead_letters::Groups>(200, "Some of them"),
+        )
+        .get(
+            "/api/dead-letters/stats",
+            dead_letters::stats,
+            Operation::new("How many there are, and of which database").json::<dead_letters::Stats>(200, "By state"),
+        );
+    routes
+        .get(
+            "/api/dead-letters/{id}",
+            dead_letters::one,
+            Operation::new("One dead letter, with payload and history")
+                .path("id", "A letter's id", id(), 1)
+                .json::<Whole>(200, "All of it"),
+        )
+        .post(
+            "/api/dead-letters/groups/{fingerprint}",
+            dead_letters::mark,
+            Operation::new("Says of a group that it is acknowledged, or fixed, or takes that back")
+                .path("fingerprint", "A group's fingerprint", group(), "0123456789abcdef")
+                .body::<dead_letters::Mark>(json!({"state": "fixed", "version": "0.2.0"}))
+                .json::<Group>(200, "As it is then"),
+        )
+        .post(
+            "/api/dead-letters/discard",
+            dead_letters::discard,
+            Operation::new("Gives open letters up; they are kept, with the reason")
+                .details("Says which: at least one condition, or all; all that is said must hold.")
+                .body::<dead_letters::Discard>(json!({"ids": [17], "reason": "not a killmail"}))
+                .json::<dead_letters::Discarded>(200, "How many were open"),
+        )
 }
 
 fn replay_routes(routes: Routes) -> Routes {

@@ -79,11 +79,10 @@ impl Storing {
             kill.alerts = self.desk.notices(kill, &self.surveillance, Timestamp::now()).map(Arc::from);
         }
         let kill = &*kill;
-        let rehearsed =
-            match retry::hold(self.store.health(), "rehearse", || self.store.rehearse_kill(kill)).await {
-                Ok(rehearsed) => rehearsed,
-                Err(error) => return message.fail(database::failure(error)),
-            };
+        let rehearsed = match retry::hold(self.store.health(), "rehearse", || self.store.rehearse_kill(kill)).await {
+            Ok(rehearsed) => rehearsed,
+            Err(error) => return message.fail(database::failure(error)),
+        };
         let mut rows = rehearsed.rows;
         if let (Change::New { .. }, true, Some(mail)) = (rehearsed.change, self.events, &kill.mail) {
             let event = json!({"system_id": mail.solar_system_id.get(), "killmail_id": mail.killmail_id.get()});

@@ -75,11 +75,11 @@ async fn open(tables: &mut Tables) -> i64 {
 
 async fn ends_with_every_letter_once(world: World, url: &str, mut random: StdRng) {
     let ids = letters(&world, url, random.random()).await;
-    let command = ["dlq", "replay", "--all", "--rate", "400/s", "--worker", "127.0.0.1:1", "--database", url];
+    let command = ["dlq", "replay", "--all", "--rate", "150/s", "--worker", "127.0.0.1:1", "--database", url];
     let mut deaths = 0;
     for _ in 0..DEATHS {
         let mut tables = Tables::open(url).await;
-        let moment = tables.stored().await + random.random_range(40..200);
+        let moment = tables.stored().await + random.random_range(40..150);
         let mut replay = world.start(&command, &[]);
         until("so many more are stored", async || tables.stored().await >= moment || !replay.is_running()).await;
         tables.look(random.random_range(0..20)).await;

@@ -106,9 +106,15 @@ pub(super) async fn run(
 /// Why the worker does not do it, if this command is to.
 fn instead(error: &Error, address: &str) -> Option<String> {
     match error {
-        Error::Refused { code, .. } if code == "other_database" => Some(format!("the worker at {address} is on another database")),
-        Error::Refused { code, message, .. } if code == "elsewhere" => Some(format!("the worker at {address} refuses: {message}")),
-        Error::Refused { message, .. } if error.is_away() => Some(format!("the worker at {address} cannot: {message}")),
+        Error::Refused { code, .. } if code == "other_database" => {
+            Some(format!("the worker at {address} is on another database"))
+        }
+        Error::Refused { code, message, .. } if code == "elsewhere" => {
+            Some(format!("the worker at {address} refuses: {message}"))
+        }
+        Error::Refused { message, .. } if error.is_away() => {
+            Some(format!("the worker at {address} cannot: {message}"))
+        }
         error if error.is_away() => Some(format!("no worker answers at {address}")),
         _ => None,
     }

@@ -1,80 +1,82 @@
-//! Dead letters as people and programs read them. What is in them came from outside: no control character reaches the terminal.
+//! `dlq show`: all that is known of a letter. What is in it came from outside: no control character reaches the terminal.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::process::ExitCode;
 
+use anyhow::bail;
 use serde_json::{Value, json};
 
-use crate::cli::columns::align;
+use super::failed;
+use crate::cli::print;
 use crate::cli::text::{clean, cut};
-use crate::store::DeadLetter;
+use crate::dead_letter::{Letter, Whole};
+use crate::store::{Attempt, DeadLetter, DeadLetterFilter, Store};
 
 /// Characters of a payload that are shown unless all are asked for.
 const PAYLOAD_MAX: usize = 4096;
-/// Characters of an error in the table.
-const ERROR_MAX: usize = 80;
+/// Columns of an attempt.
+const ATTEMPT_MAX: usize = 110;
 
-/// The fields by the names that programs rely on.
-pub(super) fn json(letter: &DeadLetter) -> Value {
-    let DeadLetter { id, state, attempts, first_failed_at, last_failed_at, note, payload_bytes, letter, .. } = letter;
-    json!({
-        "id": id,
-        "pipeline": letter.pipeline,
-        "source": letter.source,
-        "state": state.as_str(),
-        "group": letter.group,
-        "stage": letter.stage,
-        "sinks_done": letter.sinks_done,
-        "class": letter.class,
-        "error": letter.error,
-        "sqlstate": letter.sqlstate,
-        "http_status": letter.http_status,
-        "killmail_id": letter.killmail_id,
-        "attempts": attempts,
-        "first_failed_at": first_failed_at,
-        "last_failed_at": last_failed_at,
-        "note": note,
-        "payload_bytes": payload_bytes,
-    })
+/// Show one: its cause, its history, and its payload.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  broadside dlq show 17
+  broadside dlq show 17 --raw > payload.json")]
+pub struct Args {
+    /// The letter's id.
+    #[arg(value_name = "ID")]
+    pub id: i64,
+    /// As a JSON object, with the payload as text.
+    #[arg(long)]
+    pub json: bool,
+    /// The payload alone, byte for byte.
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// The payload as received, where it was edited.
+    #[arg(long)]
+    pub original: bool,
+    /// The whole payload, not only its first 4 kB.
+    #[arg(long)]
+    pub full: bool,
 }
 
-/// With the payload as text; bytes that are no text are replaced (`--raw` has them).
-pub(super) fn json_with_payload(letter: &DeadLetter) -> Value {
-    let mut value = json(letter);
-    value["payload"] = String::from_utf8_lossy(&letter.letter.payload).into();
-    value
-}
-
-/// One line a letter, aligned.
-pub(super) fn table(letters: &[DeadLetter]) -> String {
-    let mut rows =
-        vec![["id", "state", "tries", "last failed", "group/stage", "class", "killmail", "error"].map(String::from)];
-    for letter in letters {
-        let inner = &letter.letter;
-        rows.push([
-            letter.id.to_string(),
-            letter.state.as_str().to_owned(),
-            letter.attempts.to_string(),
-            format!("{:.0}", letter.last_failed_at),
-            clean(&format!("{}/{}", inner.group, inner.stage), false),
-            inner.class.clone(),
-            inner.killmail_id.map_or("-".to_owned(), |id| id.to_string()),
-            cut(&clean(&inner.error, false), ERROR_MAX),
-        ]);
+pub(super) async fn run(store: &dyn Store, args: &Args) -> anyhow::Result<ExitCode> {
+    let filter = DeadLetterFilter { ids: vec![args.id], payload: true, ..DeadLetterFilter::default() };
+    let letters = store.dead_letters(&filter).await.map_err(failed)?;
+    let Some(kept) = letters.first() else { bail!("there is no dead letter {}", args.id) };
+    let payload = match &kept.original {
+        Some(original) if args.original => original,
+        _ => &kept.letter.payload,
+    };
+    if args.raw {
+        raw(payload)?;
+    } else if args.json {
+        print(&json!(Whole::from(kept)).to_string());
+    } else {
+        print(&page(kept, payload, args.full));
     }
-    align(&rows)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Everything about one letter.
-pub(super) fn page(letter: &DeadLetter, full: bool) -> String {
+fn page(kept: &DeadLetter, bytes: &[u8], full: bool) -> String {
     let mut text = String::new();
-    if let Value::Object(fields) = json(letter) {
+    if let Value::Object(fields) = json!(Letter::from(kept)) {
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let _ = writeln!(text, "{name:16} {}", clean(&value, false));
         }
     }
-    let payload = payload(&letter.letter.payload);
+    let _ = writeln!(text, "\nattempts");
+    for attempt in &kept.history {
+        let _ = writeln!(text, "  {}", cut(&clean(&line(attempt), false), ATTEMPT_MAX));
+    }
+    let left_out = kept.attempts - kept.history.len() as i64;
+    if left_out > 0 {
+        let _ = writeln!(text, "  ({left_out} after the first are not kept)");
+    }
+    let payload = payload(bytes);
     let shown: String = if full { payload.clone() } else { payload.chars().take(PAYLOAD_MAX).collect() };
     let _ = writeln!(text, "\n{shown}");
     if shown.len() < payload.len() {
@@ -87,6 +89,14 @@ pub(super) fn page(letter: &DeadLetter, full: bool) -> String {
     text
 }
 
+fn line(attempt: &Attempt) -> String {
+    let Attempt { at, stage, class, error, sqlstate, http_status, version, .. } = attempt;
+    let status = sqlstate.clone().or(http_status.map(|status| status.to_string()));
+    let said =
+        [Some(stage.clone()), Some(class.clone()), status, version.as_ref().map(|version| format!("v{version}"))];
+    format!("{at:.0}  {}: {error}", said.into_iter().flatten().collect::<Vec<_>>().join(" "))
+}
+
 /// JSON is laid out; anything else stays as it is.
 fn payload(bytes: &[u8]) -> String {
     let laid_out = serde_json::from_slice::<Value>(bytes).and_then(|value| serde_json::to_string_pretty(&value));
@@ -95,7 +105,7 @@ fn payload(bytes: &[u8]) -> String {
 }
 
 /// The bytes as they came.
-pub(super) fn raw(payload: &[u8]) -> std::io::Result<()> {
+fn raw(payload: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(payload)?;
     out.flush()
@@ -108,6 +118,24 @@ mod tests {
     #[test]
     fn no_control_character_reaches_the_terminal() {
         assert_eq!(payload(b"\xff{\x07"), "\u{fffd}{\\u{7}");
+    }
+
+    #[test]
+    fn a_page_says_what_happened_at_each_attempt() {
+        let attempt = |error: &str| Attempt {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            group: "parse".to_owned(),
+            stage: "decode".to_owned(),
+            class: "invalid".to_owned(),
+            error: error.to_owned(),
+            sqlstate: None,
+            http_status: Some(502),
+            version: Some("0.1.0".to_owned()),
+        };
+        let history = vec![attempt("no kill"), attempt("\u{1b}[2J")];
+        let page = page(&DeadLetter { attempts: 5, history, ..DeadLetter::default() }, b"{}", false);
+        assert!(page.contains("  1970-01-01T00:00:00Z  decode invalid 502 v0.1.0: no kill\n"), "{page}");
+        assert!(page.contains("(3 after the first are not kept)") && !page.contains('\u{1b}'), "{page}");
     }
 
     #[test]

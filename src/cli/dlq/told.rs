@@ -43,7 +43,11 @@ pub(super) fn sum(snapshot: &Snapshot) -> String {
     let Snapshot { plan, succeeded, same_failure, new_failure, passed_over, .. } = snapshot;
     let (succeeded, failed) = (HumanCount(*succeeded), HumanCount(same_failure + new_failure));
     let mut text = if plan.dry_run {
-        format!("would succeed {succeeded}; same failure {}; new failure {}", HumanCount(*same_failure), HumanCount(*new_failure))
+        format!(
+            "would succeed {succeeded}; same failure {}; new failure {}",
+            HumanCount(*same_failure),
+            HumanCount(*new_failure)
+        )
     } else {
         format!("replayed {succeeded}; failed again {failed}")
     };
@@ -100,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_row_that_changes_tells_only_what_differs() {
-        let text = row_lines(&row(json!({"id": 1, "total": 5, "npc": null}), json!({"id": 1, "total": 6, "npc": true})));
+        let text =
+            row_lines(&row(json!({"id": 1, "total": 5, "npc": null}), json!({"id": 1, "total": 6, "npc": true})));
         assert_eq!(text.trim(), "~ killmails_enriched  npc: null → true, total: 5 → 6");
         assert_eq!(row_lines(&row(json!(null), json!({"id": 1, "x": null}))).trim(), "+ killmails_enriched  id=1");
         assert_eq!(row_lines(&row(json!({"id": 1}), json!(null))).trim(), "- killmails_enriched  id=1");

@@ -89,40 +89,40 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(kills: &'a [&'a Kill]) -> Result<Self, Error> {
-    let mails = kills.iter().map(|kill| rows::checked(kill)).collect::<Result<Vec<_>, _>>()?;
-    let weigh = |(kill, mail): (&&Kill, &&Killmail)| (mail.killmail_id.get(), rows::weight(kill, mail));
-    let ranks: Vec<_> = kills.iter().zip(&mails).map(weigh).collect();
-    let now = Timestamp::now();
-    let assumed = plan(&ranks, &HashMap::new());
-    let writes = Writes::prepare(kills, &mails, &assumed.writes, now)?;
+        let mails = kills.iter().map(|kill| rows::checked(kill)).collect::<Result<Vec<_>, _>>()?;
+        let weigh = |(kill, mail): (&&Kill, &&Killmail)| (mail.killmail_id.get(), rows::weight(kill, mail));
+        let ranks: Vec<_> = kills.iter().zip(&mails).map(weigh).collect();
+        let now = Timestamp::now();
+        let assumed = plan(&ranks, &HashMap::new());
+        let writes = Writes::prepare(kills, &mails, &assumed.writes, now)?;
         Ok(Self { kills, mails, ranks, assumed, writes, now })
     }
 
     /// Within a transaction of the caller's.
     async fn write(self, transaction: &mut SqliteConnection, events: bool) -> Result<Vec<Change>, Error> {
         let Self { kills, mails, ranks, assumed, mut writes, now } = self;
-    let stored = stored_ranks(transaction, &ranks).await?;
-    let mut matched_before = HashSet::new();
-    let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
-    if !stored.is_empty() {
-        writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
-        let replaced = || plan.writes.iter().copied().filter(|&index| stored.contains_key(&ranks[index].0));
-        let ids = || replaced().map(|index| ranks[index].0);
-        delete_participants(transaction, ids()).await?;
-        refreshes::forget(transaction, ids()).await?;
-        matched_before = matches::clear(transaction, kills, &mails, replaced()).await?;
-    }
-    if plan.writes.is_empty() {
-        return Ok(vec![Change::Same; kills.len()]);
-    }
-    writes.execute(transaction).await?;
-    refreshes::note(transaction, &rows::unfinished(kills, &mails, &plan.writes), now).await?;
-    let ids = if events { insert_events(transaction, &mails, &plan, now).await? } else { HashMap::new() };
-    let new_matches = matches::new(kills, &mails, &plan.writes, &matched_before);
-    let is_new = |id| !stored.contains_key(&id);
-    let alerts = of_kills(kills, &mails, &plan.writes, is_new, &new_matches, &ids);
-    alerts::add(transaction, &alerts, now).await?;
-    Ok(changes(&plan, &ranks, &ids))
+        let stored = stored_ranks(transaction, &ranks).await?;
+        let mut matched_before = HashSet::new();
+        let plan = if stored.is_empty() { assumed } else { plan(&ranks, &stored) };
+        if !stored.is_empty() {
+            writes = Writes::prepare(kills, &mails, &plan.writes, now)?;
+            let replaced = || plan.writes.iter().copied().filter(|&index| stored.contains_key(&ranks[index].0));
+            let ids = || replaced().map(|index| ranks[index].0);
+            delete_participants(transaction, ids()).await?;
+            refreshes::forget(transaction, ids()).await?;
+            matched_before = matches::clear(transaction, kills, &mails, replaced()).await?;
+        }
+        if plan.writes.is_empty() {
+            return Ok(vec![Change::Same; kills.len()]);
+        }
+        writes.execute(transaction).await?;
+        refreshes::note(transaction, &rows::unfinished(kills, &mails, &plan.writes), now).await?;
+        let ids = if events { insert_events(transaction, &mails, &plan, now).await? } else { HashMap::new() };
+        let new_matches = matches::new(kills, &mails, &plan.writes, &matched_before);
+        let is_new = |id| !stored.contains_key(&id);
+        let alerts = of_kills(kills, &mails, &plan.writes, is_new, &new_matches, &ids);
+        alerts::add(transaction, &alerts, now).await?;
+        Ok(changes(&plan, &ranks, &ids))
     }
 }
 
