@@ -21,6 +21,7 @@ pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
+pub mod explain;
 mod fleet;
 mod killfeed;
 mod letters;
@@ -42,6 +43,8 @@ pub mod simulate;
 mod statics;
 mod surveillance;
 mod text;
+pub mod top;
+pub mod tune;
 mod upkeep;
 mod worker;
 
@@ -76,6 +79,9 @@ enum Command {
     Bench(bench::Args),
     Simulate(simulate::Args),
     Dlq(dlq::Args),
+    Explain(explain::Args),
+    Top(top::Args),
+    Tune(tune::Args),
     Market(market::Args),
     Prices(prices::Args),
     Profiles(profiles::Args),
@@ -137,6 +143,9 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Backfill(args) => backfill::run(args, settings).await,
         Command::Bench(args) => bench::run(args, settings).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Explain(args) => explain::run(args, settings).await,
+        Command::Top(args) => top::run(args, settings).await,
+        Command::Tune(args) => tune::run(args, settings).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Market(args) => market::run(args, settings).await,
         Command::Prices(args) => prices::run(args, settings).await,

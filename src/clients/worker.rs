@@ -81,6 +81,30 @@ impl Worker {
         self.ask(Method::DELETE, &format!("/api/market/regions/{region}"), None).await
     }
 
+    /// The pipelines, with their figures.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn pipelines(&self) -> Result<Value, Error> {
+        self.ask(Method::GET, "/api/pipelines", None).await
+    }
+
+    /// What limits each pipeline, by the last so many seconds.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn explain(&self, seconds: u32) -> Result<Value, Error> {
+        self.ask(Method::GET, &format!("/api/explain?seconds={seconds}"), None).await
+    }
+
+    /// Has the pipeline files read again; answers what that came to.
+    ///
+    /// # Errors
+    /// As [`add_region`](Self::add_region).
+    pub async fn reload(&self) -> Result<Value, Error> {
+        self.ask(Method::POST, "/api/reload", None).await
+    }
+
     /// How the price cache job stands.
     ///
     /// # Errors
