@@ -150,6 +150,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hub",
             "killmail",
             "resources",
+            "statics",
             "store",
             "telemetry",
         ],

@@ -7,9 +7,11 @@ const RATE_SAMPLES = 5; // a rate is taken over the last few seconds
 const BLOCKED = 0.2; // from this share of its time on, a group counts as blocked
 const BUSY = 0.8; // … and as hardly able to do more
 const FULL = 0.8; // of a queue
+const CHANGES_MAX = 4; // of a reload that are shown
+const OUTCOMES = { working: "changes are under way", done: "changes are followed", unchanged: "nothing has changed", refused: "refused, nothing was changed", failed: "a pipeline could not be started again" };
 
 const views = new Map(); // name → { root, shape, boxes, samples, … }
-const sentences = new Map(); // name → what limits it
+const explained = new Map(); // name → what limits it: { sentence, subject, … }
 let made = 0;
 
 // ---- building --------------------------------------------------------------------------------------------------
@@ -47,21 +49,21 @@ function build(pipeline) {
   }
   view.sentence.hidden = true;
   const flow = element("ol", "flow");
-  const add = (list, kind, name, workers, what) => {
-    const box = buildBox(name, workers, what, kind !== "producer");
+  const add = (list, kind, name, what, parts = []) => {
+    const box = buildBox(name, what, kind !== "producer", parts);
     view.boxes.set(`${kind} ${name}`, box);
     list.append(element("li", "step", ...(box.pipe ? [box.pipe.root] : []), box.root));
     return box;
   };
-  const trunk = [add(flow, "producer", source.name, source.concurrency, "source")];
-  for (const p of processors) trunk.push(add(flow, "processor", p.name, p.concurrency, p.stages.join(" · ") || "no stage"));
+  const trunk = [add(flow, "producer", source.name, "source")];
+  for (const p of processors) trunk.push(add(flow, "processor", p.name, p.stages.join(" · ") || "no stage", p.stages));
   trunk.forEach((box, index) => { box.next = trunk[index + 1]; });
   const ends = chains(batchers);
   const fork = ends.length > 1 ? element("ul", "fork") : null;
   if (fork) flow.append(element("li", "forked", fork));
   const roots = ends.map((chain) => {
     const list = fork ? element("ol", "flow") : flow;
-    const boxes = chain.map((b) => add(list, "batcher", b.name, b.concurrency, sinkOf(b)));
+    const boxes = chain.map((b) => add(list, "batcher", b.name, sinkOf(b)));
     boxes.forEach((box, index) => { box.next = boxes[index + 1]; });
     fork?.append(element("li", "", list));
     return boxes[0];
@@ -77,7 +79,7 @@ function sinkOf(batcher) {
   return `→ ${batcher.sink ?? "sink"} · ${batch}${batcher.eager && batcher.batch_size > 1 ? ", eager" : ""}`;
 }
 
-function buildBox(name, workers, what, hasQueue) {
+function buildBox(name, what, hasQueue, parts) {
   const root = element("div", "box");
   const crew = element("span", "crew");
   const track = element("div", "track");
@@ -85,9 +87,11 @@ function buildBox(name, workers, what, hasQueue) {
   const bars = ["busy", "blocked", "starved"].map((part) => track.appendChild(element("span", part)));
   const text = element("p", "time", "–");
   const out = element("p", "out");
-  root.append(element("div", "name", element("h4", "", name), crew), element("p", "what", what), track, text, out);
+  const limit = element("p", "limit", "sets the pace");
+  limit.hidden = true;
+  root.append(element("div", "name", element("h4", "", name), crew), element("p", "what", what), track, text, out, limit);
   if (!hasQueue) root.classList.add("first");
-  return { root, name, crew, workers: 0, bars, text, out, hasQueue, pipe: hasQueue ? buildPipe() : null };
+  return { root, name, parts, limit, crew, workers: 0, bars, text, out, hasQueue, pipe: hasQueue ? buildPipe() : null };
 }
 
 /** What leads into a box: how much flows, and the queue in front of it. */
@@ -126,14 +130,19 @@ function show({ pipelines: all, reload }) {
   const off = all.filter((pipeline) => pipeline.state !== "running").length;
   setState(byId("worker"), off === 0 ? "running" : `${off} of ${all.length} not running`, off === 0 ? "badge good" : "badge bad");
   setLine(byId("reload"), said(reload));
+  byId("reload").className = ["refused", "failed"].includes(reload?.outcome) ? "alert" : "note";
 }
 
 /** What the last reload of the pipeline files did. */
 function said(reload) {
-  if (!reload?.at) return "";
-  const changes = (reload.changes ?? []).map((c) => `${c.pipeline}: ${[c.setting, c.to].filter(Boolean).join(" ")} (${String(c.how).replace("_", " ")})`);
-  const what = [...(reload.problems ?? []).map((problem) => (typeof problem === "string" ? problem : problem.message ?? JSON.stringify(problem))), ...changes];
-  return `Reloaded ${String(reload.at).slice(11, 19)} UTC, ${String(reload.outcome).replace("_", " ")}${what.length > 0 ? `: ${what.slice(0, 4).join("; ")}${what.length > 4 ? " …" : ""}` : ""}`;
+  if (!reload) return "";
+  const changed = ({ pipeline, setting, from, to, how }) => {
+    const what = [setting, from && to ? `${from} → ${to}` : (to ?? from)].filter(Boolean).join(" ");
+    return `${pipeline}: ${what} (${String(how).replaceAll("_", " ")})`;
+  };
+  const what = [...reload.problems, ...reload.changes.map(changed)];
+  const shown = what.slice(0, CHANGES_MAX).join("; ");
+  return `Files read at ${reload.at.slice(11, 19)} UTC: ${OUTCOMES[reload.outcome] ?? reload.outcome}${shown ? `. ${shown}` : ""}${what.length > CHANGES_MAX ? `; ${what.length - CHANGES_MAX} more` : ""}`;
 }
 
 function update(view, pipeline, at) {
@@ -153,12 +162,16 @@ function update(view, pipeline, at) {
   setText(view.figures.get("in flight"), `${count(ledger.in_flight)} of ${count(limits.in_flight_max)}`);
   const alerts = alertsOf(pipeline);
   setLine(view.alert, alerts.join(" "));
-  setLine(view.sentence, sentences.get(pipeline.name) ?? "");
+  setLine(view.sentence, explained.get(pipeline.name)?.sentence ?? "");
   for (const [key, box] of view.boxes) {
     const group = groups.get(key);
     if (group) measure(box, group, first.groups.get(key), seconds);
   }
-  for (const box of view.boxes.values()) colour(box);
+  const subject = explained.get(pipeline.name)?.subject;
+  for (const box of view.boxes.values()) {
+    colour(box);
+    box.limit.hidden = !subject || !(box.name === subject || box.parts.includes(subject));
+  }
   updateLedger(view, pipeline);
 }
 
@@ -266,6 +279,6 @@ every(POLL_MS, "api/pipelines", show, () => setState(byId("worker"), "the worker
 
 // What limits each, in a sentence: not there in every worker.
 every(EXPLAIN_MS, "api/explain", ({ pipelines }) => {
-  sentences.clear();
-  for (const one of pipelines ?? []) sentences.set(one.pipeline ?? one.name, one.sentence ?? "");
+  explained.clear();
+  for (const one of pipelines) explained.set(one.pipeline, one);
 });
