@@ -170,7 +170,7 @@ function update(view, pipeline, at) {
   setText(view.figures.get("in flight"), `${count(ledger.in_flight)} of ${count(limits.in_flight_max)}`);
   const alerts = alertsOf(pipeline);
   setLine(view.alert, alerts.join(" "));
-  setLine(view.sentence, explained.get(pipeline.name)?.sentence ?? "");
+  showSentence(view, explained.get(pipeline.name)?.sentence ?? "");
   for (const [key, box] of view.boxes) {
     const group = groups.get(key);
     if (group) measure(box, group, first.groups.get(key), seconds);
@@ -182,6 +182,14 @@ function update(view, pipeline, at) {
     if (!box.hasQueue) holdBack(box, said);
   }
   updateLedger(view, pipeline);
+}
+
+/** What limits the pipeline; names stand between backticks. */
+function showSentence(view, sentence) {
+  if (view.said === sentence) return;
+  view.said = sentence;
+  view.sentence.hidden = !sentence;
+  view.sentence.replaceChildren(...sentence.split("`").map((part, index) => (index % 2 ? element("code", "", part) : part)));
 }
 
 function alertsOf(pipeline) {
