@@ -178,7 +178,8 @@ function update(view, pipeline, at) {
   const said = explained.get(pipeline.name);
   for (const box of view.boxes.values()) {
     colour(box);
-    box.limit.hidden = !said?.subject || !(box.name === said.subject || box.parts.includes(said.subject));
+    const isMeant = box.name === said?.subject || box.parts.includes(said?.subject);
+    box.limit.hidden = !isMeant || said.verdict === "idle";
     if (!box.hasQueue) holdBack(box, said);
   }
   updateLedger(view, pipeline);
