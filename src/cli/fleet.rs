@@ -151,8 +151,10 @@ impl Fleet {
             let is_final = !members.iter().any(|member| member.is_restarting);
             let all = join_all(members.iter().map(Member::finished));
             tokio::select! {
-                ended = all, if is_final => return self.with_what_was(ended),
+                biased;
+                // first: one that has ended may be about to be started again
                 () = changed => {}
+                ended = all, if is_final => return self.with_what_was(ended),
             }
         }
     }

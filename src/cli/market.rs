@@ -179,7 +179,7 @@ fn said(done: &str, answer: &Value) -> String {
     format!("{done} {named}\n{}", text("note"))
 }
 
-fn failed(url: &str, error: &Error) -> anyhow::Error {
+pub(super) fn failed(url: &str, error: &Error) -> anyhow::Error {
     let reason = clean(&error.to_string(), false);
     anyhow::anyhow!("the worker at {}: failed to {reason}", address::shown(url))
 }

@@ -17,13 +17,17 @@ pub mod bench;
 pub mod check;
 mod columns;
 mod completion;
+pub mod completions;
 pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
+pub mod explain;
 mod fleet;
+pub mod health;
 mod killfeed;
 mod letters;
+pub mod man;
 pub mod market;
 pub mod migrate;
 mod opening;
@@ -42,6 +46,8 @@ pub mod simulate;
 mod statics;
 mod surveillance;
 mod text;
+pub mod top;
+pub mod tune;
 mod upkeep;
 mod worker;
 
@@ -76,12 +82,18 @@ enum Command {
     Bench(bench::Args),
     Simulate(simulate::Args),
     Dlq(dlq::Args),
+    Explain(explain::Args),
+    Top(top::Args),
+    Tune(tune::Args),
     Market(market::Args),
     Prices(prices::Args),
     Profiles(profiles::Args),
     Migrate(migrate::Args),
     Partitions(partitions::Args),
     Sde(sde::Args),
+    Health(health::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// `--database`, for commands that need one.
@@ -137,6 +149,9 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Backfill(args) => backfill::run(args, settings).await,
         Command::Bench(args) => bench::run(args, settings).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Explain(args) => explain::run(args, settings).await,
+        Command::Top(args) => top::run(args, settings).await,
+        Command::Tune(args) => tune::run(args, settings).await,
         Command::Dlq(args) => dlq::run(args, settings).await,
         Command::Market(args) => market::run(args, settings).await,
         Command::Prices(args) => prices::run(args, settings).await,
@@ -144,6 +159,9 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
         Command::Sde(args) => sde::run(args, settings).await,
+        Command::Health(args) => health::run(args, settings).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

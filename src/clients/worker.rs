@@ -81,6 +81,30 @@ impl Worker {
         self.ask(Method::DELETE, &format!("/api/market/regions/{region}"), None).await
     }
 
+    /// The pipelines, with their figures.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn pipelines(&self) -> Result<Value, Error> {
+        self.ask(Method::GET, "/api/pipelines", None).await
+    }
+
+    /// What limits each pipeline, by the last so many seconds.
+    ///
+    /// # Errors
+    /// As [`market`](Self::market).
+    pub async fn explain(&self, seconds: u32) -> Result<Value, Error> {
+        self.ask(Method::GET, &format!("/api/explain?seconds={seconds}"), None).await
+    }
+
+    /// Has the pipeline files read again; answers what that came to.
+    ///
+    /// # Errors
+    /// As [`add_region`](Self::add_region).
+    pub async fn reload(&self) -> Result<Value, Error> {
+        self.ask(Method::POST, "/api/reload", None).await
+    }
+
     /// How the price cache job stands.
     ///
     /// # Errors
@@ -95,6 +119,18 @@ impl Worker {
     /// As [`market`](Self::market); or the worker refuses.
     pub async fn tell_prices(&self, action: &str) -> Result<Value, Error> {
         self.ask(Method::POST, &format!("/api/cache/prices/{action}"), None).await
+    }
+
+    /// Whether it is ready, or only whether it lives, and what it says of it. Not to be ready is no error.
+    ///
+    /// # Errors
+    /// No answer, or none of a worker's.
+    pub async fn health(&self, live: bool) -> Result<(bool, Value), Error> {
+        let (route, word) = if live { ("/livez", "alive") } else { ("/readyz", "ready") };
+        let answer = self.service.send(Method::GET, route, &[], None).await?;
+        let stranger = Error::Stranger { status: answer.status };
+        let value: Value = serde_json::from_slice(&answer.body).map_err(|_| stranger.clone())?;
+        value[word].as_bool().map(|well| (well && answer.is_success(), value)).ok_or(stranger)
     }
 
     /// Orders a replay of dead letters: which, and how; answers where it stands.

@@ -12,6 +12,7 @@
 mod checks;
 pub mod diff;
 mod document;
+pub mod edit;
 pub mod environment;
 pub mod file;
 mod problem;

@@ -55,6 +55,7 @@
 //! | `source` `stage` `sink` `components` | the traits that user code implements, and their bundle |
 //! | `supervision` | tasks, fence and restart budget for a source that is several readers in one |
 //! | `topology` `pipeline` | the shape, checked; the shape running |
+//! | `explain` | what limits a pipeline, from two looks at it |
 //! | `telemetry` | the table of metrics |
 //! | `testing` | push source, caller acknowledger, contracts |
 //! | `book` `shared` `start` | ledger and permits; settling; wiring |
@@ -66,6 +67,7 @@ pub mod ack;
 pub mod batch;
 mod book;
 pub mod components;
+pub mod explain;
 pub mod failure;
 mod judge;
 pub mod message;

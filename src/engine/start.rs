@@ -14,6 +14,7 @@ use crate::components::Components;
 use crate::judge::Judge;
 use crate::pipeline::{Ledger, Pipeline, StartError, Status};
 use crate::pure::accumulator::Rules;
+use crate::pure::latency::Recorder;
 use crate::shared::{AckCounts, Shared};
 use crate::sink::Sink;
 use crate::telemetry::{Meter, StageMeter};
@@ -71,7 +72,7 @@ pub(crate) fn start<T: Send + 'static>(
         failure_handler: components.failure_handler.clone(),
         acks: Arc::new(AckCounts::after(before.as_ref())),
         end_to_end: histogram!("broadside_end_to_end_seconds", "pipeline" => topology.name.clone()),
-        latencies: Arc::default(),
+        latencies: Arc::new(Recorder::after(before.as_ref().map(|before| &before.latencies))),
     });
     let (groups, sections, sinks) = (Vec::new(), Vec::new(), Vec::new());
     let abort = CancellationToken::new();

@@ -26,11 +26,12 @@ impl Asset {
 static PAGE: Asset = Asset::new("", "text/html; charset=utf-8", include_str!("page/index.html"));
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
-static ASSETS: [Asset; 11] = [
+static ASSETS: [Asset; 12] = [
     Asset::new("base.js", SCRIPT, include_str!("page/base.js")),
     Asset::new("flow.js", SCRIPT, include_str!("page/flow.js")),
     Asset::new("charts.js", SCRIPT, include_str!("page/charts.js")),
     Asset::new("letters.js", SCRIPT, include_str!("page/letters.js")),
+    Asset::new("replay.js", SCRIPT, include_str!("page/replay.js")),
     Asset::new("kills.js", SCRIPT, include_str!("page/kills.js")),
     Asset::new("prices.js", SCRIPT, include_str!("page/prices.js")),
     Asset::new("market.js", SCRIPT, include_str!("page/market.js")),

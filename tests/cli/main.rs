@@ -17,6 +17,7 @@ mod partitions;
 mod prices;
 mod profiles;
 mod program;
+mod reload;
 mod run;
 mod sde;
 #[path = "../postgres/mod.rs"]

@@ -201,9 +201,19 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The body of `GET path` at an address.
 pub(crate) fn get(address: &str, path: &str) -> String {
+    ask("GET", address, path)
+}
+
+/// The same of a POST without a body.
+pub(crate) fn post(address: &str, path: &str) -> String {
+    ask("POST", address, path)
+}
+
+fn ask(method: &str, address: &str, path: &str) -> String {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sent");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     answer

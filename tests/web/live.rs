@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use broadside::http::Running;
+use broadside::http::{PipelineView, Pipelines, Running};
 use broadside::hub::Hub;
 use broadside::killmail::Kill;
 use broadside::resources::Resources;
@@ -55,8 +55,22 @@ async fn started() -> (World, Arc<Pipeline>, Pusher<Kill>) {
     components.sinks.insert("pubsub".into(), pubsub::Config {}.build(&resources));
     let pipeline = Arc::new(Pipeline::start(topology, components).unwrap());
     let sinks = BTreeMap::from([("db_insert".into(), "database".into()), ("pubsub".into(), "pubsub".into())]);
-    let running = Arc::new(vec![Running { pipeline: pipeline.clone(), sinks, feeds: resources.feeds.clone() }]);
+    let running = Arc::new(One(Running { pipeline: pipeline.clone(), sinks, feeds: resources.feeds.clone() }));
     (World::over(store, hub, running).await, pipeline, pusher)
+}
+
+/// A worker with one pipeline, which stays.
+#[derive(Debug)]
+struct One(Running);
+
+impl Pipelines for One {
+    fn views(&self) -> Vec<PipelineView> {
+        vec![self.0.clone().view()]
+    }
+
+    fn publish(&self) {
+        self.0.pipeline.publish();
+    }
 }
 
 async fn push(pusher: &Pusher<Kill>, id: u64) {

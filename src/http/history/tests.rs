@@ -1,5 +1,5 @@
-use broadside_engine::Latencies;
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState};
+use broadside_engine::{Latencies, Recent};
 
 use super::*;
 
@@ -19,12 +19,16 @@ fn status(settled: u64, slow: u64, waiting: usize) -> Status {
         state: PipelineState::Running,
         ledger: Ledger { received: settled, settled: [settled - slow, 0, slow, 0, 0], in_flight: waiting as u64 },
         groups: vec![group("feed", "producer"), group("parse", "processor")],
+        stages: Vec::new(),
+        oldest_unsettled: None,
         source_restarts: 0,
         source_failure: None,
         acknowledgements: 0,
         acknowledgements_panicked: 0,
         in_flight_max: 5000,
         rate_limit: None,
+        breaker: None,
+        recent: Recent::default(),
         latencies: Latencies::of([(Duration::from_millis(5), settled - slow), (Duration::from_secs(1), slow)]),
     }
 }
