@@ -18,7 +18,7 @@ mod source;
 mod view;
 
 pub use keeper::{Keeper, Origin};
-pub use replay::{Plan, Replay, Rerun, Snapshot, Standing, choose};
+pub use replay::{Plan, REPLAYABLE, Replay, Rerun, Snapshot, Standing, choose};
 pub use reports::{Outcome, Reports, Told};
 pub use retention::Retention;
 pub use retries::{Refused, Replays};

@@ -161,7 +161,10 @@ impl Worker {
         let state = http::State::new(fleet.clone(), store.clone(), hub, regions, metrics.clone(), readiness.clone());
         let state = state.with_access(Access::new(address, settings.api_token.as_deref())).with_killfeed(killfeed);
         let replaying = Replaying::start(fleet.clone(), resources.clone());
-        let state = state.with_price_job(resources.price_job.clone()).with_reloads(reloads.clone());
+        let state = state
+            .with_statics(resources.statics.clone())
+            .with_price_job(resources.price_job.clone())
+            .with_reloads(reloads.clone());
         let state = state.with_replays(replaying.replays.clone());
         let stop_serving = CancellationToken::new();
         let server = tokio::spawn(http::serve(listener, state, stop_serving.clone()));

@@ -15,6 +15,8 @@ use super::reports::Reports;
 use super::source::{LEASE, Source, Tally, Way};
 use crate::store::{DeadLetterFilter, DeadLetterState, Error, Store, retry};
 
+/// The states of letters that are meant by a replay: those on their way too, because whoever had them may be gone.
+pub const REPLAYABLE: [DeadLetterState; 2] = [DeadLetterState::Open, DeadLetterState::Retrying];
 /// How often letters on their way are held longer.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// Letters that are looked up at once.

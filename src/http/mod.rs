@@ -8,6 +8,7 @@
 //! | `history` | `/api/pipelines/history` |
 //! | `killfeed` | `/api/killfeed`, `…/next`, `…/commit`, `…/clients`, `…/stream`, `…/ws`, `/api/kills/recent` |
 //! | `market` | `/api/market`, `/api/market/regions` |
+//! | `names` | `/api/names` |
 //! | `prices` | `/api/cache/prices/status`, `…/start`, `…/stop`, `…/pause`, `…/resume`, `…/reset` |
 //! | `replays` | `/api/dead-letters/replay`, `/api/dead-letters/replays/{id}` |
 //! | `profiles` | `/api/profiles`, `/api/profiles/schema`, `/api/profiles/{id}` |
@@ -39,6 +40,7 @@ mod history;
 mod killfeed;
 mod market;
 mod metrics;
+mod names;
 mod openapi;
 mod patience;
 mod pipelines;
@@ -62,6 +64,7 @@ use crate::dead_letter::Replays;
 use crate::hub::Hub;
 use crate::price_job::PriceJob;
 use crate::regions::Regions;
+use crate::statics::Shelf;
 use crate::store::Store;
 
 pub use access::Access;
@@ -79,6 +82,7 @@ pub struct State {
     hub: Arc<Hub>,
     regions: Arc<Regions>,
     price_job: Arc<PriceJob>,
+    statics: Arc<Shelf>,
     reloads: Option<Reloads>,
     replays: Option<Arc<Replays>>,
     metrics: PrometheusHandle,
@@ -118,6 +122,7 @@ impl State {
             hub,
             regions,
             price_job,
+            statics: Arc::default(),
             reloads: None,
             replays: None,
             metrics,
@@ -158,6 +163,13 @@ impl State {
     #[must_use]
     pub fn with_reloads(mut self, reloads: Option<Reloads>) -> Self {
         self.reloads = reloads;
+        self
+    }
+
+    /// With the static data in use: what types and systems are called.
+    #[must_use]
+    pub fn with_statics(mut self, statics: Arc<Shelf>) -> Self {
+        self.statics = statics;
         self
     }
 

@@ -15,8 +15,7 @@ use std::sync::Arc;
 use super::State;
 use super::body::Body;
 use super::error::ApiError;
-use crate::dead_letter::{Plan, Refused, Replay, Replays, Selection, Snapshot, Told, choose};
-use crate::store::DeadLetterState;
+use crate::dead_letter::{Plan, REPLAYABLE, Refused, Replay, Replays, Selection, Snapshot, Told, choose};
 
 /// Reports of an answer.
 const REPORTS: usize = 200;
@@ -80,7 +79,7 @@ pub(super) async fn order(
     let Ordered { which, plan, database } = read(fields)?;
     let replays = here(&state)?;
     plan.check().map_err(ApiError::bad_request)?;
-    let filter = which.filter(&[DeadLetterState::Open], Timestamp::now());
+    let filter = which.filter(&REPLAYABLE, Timestamp::now());
     let filter = filter.map_err(|problem| ApiError::bad_request(problem.to_string()))?;
     if let Some(theirs) = database
         && theirs != state.store.database_identity().await?

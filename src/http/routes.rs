@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::openapi::{Operation, Routes};
 use super::{
-    State, dashboard, dead_letters, explain, health, history, killfeed, market, metrics, pipelines, prices, profiles,
-    reload, replays,
+    State, dashboard, dead_letters, explain, health, history, killfeed, market, metrics, names, pipelines, prices,
+    profiles, reload, replays,
 };
 use crate::dead_letter::{Group, Snapshot, Whole};
 use crate::price::job::Status as PriceJob;
@@ -28,6 +28,11 @@ fn id() -> Value {
 
 fn whole(least: i64) -> Value {
     json!({"type": "integer", "format": "int64", "minimum": least})
+}
+
+/// A list of ids that may be empty.
+fn some() -> Value {
+    json!({"type": "array", "items": id(), "maxItems": names::IDS_MAX})
 }
 
 fn limit(most: u32, default: u32) -> Value {
@@ -86,6 +91,14 @@ fn worker(routes: Routes) -> Routes {
             pipelines::list,
             Operation::new("The running pipelines: shape, figures, ledger")
                 .json::<pipelines::Listed>(200, "All pipelines of this process"),
+        )
+        .get(
+            "/api/names",
+            names::list,
+            Operation::new("What types and systems are called, by the static data")
+                .query("types", "Item types", some(), vec![587, 670])
+                .query("systems", "Solar systems", some(), vec![30_000_142])
+                .json::<names::Names>(200, "Those that are known"),
         )
         .get(
             "/api/pipelines/history",

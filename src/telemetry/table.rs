@@ -89,6 +89,8 @@ pub const METRICS: &[Metric] = &[
     metric("broadside_batches_total", Counter, Count, &["pipeline", "batcher", "trigger"], "Batches emitted, by what triggered them."),
     metric("broadside_end_to_end_seconds", Histogram, Seconds, &["pipeline"], "Time from received to settled."),
     metric("broadside_dead_letters", Gauge, Count, &["pipeline", "state"], "Dead letters kept, by state."),
+    metric("broadside_replayed_letters_total", Counter, Count, &["result"], "Dead letters that people had sent again, by what became of them: replayed, failed."),
+    metric("broadside_dead_letter_retries_total", Counter, Count, &["result"], "Dead letters that were tried again by themselves, by what became of them: replayed, failed."),
     metric("broadside_dead_letters_bytes", Gauge, Bytes, &[], "Payloads of dead letters that are kept; told by one worker of a database."),
     metric("broadside_dead_letter_groups", Gauge, Count, &["state"], "Groups with open dead letters, by state; told by one worker of a database."),
     metric("broadside_dead_letters_expired_total", Counter, Count, &["reason"], "Dead letters dropped: for their age, or because there were too many."),

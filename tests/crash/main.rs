@@ -5,6 +5,7 @@
 mod backfills;
 mod feed;
 mod gaps;
+mod replays;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../cli/program.rs"]
 mod program;

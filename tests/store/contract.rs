@@ -32,6 +32,7 @@ macro_rules! suite {
             letters_of_an_older_build_are_given_fingerprints, a_database_has_an_identity_that_stays, one_process_at_a_time_keeps_the_letters);
         suite!($open: pipeline: new_kills_go_on_with_their_event_and_known_ones_do_not, bad_kills_become_dead_letters_and_the_others_are_stored,
             a_replay_goes_only_to_the_sinks_that_lack_it, two_replays_never_hand_out_the_same_letter);
+        suite!($open: rehearsals: a_rehearsal_tells_the_rows_and_changes_nothing, a_rehearsal_is_refused_as_the_kill_would_be);
         suite!($open: jobs: a_job_moves_only_from_where_it_was_seen, progress_is_kept_of_the_present_epoch_alone,
             who_works_on_the_job_is_alone_and_lookers_are_not, of_those_who_want_to_work_at_once_one_may);
         suite!($open: market: an_order_is_stored_whole, money_is_exact_at_its_extremes, only_what_differs_is_written,

@@ -18,6 +18,7 @@ mod pipeline;
 mod postgres;
 mod profiles;
 mod quotes;
+mod rehearsals;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sqlite;

@@ -148,6 +148,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hub",
             "killmail",
             "resources",
+            "statics",
             "store",
             "telemetry",
         ],

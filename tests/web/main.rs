@@ -12,6 +12,7 @@ mod live;
 mod market;
 mod memory_store;
 mod metrics;
+mod names;
 mod openapi;
 mod pages;
 mod polls;

@@ -42,7 +42,7 @@ async fn a_worker_whose_database_is_being_opened_lives_and_is_not_ready() {
         assert_eq!(get(address, "/metrics").await.status, 200);
         let ready = get(address, "/readyz").await;
         let reasons = json!([{"what": "store", "why": "the database is being opened"}]);
-        assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "not_ready": reasons})));
+        assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "not_ready": reasons, "details": []})));
     })
     .await;
 }
@@ -53,7 +53,7 @@ async fn a_worker_that_loads_what_it_works_with_lives_and_is_not_ready() {
         assert_eq!(get(address, "/livez").await.status, 200);
         let ready = get(address, "/readyz").await;
         let reasons = json!([{"what": "starting", "why": "static data and profiles are being loaded"}]);
-        assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "not_ready": reasons})));
+        assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "not_ready": reasons, "details": []})));
     })
     .await;
 }

@@ -17,9 +17,8 @@ use crate::cli::signals::Signals;
 use crate::cli::worker::resources;
 use crate::cli::{Usage, print};
 use crate::clients::worker::{Error, Worker};
-use crate::dead_letter::{Plan, Replay, Snapshot, Standing, Told, choose};
+use crate::dead_letter::{Plan, REPLAYABLE, Replay, Snapshot, Standing, Told, choose};
 use crate::settings::Settings;
-use crate::store::DeadLetterState;
 
 /// Put letters through their pipeline again, from the stage that failed; sinks that have them already are passed over.
 ///
@@ -87,7 +86,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     // a mistake is told before anybody is asked
-    let filter = args.chosen.selection().filter(&[DeadLetterState::Open], Timestamp::now());
+    let filter = args.chosen.selection().filter(&REPLAYABLE, Timestamp::now());
     let filter = filter.map_err(|problem| Usage(problem.to_string()))?;
     let address = url(worker);
     let client = Worker::new(&address, settings.contact.as_deref(), settings.api_token.as_deref());
@@ -112,6 +111,9 @@ fn instead(error: &Error, address: &str) -> Option<String> {
         }
         Error::Refused { code, message, .. } if code == "elsewhere" => {
             Some(format!("the worker at {address} refuses: {message}"))
+        }
+        Error::Refused { message, .. } if error.is_away() => {
+            Some(format!("the worker at {address} cannot: {message}"))
         }
         error if error.is_away() => Some(format!("no worker answers at {address}")),
         _ => None,

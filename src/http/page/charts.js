@@ -3,10 +3,11 @@
 import { byId, compact, count, element, every, input, rate, setText, took } from "./base.js";
 
 const POLL_MS = 10000;
-const HEIGHT = 190;
+const HEIGHT = 200;
 const SPAN_MIN = 300; // seconds shown at least
 const ROWS_MAX = 30; // of the table
 const COLOURS = 6;
+const QUEUES_MAX = 4; // the fullest ones
 const DASHES = [[], [6, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
 
 let history = new Map(); // name → points
@@ -49,7 +50,7 @@ function chartsOf(points) {
       title: "In flight and queues",
       unit: "messages, the most in ten seconds",
       say: messages,
-      series: [{ label: "in flight", values: points.in_flight, fill: true }, ...byDepth.slice(0, COLOURS - 1)],
+      series: [{ label: "in flight", values: points.in_flight, fill: true }, ...byDepth.slice(0, QUEUES_MAX)],
     },
   ];
 }
@@ -89,12 +90,12 @@ function options(figure, width) {
     cursor: { sync: { key: "hour" }, y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: true }, y: chart.log ? { distr: 3, range: decades } : { range: (_, __, top) => [0, top > 0 ? top * 1.12 : 1] } },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => ticks.map((at) => clock(at)) },
+      { ...axis, size: 30, space: 70, values: (_, ticks) => ticks.map((at) => clock(at)) },
       {
         ...axis,
         size: 58,
         space: 34,
-        ...(chart.log ? { filter: (_, ticks) => ticks.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? value : null)) } : {}),
+        ...(chart.log ? { filter: powers, grid: { ...axis.grid, filter: powers }, ticks: { ...axis.ticks, filter: powers } } : {}),
         values: (_, ticks) => ticks.map((value) => (value === null ? "" : say(value))),
       },
     ],
@@ -116,6 +117,9 @@ function decades(_, low, high) {
   const to = Math.max(Math.ceil(Math.log10(high) + 0.001), from + 2);
   return [10 ** from, 10 ** to];
 }
+
+/** Of a logarithmic axis, only the powers of ten. */
+const powers = (_, ticks) => ticks.map((value) => (Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? value : null));
 
 const clock = (at) => new Date(at * 1000).toISOString().slice(11, 16);
 

@@ -1,5 +1,5 @@
 // The pipelines as pictures: boxes, and the pipes between them with what flows and what waits. Polls /api/pipelines each second.
-import { byId, compact, count, element, every, exact, percent, plural, rate, setLine, setState, setText, took } from "./base.js";
+import { byId, compact, count, element, every, exact, percent, plural, rate, setLine, setState, setText, span, took } from "./base.js";
 
 const POLL_MS = 1000;
 const EXPLAIN_MS = 2000;
@@ -7,9 +7,11 @@ const RATE_SAMPLES = 5; // a rate is taken over the last few seconds
 const BLOCKED = 0.2; // from this share of its time on, a group counts as blocked
 const BUSY = 0.8; // … and as hardly able to do more
 const FULL = 0.8; // of a queue
+const CHANGES_MAX = 4; // of a reload that are shown
+const OUTCOMES = { working: "changes are under way", done: "changes are followed", unchanged: "nothing has changed", refused: "refused, nothing was changed", failed: "a pipeline could not be started again" };
 
 const views = new Map(); // name → { root, shape, boxes, samples, … }
-const sentences = new Map(); // name → what limits it
+const explained = new Map(); // name → what limits it: { sentence, subject, … }
 let made = 0;
 
 // ---- building --------------------------------------------------------------------------------------------------
@@ -47,27 +49,27 @@ function build(pipeline) {
   }
   view.sentence.hidden = true;
   const flow = element("ol", "flow");
-  const add = (list, kind, name, workers, what) => {
-    const box = buildBox(name, workers, what, kind !== "producer");
+  const add = (list, kind, name, what, parts = []) => {
+    const box = buildBox(name, what, kind !== "producer", parts);
     view.boxes.set(`${kind} ${name}`, box);
     list.append(element("li", "step", ...(box.pipe ? [box.pipe.root] : []), box.root));
     return box;
   };
-  const trunk = [add(flow, "producer", source.name, source.concurrency, "source")];
-  for (const p of processors) trunk.push(add(flow, "processor", p.name, p.concurrency, p.stages.join(" · ") || "no stage"));
+  const trunk = [add(flow, "producer", source.name, "source")];
+  for (const p of processors) trunk.push(add(flow, "processor", p.name, p.stages.join(" · ") || "no stage", p.stages));
   trunk.forEach((box, index) => { box.next = trunk[index + 1]; });
   const ends = chains(batchers);
   const fork = ends.length > 1 ? element("ul", "fork") : null;
   if (fork) flow.append(element("li", "forked", fork));
   const roots = ends.map((chain) => {
     const list = fork ? element("ol", "flow") : flow;
-    const boxes = chain.map((b) => add(list, "batcher", b.name, b.concurrency, sinkOf(b)));
+    const boxes = chain.map((b) => add(list, "batcher", b.name, sinkOf(b)));
     boxes.forEach((box, index) => { box.next = boxes[index + 1]; });
     fork?.append(element("li", "", list));
     return boxes[0];
   });
   trunk.at(-1).nexts = roots;
-  view.root.classList.toggle("long", view.boxes.size > 5);
+  view.root.classList.toggle("long", view.boxes.size > 4);
   view.root.append(element("div", "title", heading, view.state, figures), view.sentence, view.alert, flow, view.ledger);
   return view;
 }
@@ -77,7 +79,7 @@ function sinkOf(batcher) {
   return `→ ${batcher.sink ?? "sink"} · ${batch}${batcher.eager && batcher.batch_size > 1 ? ", eager" : ""}`;
 }
 
-function buildBox(name, workers, what, hasQueue) {
+function buildBox(name, what, hasQueue, parts) {
   const root = element("div", "box");
   const crew = element("span", "crew");
   const track = element("div", "track");
@@ -85,9 +87,11 @@ function buildBox(name, workers, what, hasQueue) {
   const bars = ["busy", "blocked", "starved"].map((part) => track.appendChild(element("span", part)));
   const text = element("p", "time", "–");
   const out = element("p", "out");
-  root.append(element("div", "name", element("h4", "", name), crew), element("p", "what", what), track, text, out);
+  const limit = element("p", "limit", "sets the pace");
+  limit.hidden = true;
+  root.append(element("div", "name", element("h4", "", name), crew), element("p", "what", what), track, text, out, limit);
   if (!hasQueue) root.classList.add("first");
-  return { root, name, crew, workers: 0, bars, text, out, hasQueue, pipe: hasQueue ? buildPipe() : null };
+  return { root, name, parts, limit, crew, workers: 0, bars, text, out, hasQueue, pipe: hasQueue ? buildPipe() : null };
 }
 
 /** What leads into a box: how much flows, and the queue in front of it. */
@@ -126,14 +130,19 @@ function show({ pipelines: all, reload }) {
   const off = all.filter((pipeline) => pipeline.state !== "running").length;
   setState(byId("worker"), off === 0 ? "running" : `${off} of ${all.length} not running`, off === 0 ? "badge good" : "badge bad");
   setLine(byId("reload"), said(reload));
+  byId("reload").className = ["refused", "failed"].includes(reload?.outcome) ? "alert" : "note";
 }
 
 /** What the last reload of the pipeline files did. */
 function said(reload) {
-  if (!reload?.at) return "";
-  const changes = (reload.changes ?? []).map((c) => `${c.pipeline}: ${[c.setting, c.to].filter(Boolean).join(" ")} (${String(c.how).replace("_", " ")})`);
-  const what = [...(reload.problems ?? []).map((problem) => (typeof problem === "string" ? problem : problem.message ?? JSON.stringify(problem))), ...changes];
-  return `Reloaded ${String(reload.at).slice(11, 19)} UTC, ${String(reload.outcome).replace("_", " ")}${what.length > 0 ? `: ${what.slice(0, 4).join("; ")}${what.length > 4 ? " …" : ""}` : ""}`;
+  if (!reload) return "";
+  const changed = ({ pipeline, setting, from, to, how }) => {
+    const what = [setting, from && to ? `${from} → ${to}` : (to ?? from)].filter(Boolean).join(" ");
+    return `${pipeline}: ${what} (${String(how).replaceAll("_", " ")})`;
+  };
+  const what = [...reload.problems, ...reload.changes.map(changed)];
+  const shown = what.slice(0, CHANGES_MAX).join("; ");
+  return `Files read at ${reload.at.slice(11, 19)} UTC: ${OUTCOMES[reload.outcome] ?? reload.outcome}${shown ? `. ${shown}` : ""}${what.length > CHANGES_MAX ? `; ${what.length - CHANGES_MAX} more` : ""}`;
 }
 
 function update(view, pipeline, at) {
@@ -153,12 +162,16 @@ function update(view, pipeline, at) {
   setText(view.figures.get("in flight"), `${count(ledger.in_flight)} of ${count(limits.in_flight_max)}`);
   const alerts = alertsOf(pipeline);
   setLine(view.alert, alerts.join(" "));
-  setLine(view.sentence, sentences.get(pipeline.name) ?? "");
+  setLine(view.sentence, explained.get(pipeline.name)?.sentence ?? "");
   for (const [key, box] of view.boxes) {
     const group = groups.get(key);
     if (group) measure(box, group, first.groups.get(key), seconds);
   }
-  for (const box of view.boxes.values()) colour(box);
+  const subject = explained.get(pipeline.name)?.subject;
+  for (const box of view.boxes.values()) {
+    colour(box);
+    box.limit.hidden = !subject || !(box.name === subject || box.parts.includes(subject));
+  }
   updateLedger(view, pipeline);
 }
 
@@ -170,8 +183,10 @@ function alertsOf(pipeline) {
     alerts.push(feed.state === "suspect" ? `Feed ${feed.primary} is suspect${why}.` : `Feed ${feed.fallback} serves in the place of ${feed.primary}${why}.`);
   }
   const breaker = pipeline.breaker;
-  if (breaker && (breaker.open || (breaker.state && breaker.state !== "closed"))) {
-    alerts.push(`The breaker has tripped${breaker.reason ? ` (${breaker.reason})` : ""}: the source is down to a trickle of probes until enough of them succeed.`);
+  if (breaker?.open) {
+    alerts.push(`The breaker has tripped, ${span(breaker.open_seconds)} ago: the source is down to a trickle of probes until ${breaker.successes_needed} in a row succeed (now ${breaker.successes}).`);
+  } else if (pipeline.failures?.alert) {
+    alerts.push(`${(pipeline.failures.ratio * 100).toFixed(1)} % of its messages failed in the last five minutes.`);
   }
   if (pipeline.source_failure) alerts.push(`The source gave up: ${pipeline.source_failure}.`);
   if (pipeline.ledger.imbalance !== 0) alerts.push(`The ledger is off by ${pipeline.ledger.imbalance}.`);
@@ -222,40 +237,41 @@ function colour(box) {
   }
   box.root.classList.toggle("is-blocked", culprit !== null);
   box.root.classList.toggle("is-busy", culprit === null && box.busy >= BUSY);
-  const says = [`${percent(box.busy)} busy`];
-  if (culprit) says.unshift(`${percent(box.blocked)} blocked by ${culprit.name}`);
-  setText(box.text, says.join(", "));
+  setText(box.text, culprit ? `${percent(box.blocked)} blocked by ${culprit.name}` : `${percent(box.busy)} busy`);
   box.text.title = `busy ${percent(box.busy)}, blocked ${percent(box.blocked)}, waiting for messages ${percent(box.starved)}`;
 }
 
+/** What the pipeline has done since its start; what is nothing, and should be, is left out. */
 function updateLedger(view, pipeline) {
-  const { ledger, limits } = pipeline;
+  const { ledger, limits, source: feed } = pipeline;
   const letters = pipeline.dead_letters;
   const waiting = (letters.open ?? 0) + (letters.retrying ?? 0);
+  const { successful, filtered, failed, dead_lettered, abandoned } = ledger.settled;
   const rows = [
-    ["Received", count(ledger.received)],
-    ["Successful", count(ledger.settled.successful)],
-    ["Filtered", count(ledger.settled.filtered)],
-    ["Failed", count(ledger.settled.failed), ledger.settled.failed > 0],
-    ["Dead-lettered", count(ledger.settled.dead_lettered)],
-    ["Abandoned", count(ledger.settled.abandoned), ledger.settled.abandoned > 0],
-    ["Imbalance", String(ledger.imbalance), ledger.imbalance !== 0],
-    ["Dead letters kept", count(waiting), waiting > 0],
-    ["Source restarts", count(pipeline.source_restarts)],
+    ["Received", ledger.received],
+    ["Successful", successful],
+    ["Filtered", filtered],
+    ["Failed", failed, failed > 0, failed > 0],
+    ["Dead-lettered", dead_lettered, dead_lettered > 0],
+    ["Abandoned", abandoned, abandoned > 0, abandoned > 0],
+    ["Imbalance", ledger.imbalance, true, ledger.imbalance !== 0],
+    ["Dead letters kept", waiting, waiting > 0, waiting > 0],
+    ["Source restarts", pipeline.source_restarts, pipeline.source_restarts > 0],
+    ["Feed", feed ? `${feed.serving}, ${feed.state}` : "", Boolean(feed), feed?.state !== "serving"],
+    ["Held back", feed?.held ?? 0, feed?.held > 0],
+    ["Only on the fallback", feed?.gap_messages ?? 0, feed?.gap_messages > 0],
+    ["Rate limit", limits.rate_limit ? `${count(limits.rate_limit.messages)} / ${duration(limits.rate_limit.per_seconds)}` : "", Boolean(limits.rate_limit)],
   ];
-  if (pipeline.source) {
-    rows.push(["Feed", `${pipeline.source.serving}, ${pipeline.source.state}`, pipeline.source.state !== "serving"]);
-    rows.push(["Held back", count(pipeline.source.held)]);
-    rows.push(["Only on the fallback", count(pipeline.source.gap_messages)]);
-  }
-  if (limits.rate_limit) rows.push(["Rate limit", `${count(limits.rate_limit.messages)} / ${duration(limits.rate_limit.per_seconds)}`]);
-  for (const [name, text, bad] of rows) {
+  for (const [name, value, shown = true, bad = false] of rows) {
     if (!view.entries.has(name)) {
-      const value = element("dd");
-      view.ledger.append(element("div", "", element("dt", "", name), value));
-      view.entries.set(name, value);
+      const text = element("dd");
+      const root = element("div", "", element("dt", "", name), text);
+      view.ledger.append(root);
+      view.entries.set(name, { root, text });
     }
-    setState(view.entries.get(name), text, bad ? "bad" : "");
+    const entry = view.entries.get(name);
+    entry.root.hidden = !shown;
+    setState(entry.text, typeof value === "number" ? exact(value) : value, bad ? "bad" : "");
   }
 }
 
@@ -263,6 +279,6 @@ every(POLL_MS, "api/pipelines", show, () => setState(byId("worker"), "the worker
 
 // What limits each, in a sentence: not there in every worker.
 every(EXPLAIN_MS, "api/explain", ({ pipelines }) => {
-  sentences.clear();
-  for (const one of pipelines ?? []) sentences.set(one.pipeline ?? one.name, one.sentence ?? "");
+  explained.clear();
+  for (const one of pipelines) explained.set(one.pipeline, one);
 });

@@ -16,12 +16,15 @@ function take(event) {
 }
 
 function draw() {
-  if (held || fresh.length === 0 || document.hidden) return;
+  if (held || document.hidden) return;
+  if (fresh.length === 0) return askForNames();
   const body = byId("kills").tBodies[0];
-  body.prepend(...fresh.reverse().map(row));
+  const isFirst = body.rows.length === 0;
+  body.prepend(...fresh.reverse().map((event) => row(event, isFirst ? "" : "new")));
   fresh = [];
   while (body.rows.length > KILLS_MAX) body.lastElementChild.remove();
   byId("no-kills").hidden = true;
+  askForNames();
 }
 
 function cell(label, className, ...children) {
@@ -30,6 +33,61 @@ function cell(label, className, ...children) {
   if (label) made.dataset.label = label;
   return made;
 }
+
+// ---- names -----------------------------------------------------------------------------------------------------
+
+const names = { types: new Map(), systems: new Map() }; // id → what it is called; null: nothing is known
+const unnamed = { types: new Set(), systems: new Set() }; // to be asked for
+const NAMES_AT_ONCE = 200;
+const NAMES_MAX = 20000; // kept
+let asking = 0;
+
+/** A place for a name, which comes when it is known. */
+function named(kind, id) {
+  const node = element("span", "", String(id ?? "–"));
+  if (!Number.isSafeInteger(id)) return node;
+  node.dataset[kind] = id;
+  if (names[kind].has(id)) call(node, kind, id);
+  else unnamed[kind].add(id);
+  return node;
+}
+
+function call(node, kind, id) {
+  const known = names[kind].get(id);
+  if (!known) return;
+  setText(node, known.name ?? known);
+  node.title = [known.region, `${kind === "types" ? "type" : "system"} ${id}`].filter(Boolean).join(", ");
+  if (typeof known.security_status === "number") {
+    const rounded = known.security_status > 0 && known.security_status < 0.05 ? 0.1 : known.security_status;
+    const security = element("span", "security", rounded.toFixed(1));
+    security.dataset.band = rounded >= 0.45 ? "high" : rounded > 0 ? "low" : "null";
+    node.append(" ", security);
+  }
+}
+
+/** Asks what is called how, some at a time. */
+async function askForNames() {
+  const [types, systems] = ["types", "systems"].map((kind) => [...unnamed[kind]].slice(0, NAMES_AT_ONCE));
+  if (asking || types.length + systems.length === 0) return;
+  asking = 1;
+  try {
+    const { body } = await read(`api/names?types=${types.join()}&systems=${systems.join()}`);
+    for (const [kind, ids] of [["types", types], ["systems", systems]]) {
+      if (names[kind].size > NAMES_MAX) names[kind].clear();
+      for (const id of ids) {
+        names[kind].set(id, body[kind][id] ?? null);
+        unnamed[kind].delete(id);
+        for (const node of document.querySelectorAll(`[data-${kind}="${id}"]`)) call(node, kind, id);
+      }
+    }
+    asking = 0;
+  } catch (refusal) {
+    // A worker without names: ids will do.
+    if (refusal.status !== 404) setTimeout(() => { asking = 0; }, RETRY_MS);
+  }
+}
+
+// ---- rows ------------------------------------------------------------------------------------------------------
 
 /** Where it was, and of which kind: what the labels of zKillboard say. */
 function tagsOf(zkb) {
@@ -43,9 +101,9 @@ const who = (one) => {
   return found ? `${found[0]} ${found[1]}` : "–";
 };
 
-function row(event) {
+function row(event, className) {
   const kill = event.killmail ?? {};
-  const made = element("tr", "new");
+  const made = element("tr", className);
   made.setAttribute("role", "row");
   const time = element("time", "", String(kill.killmail_time ?? "").slice(11, 19) || "–");
   time.dateTime = String(kill.killmail_time ?? "");
@@ -65,8 +123,8 @@ function row(event) {
   }
   made.append(
     cell("", "when", time),
-    cell("system", "system", String(event.system_id ?? "–"), ...tagsOf(kill.zkb)),
-    cell("ship", "ship", String(kill.victim?.ship_type_id ?? "–")),
+    cell("", "system", named("systems", event.system_id), ...tagsOf(kill.zkb)),
+    cell("", "ship", named("types", kill.victim?.ship_type_id)),
     cell("", "victim", who(kill.victim)),
     cell("by", "blow", who(kill.attackers?.find((attacker) => attacker.final_blow))),
     cell("attackers", "number attackers", String(kill.attackers?.length ?? "–")),

@@ -31,7 +31,7 @@ function show({ groups, more }, now) {
   byId("letters-link").hidden = false;
   byId("no-letters").hidden = groups.length > 0;
   setText(byId("no-letters"), byId("letters-state").value === "" ? "None are open. What fails is kept here with its bytes and its cause." : "None.");
-  setLine(byId("more-letters"), more || groups.length >= GROUPS_MAX ? `The newest ${GROUPS_MAX} groups; broadside dlq groups lists all.` : "");
+  setLine(byId("more-letters"), more ? `The newest ${GROUPS_MAX} groups; broadside dlq groups lists all.` : "");
   reconcile(byId("letter-groups"), rows, groups, (group) => group.fingerprint, build, update);
 }
 
@@ -88,6 +88,7 @@ function chart() {
   const root = document.createElementNS(SVG, "svg");
   root.setAttribute("class", "trend");
   root.setAttribute("viewBox", "0 0 96 28");
+  root.setAttribute("preserveAspectRatio", "none");
   root.setAttribute("role", "img");
   return { root, shown: "" };
 }
@@ -131,7 +132,7 @@ function askDiscard(group) {
     return () => reason.value.trim();
   }, async (reason) => {
     const done = await change("POST", path("discard"), { groups: [group.fingerprint], reason });
-    say(typeof done?.discarded === "number" ? `${plural(done.discarded, "letter")} discarded.` : "Discarded.");
+    say(`${plural(done.discarded, "letter")} discarded.`);
     again();
   });
 }
@@ -158,8 +159,7 @@ async function toggle(row) {
 }
 
 async function showLetter(id) {
-  const { body } = await read(path(id));
-  const letter = body.dead_letter ?? body;
+  const { body: letter } = await read(path(id));
   const facts = element("dl", "facts");
   const pairs = [
     ["State", [letter.state, letter.note].filter(Boolean).join(": ")],
@@ -180,12 +180,12 @@ async function showLetter(id) {
   payload.tabIndex = 0;
   payload.setAttribute("role", "region");
   payload.setAttribute("aria-label", "Payload");
-  tell(`Letter ${letter.id}`, facts, ...(past.length > 0 ? [element("h3", "", "Attempts"), element("ol", "past", ...past)] : []), element("h3", "", `Payload, ${bytes(letter.payload_bytes)}${letter.is_edited || letter.edited ? ", edited" : ""}`), payload);
+  tell(`Letter ${letter.id}`, facts, ...(past.length > 0 ? [element("h3", "", "Attempts"), element("ol", "past", ...past)] : []), element("h3", "", `Payload, ${bytes(letter.payload_bytes)}${letter.is_edited ? ", edited" : ""}`), payload);
 }
 
 /** JSON with line breaks, when it is JSON; bounded. */
 function pretty(payload) {
-  let text = typeof payload === "string" ? payload : JSON.stringify(payload, null, 2) ?? "";
+  let text = payload;
   try {
     if (text.length < 10 * PAYLOAD_MAX) text = JSON.stringify(JSON.parse(text), null, 2);
   } catch {
@@ -197,13 +197,9 @@ function pretty(payload) {
 // ---- totals ----------------------------------------------------------------------------------------------------
 
 function showStats(stats) {
-  const states = stats.states ?? stats.by_state ?? {};
-  const of = (state) => {
-    const value = Array.isArray(states) ? states.find((one) => one.state === state) : states[state];
-    return typeof value === "object" && value !== null ? value.count ?? 0 : value ?? 0;
-  };
+  const of = (state) => stats.states.find((one) => one.state === state)?.count ?? 0;
   const parts = ["open", "retrying", "replayed", "discarded"].filter((state) => state === "open" || of(state) > 0).map((state) => `${count(of(state))} ${state}`);
-  if (typeof stats.bytes === "number" && stats.bytes > 0) parts.push(bytes(stats.bytes));
+  if (stats.bytes > 0) parts.push(bytes(stats.bytes));
   if (stats.oldest_open) parts.push(`oldest open ${ago(stats.oldest_open)}`);
   setText(byId("letters-total"), parts.join(" · "));
 }

@@ -1,13 +1,12 @@
 // A replay of dead letters: asked for, followed while it runs, stopped. The worker runs one at a time.
-import { ask, button, byId, change, count, element, exact, field, input, percent, plural, read, setText, tell } from "./base.js";
+import { ask, button, byId, change, element, exact, field, input, percent, plural, read, setText, tell } from "./base.js";
 
 const POLL_MS = 1000;
 const REPORTS_MAX = 200; // kept for looking at
 const KEPT = "broadside-replay"; // the replay that this tab has started, so that it is found again after a reload
-const WORDS = {
-  would_succeed: "would succeed", same_failure: "fail the same way", new_failure: "fail in a new way",
-  replayed: "went through", succeeded: "went through", failed: "failed again", skipped: "passed over", gone: "were not open any more",
-};
+const ROWS_MAX = 40; // of one letter that are shown
+const WORDS = { replayed: "went through", would_succeed: "would succeed", same_failure: "fails the same way", new_failure: "fails in a new way", passed_over: "passed over: somebody has it, or it is done" };
+const ENDS = { running: "Under way", finished: "Done", stopped: "Stopped", failed: "It could not go on" };
 
 let settled = () => {}; // called when something has changed
 
@@ -37,8 +36,7 @@ export function askReplay(group, then) {
 }
 
 async function start(request) {
-  const { replay } = await change("POST", path(), request);
-  const id = typeof replay === "object" ? replay.id : replay;
+  const { replay: id } = await change("POST", path(), request);
   sessionStorage.setItem(KEPT, JSON.stringify({ id, request }));
   watch(id, request);
 }
@@ -68,11 +66,13 @@ async function watch(id, request) {
     }
     if (mine !== watching) return;
     if (replay) {
-      const fresh = replay.reports ?? [];
-      after = replay.next ?? after + fresh.length;
-      reports.push(...fresh);
+      after = replay.next;
+      reports.push(...replay.reports);
       reports.splice(0, Math.max(0, reports.length - REPORTS_MAX));
-      if (update(view, replay, reports, request)) return settled();
+      const isOver = update(view, replay, reports, request);
+      // There may be more reports than one answer holds.
+      if (replay.reports.length > 0 && (isOver || replay.reports.length >= REPORTS_MAX)) continue;
+      if (isOver) return settled();
     }
     await new Promise((done) => { setTimeout(done, POLL_MS); });
   }
@@ -105,19 +105,21 @@ function build(id, request) {
 
 /** Shows how far it is; answers whether it is over. */
 function update(view, replay, reports, request) {
-  const totals = replay.totals ?? replay;
-  const total = replay.total ?? totals.total ?? totals.letters ?? 0;
-  const outcomes = totals.outcomes ?? totals;
-  const known = Object.keys(WORDS).filter((name) => typeof outcomes[name] === "number" && outcomes[name] > 0);
-  const done = totals.done ?? known.reduce((sum, name) => sum + outcomes[name], 0);
-  const over = !["running", "starting", "stopping"].includes(replay.state);
-  view.bar.max = Math.max(total, 1);
-  view.bar.value = over && replay.state !== "stopped" ? Math.max(total, 1) : done;
-  setText(view.text, `${over ? (replay.state === "stopped" ? "Stopped" : "Done") : "Under way"}: ${count(done)} of ${count(total)} letters${replay.reason ? `; ${replay.reason}` : ""}`);
-  setText(view.counts, known.map((name) => `${exact(outcomes[name])} ${WORDS[name]}${done > 0 ? ` (${percent(outcomes[name] / done)})` : ""}`).join(" · "));
+  const over = replay.state !== "running";
+  view.bar.max = Math.max(replay.letters, 1);
+  view.bar.value = over && replay.state === "finished" ? view.bar.max : replay.done;
+  setText(view.text, `${ENDS[replay.state] ?? replay.state}: ${exact(replay.done)} of ${plural(replay.letters, "letter")}${replay.problem ? `. ${replay.problem}` : ""}`);
+  const outcomes = [
+    [replay.succeeded, request.dry_run ? "would succeed" : "went through"],
+    [replay.same_failure, replay.same_failure === 1 ? "fails the same way" : "fail the same way"],
+    [replay.new_failure, replay.new_failure === 1 ? "fails in a new way" : "fail in a new way"],
+    [replay.passed_over, "passed over"],
+  ];
+  const shown = outcomes.filter(([n]) => n > 0).map(([n, words]) => `${exact(n)} ${words}${replay.done > 0 ? ` (${percent(n / replay.done)})` : ""}`);
+  setText(view.counts, shown.join(" · "));
   view.stop.hidden = over;
   view.close.hidden = !over;
-  view.really.hidden = !over || !request.dry_run;
+  view.really.hidden = !over || !request.dry_run || replay.succeeded === 0;
   view.reports.hidden = reports.length === 0;
   view.reports.onclick = () => showReports(reports);
   return over;
@@ -125,17 +127,32 @@ function update(view, replay, reports, request) {
 
 function showReports(reports) {
   const items = reports.map((report) => {
-    const outcome = element("span", report.outcome === "would_succeed" || report.outcome === "replayed" ? "good" : "bad", WORDS[report.outcome] ?? String(report.outcome));
-    const made = element("li", "", `Letter ${report.id}: `, outcome);
+    const isGood = report.outcome === "would_succeed" || report.outcome === "replayed";
+    const outcome = element("span", isGood ? "good" : report.outcome === "passed_over" ? "quiet" : "bad", WORDS[report.outcome] ?? String(report.outcome));
+    const about = [report.killmail_id ? `kill ${report.killmail_id}` : "", report.began_at ? `from ${report.began_at} on` : "from the raw bytes on", report.error && report.stage ? `failed in ${report.stage}` : ""];
+    const made = element("li", "", element("b", "", `Letter ${report.id}`), " ", outcome, " ", element("span", "quiet", about.filter(Boolean).join(" · ")));
     if (report.error) made.append(element("p", "cause", report.error));
-    const rows = report.rows ?? report.diff;
-    if (rows && (!Array.isArray(rows) || rows.length > 0)) {
-      const text = typeof rows === "string" ? rows : JSON.stringify(rows, null, 2);
-      const pre = element("pre", "", text.slice(0, 20000));
-      pre.tabIndex = 0;
-      made.append(element("details", "", element("summary", "", "Rows"), pre));
-    }
+    if (report.rows?.length > 0) made.append(element("details", "", element("summary", "", `${plural(report.rows.length, "row")} that it would write`), ...report.rows.slice(0, ROWS_MAX).map(showRow)));
     return made;
   });
-  tell(`The last ${plural(reports.length, "letter")}`, element("ol", "reports", ...items));
+  tell(`What became of ${reports.length === 1 ? "the letter" : `${exact(reports.length)} letters`}`, element("ol", "reports", ...items));
+}
+
+/** A row before and after, column by column: those that change first. */
+function showRow({ table, before, after }) {
+  const columns = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  const text = (row, column) => (row && column in row ? String(row[column] ?? "null") : "–");
+  const changes = (column) => text(before, column) !== text(after, column);
+  const lines = columns.sort((a, b) => changes(b) - changes(a)).map((column) => {
+    const name = element("th", "", column);
+    name.scope = "row";
+    return element("tr", changes(column) ? "changes" : "", name, element("td", "", text(before, column)), element("td", "", text(after, column)));
+  });
+  const head = ["Column", "Before", "After"].map((label) => Object.assign(element("th", "", label), { scope: "col" }));
+  const caption = element("caption", "", `${table}: ${before === null ? "new" : after === null ? "deleted" : "changed"}`);
+  const scroll = element("div", "scroll", element("table", "", caption, element("thead", "", element("tr", "", ...head)), element("tbody", "", ...lines)));
+  scroll.tabIndex = 0;
+  scroll.setAttribute("role", "region");
+  scroll.setAttribute("aria-label", `Row of ${table}`);
+  return scroll;
 }
