@@ -5,6 +5,7 @@
 mod access;
 mod client;
 mod clients;
+mod dead_letters;
 mod health;
 mod history;
 mod hub;
