@@ -19,6 +19,7 @@ mod pages;
 mod polls;
 mod prices;
 mod profiles;
+mod reload;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sinks;
