@@ -93,11 +93,14 @@ impl World {
     /// Every row of every table, as text.
     pub(crate) async fn everything(&self) -> String {
         let mut connection = self.connection().await;
-        let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY 1";
+        let names =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY 1";
         let tables: Vec<String> = sqlx::query_scalar(names).fetch_all(&mut connection).await.unwrap();
         let mut text = String::new();
         for table in tables {
-            let columns = format!("SELECT group_concat('quote(\"' || name || '\")', '||''|''||') FROM pragma_table_info('{table}')");
+            let columns = format!(
+                "SELECT group_concat('quote(\"' || name || '\")', '||''|''||') FROM pragma_table_info('{table}')"
+            );
             let columns: Option<String> =
                 sqlx::query_scalar(AssertSqlSafe(columns)).fetch_one(&mut connection).await.unwrap();
             let rows = format!("SELECT {} FROM \"{table}\" ORDER BY 1", columns.unwrap_or_else(|| "''".to_owned()));
