@@ -5,10 +5,10 @@
 mod backfills;
 mod feed;
 mod gaps;
-mod replays;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../cli/program.rs"]
 mod program;
+mod replays;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod tables;

@@ -86,7 +86,9 @@ async fn from_the_start_means_from_the_raw_bytes() {
     world.bring(2).await;
     world.execute("DROP TRIGGER one").await;
     // what is known of one of them is nonsense: it begins with its bytes by itself
-    world.execute("UPDATE dead_letters SET progress = '{\"stages\": []}' WHERE id = (SELECT min(id) FROM dead_letters)").await;
+    world
+        .execute("UPDATE dead_letters SET progress = '{\"stages\": []}' WHERE id = (SELECT min(id) FROM dead_letters)")
+        .await;
     let replay = world.replay(dry(false)).await;
     let began: Vec<_> = replay.reports.since(0, 10).0.into_iter().map(|told| told.began_at).collect();
     assert_eq!(began.iter().filter(|at| at.is_none()).count(), 1, "{began:?}");

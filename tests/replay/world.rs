@@ -44,7 +44,7 @@ impl Rerun for Pipelines {
         let rate_limit = rate.map(|messages| RateLimit { messages, per: std::time::Duration::from_secs(1) });
         shape.source = SourceShape { rate_limit, ..SourceShape::new("dead_letters") };
         shape.breaker = None;
-        source.feeds(&shape, self.definition.origin(), self.resources.recent.clone());
+        source.feeds(&shape, self.definition.origin());
         let feed = Arc::new(source.clone());
         let components = if source.way().dry_run {
             self.definition.build_rehearsal(&self.resources, feed)
@@ -93,11 +93,14 @@ impl World {
     /// Every row of every table, as text.
     pub(crate) async fn everything(&self) -> String {
         let mut connection = self.connection().await;
-        let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY 1";
+        let names =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY 1";
         let tables: Vec<String> = sqlx::query_scalar(names).fetch_all(&mut connection).await.unwrap();
         let mut text = String::new();
         for table in tables {
-            let columns = format!("SELECT group_concat('quote(\"' || name || '\")', '||''|''||') FROM pragma_table_info('{table}')");
+            let columns = format!(
+                "SELECT group_concat('quote(\"' || name || '\")', '||''|''||') FROM pragma_table_info('{table}')"
+            );
             let columns: Option<String> =
                 sqlx::query_scalar(AssertSqlSafe(columns)).fetch_one(&mut connection).await.unwrap();
             let rows = format!("SELECT {} FROM \"{table}\" ORDER BY 1", columns.unwrap_or_else(|| "''".to_owned()));

@@ -18,6 +18,7 @@ mod pages;
 mod polls;
 mod prices;
 mod profiles;
+mod replays;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sinks;

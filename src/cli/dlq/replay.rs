@@ -112,9 +112,7 @@ fn instead(error: &Error, address: &str) -> Option<String> {
         Error::Refused { code, message, .. } if code == "elsewhere" => {
             Some(format!("the worker at {address} refuses: {message}"))
         }
-        Error::Refused { message, .. } if error.is_away() => {
-            Some(format!("the worker at {address} cannot: {message}"))
-        }
+        Error::Refused { message, .. } if error.is_away() => Some(format!("the worker at {address} cannot: {message}")),
         error if error.is_away() => Some(format!("no worker answers at {address}")),
         _ => None,
     }
