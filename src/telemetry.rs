@@ -129,7 +129,16 @@ pub fn install_metrics() -> Result<PrometheusHandle, Error> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(BuildError::from)?;
     describe();
+    count_from_zero();
     Ok(handle)
+}
+
+/// What an alert watches for growth is there from the start: of a counter that appears with its first event, Prometheus cannot see that it grew.
+fn count_from_zero() {
+    for result in ["refused", "failed"] {
+        metrics::counter!("broadside_reloads_total", "result" => result).increment(0);
+    }
+    metrics::counter!("broadside_dead_letters_expired_total", "reason" => "size_open").increment(0);
 }
 
 /// The recorder by itself, not installed.
@@ -264,7 +273,7 @@ mod tests {
             assert_eq!(m.unit == Unit::Bytes, base.ends_with("_bytes"), "{}", m.name);
             assert!(m.help.ends_with('.') && m.help.len() > 10, "{}", m.name);
             let bounded = "pipeline source outcome result group stage batcher trigger state cache service status decision reason region quality change field \
-                kind market why route";
+                kind market why route version";
             assert!(m.labels.iter().all(|label| bounded.split(' ').any(|b| b == *label)), "{}", m.name);
         }
     }

@@ -17,14 +17,17 @@ pub mod bench;
 pub mod check;
 mod columns;
 mod completion;
+pub mod completions;
 pub mod demo;
 pub mod dlq;
 mod drawing;
 mod ending;
 pub mod explain;
 mod fleet;
+pub mod health;
 mod killfeed;
 mod letters;
+pub mod man;
 pub mod market;
 pub mod migrate;
 mod opening;
@@ -88,6 +91,9 @@ enum Command {
     Migrate(migrate::Args),
     Partitions(partitions::Args),
     Sde(sde::Args),
+    Health(health::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// `--database`, for commands that need one.
@@ -153,6 +159,9 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Migrate(args) => migrate::run(args).await,
         Command::Partitions(args) => partitions::run(args).await,
         Command::Sde(args) => sde::run(args, settings).await,
+        Command::Health(args) => health::run(args, settings).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -121,6 +121,18 @@ impl Worker {
         self.ask(Method::POST, &format!("/api/cache/prices/{action}"), None).await
     }
 
+    /// Whether it is ready, or only whether it lives, and what it says of it. Not to be ready is no error.
+    ///
+    /// # Errors
+    /// No answer, or none of a worker's.
+    pub async fn health(&self, live: bool) -> Result<(bool, Value), Error> {
+        let (route, word) = if live { ("/livez", "alive") } else { ("/readyz", "ready") };
+        let answer = self.service.send(Method::GET, route, &[], None).await?;
+        let stranger = Error::Stranger { status: answer.status };
+        let value: Value = serde_json::from_slice(&answer.body).map_err(|_| stranger.clone())?;
+        value[word].as_bool().map(|well| (well && answer.is_success(), value)).ok_or(stranger)
+    }
+
     /// Orders a replay of dead letters: which, and how; answers where it stands.
     ///
     /// # Errors

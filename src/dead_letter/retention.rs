@@ -39,6 +39,8 @@ impl Default for Retention {
 enum Why {
     Age,
     Size,
+    /// As [`Size`](Self::Size), of letters that nobody has dealt with: they are lost.
+    Room,
 }
 
 impl Retention {
@@ -81,7 +83,7 @@ impl Retention {
         let surplus = surplus(store, self.size_max).await?;
         if surplus > 0 {
             let freed = drop_all(store, Why::Size, Expiry::SettledBytes, surplus).await?;
-            drop_all(store, Why::Size, Expiry::OpenBytes, surplus - freed).await?;
+            drop_all(store, Why::Room, Expiry::OpenBytes, surplus - freed).await?;
         }
         Ok(())
     }
@@ -112,6 +114,7 @@ fn note(why: Why, gone: &[Expired]) {
     let reason = match why {
         Why::Age => "age",
         Why::Size => "size",
+        Why::Room => "size_open",
     };
     let mut groups: BTreeMap<_, u64> = BTreeMap::new();
     for letter in gone {

@@ -23,6 +23,8 @@ use crate::store::Store;
 
 const KEPT: Duration = Duration::from_secs(1);
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// What is not ready when the store is not.
+const STORE: &str = "store";
 
 /// Dead letters by pipeline and state.
 pub(super) type DeadLetters = Arc<BTreeMap<(String, &'static str), i64>>;
@@ -107,6 +109,10 @@ impl Reason {
     pub(super) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.into() }
     }
+
+    pub(super) fn is_of_store(&self) -> bool {
+        self.what == STORE
+    }
 }
 
 pub(super) async fn live() -> Json<Live> {
@@ -114,6 +120,12 @@ pub(super) async fn live() -> Json<Live> {
 }
 
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+    let (against, besides) = reasons(&state).await;
+    verdict(against, besides)
+}
+
+/// What speaks against being ready, now, and what does not but should be looked at.
+pub(super) async fn reasons(state: &State) -> (Vec<Reason>, Vec<Reason>) {
     let mut reasons: Vec<Reason> =
         state.readiness.reasons().into_iter().map(|(what, why)| Reason::new(what, why)).collect();
     let mut views = state.pipelines.views();
@@ -128,9 +140,9 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
         reasons.extend(against(view).into_iter().map(|why| Reason::new(&what, why)));
     }
     if let Err(why) = state.health.store().await {
-        reasons.push(Reason::new("store", why));
+        reasons.push(Reason::new(STORE, why));
     }
-    verdict(reasons, details)
+    (reasons, details)
 }
 
 /// Ready when nothing speaks against it.

@@ -23,10 +23,11 @@ pub enum Waiting {
 }
 
 pub(super) fn router(waiting: Waiting, metrics: PrometheusHandle) -> Router {
+    let is_store = matches!(waiting, Waiting::Store(_));
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(ready).with_state(waiting))
-        .route("/metrics", get(async move || metrics::text(&metrics)))
+        .route("/metrics", get(async move || metrics::waiting(&metrics, is_store)))
         .fallback(not_yet)
         .method_not_allowed_fallback(error::no_method)
         .layer(axum::middleware::from_fn(guard::guard))

@@ -16,6 +16,9 @@ const COMMANDS: &[&str] = &[
     "migrate",
     "partitions",
     "sde",
+    "health",
+    "completions",
+    "man",
 ];
 
 #[test]
@@ -131,4 +134,47 @@ fn no_colour_is_written_where_nobody_sees_it() {
         let done = world.run_with(arguments, &[("NO_COLOR", "1"), ("TERM", "xterm-256color")]);
         assert!(!done.out.contains('\x1b') && !done.err.contains('\x1b'), "{arguments:?}");
     }
+}
+
+#[test]
+fn every_shell_gets_completions_that_know_the_commands() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = world.run(&["completions", shell]);
+        assert_eq!(done.code, 0, "{shell}: {}", done.err);
+        assert!(COMMANDS.iter().all(|command| done.out.contains(command)), "{shell}");
+    }
+    assert_eq!(world.run(&["completions", "tcl"]).code, 2);
+}
+
+#[test]
+fn the_manual_has_a_page_of_the_program_and_of_each_command() {
+    let world = World::new();
+    let page = world.run(&["man"]);
+    assert!(page.code == 0 && page.out.contains(".TH broadside 1"), "{}", page.out);
+    assert_eq!(world.run(&["man", "pages"]).code, 0);
+    for command in COMMANDS {
+        let text = std::fs::read_to_string(world.path(&format!("pages/broadside-{command}.1"))).expect("a page");
+        assert!(text.contains(".SH NAME") && text.contains(&format!("broadside\\-{command}")), "{command}: {text}");
+    }
+    let inner =
+        std::fs::read_to_string(world.path("pages/broadside-dlq-list.1")).expect("a page of a command within one");
+    assert!(inner.contains("\\-\\-json") && inner.contains("broadside dlq list"), "{inner}");
+}
+
+#[test]
+fn health_says_whether_a_worker_is_ready_by_its_exit_code_too() {
+    let world = World::new();
+    let away = world.run(&["health", "--worker", "127.0.0.1:9"]);
+    assert_eq!(away.code, 1, "{}", away.out);
+    assert!(away.err.contains("no worker at http://127.0.0.1:9"), "{}", away.err);
+    let mut demo = world.start(&["demo", "--listen", "127.0.0.1:0"], &[]);
+    let line = demo.out("page: ");
+    let address = line.split_whitespace().nth(1).expect("an address").trim_end_matches('/').to_owned();
+    for arguments in [&["health"][..], &["health", "--live"], &["health", "--json"]] {
+        let done = world.run_with(arguments, &[("BROADSIDE_LISTEN", &address)]);
+        assert_eq!(done.code, 0, "{arguments:?}: {} {}", done.out, done.err);
+    }
+    demo.signal("INT");
+    assert_eq!(demo.wait().code, 0);
 }

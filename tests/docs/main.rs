@@ -1,8 +1,11 @@
-//! The examples of `docs/killfeed.md`, run as they are written, but for the worker's address.
+//! The examples of the docs. Here those of `docs/killfeed.md`, run as they are written, but for the worker's address.
 //!
 //! Kills happen before and while they run, and the worker is gone for a moment: each example has to have them all.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+
+mod components;
+mod examples;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

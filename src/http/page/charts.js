@@ -24,7 +24,8 @@ const messages = (value) => (value === null || value === undefined ? "–" : cou
 /** The charts, with the series that a pipeline has. */
 function chartsOf(points) {
   const queues = Object.entries(points.queues);
-  const byDepth = queues.map(([name, depths]) => ({ label: `queue ${name}`, values: depths })).sort((a, b) => most(b.values) - most(a.values) || a.label.localeCompare(b.label));
+  const fuller = (a, b) => most(b.values) - most(a.values) || a.label.localeCompare(b.label);
+  const byDepth = queues.map(([name, depths]) => ({ label: `queue ${name}`, values: depths })).sort(fuller);
   return [
     {
       title: "Throughput",
@@ -103,7 +104,8 @@ function options(figure, width) {
       {},
       ...chart.series.map((series, index) => {
         const stroke = strokeOf(series, index);
-        return { label: series.label, stroke, width: 1.75, dash: DASHES[index % DASHES.length], fill: series.fill ? `${stroke}1f` : undefined, points: { show: false }, spanGaps: false };
+        const [dash, fill] = [DASHES[index % DASHES.length], series.fill ? `${stroke}1f` : undefined];
+        return { label: series.label, stroke, width: 1.75, dash, fill, points: { show: false }, spanGaps: false };
       }),
     ],
     hooks: { setCursor: [(plot) => read(figure, plot.cursor.idx)] },

@@ -8,7 +8,13 @@ const BLOCKED = 0.2; // from this share of its time on, a group counts as blocke
 const BUSY = 0.8; // … and as hardly able to do more
 const FULL = 0.8; // of a queue
 const CHANGES_MAX = 4; // of a reload that are shown
-const OUTCOMES = { working: "changes are under way", done: "changes are followed", unchanged: "nothing has changed", refused: "refused, nothing was changed", failed: "a pipeline could not be started again" };
+const OUTCOMES = {
+  working: "changes are under way",
+  done: "changes are followed",
+  unchanged: "nothing has changed",
+  refused: "refused, nothing was changed",
+  failed: "a pipeline could not be started again",
+};
 
 const views = new Map(); // name → { root, shape, boxes, samples, … }
 const explained = new Map(); // name → what limits it: { sentence, subject, … }
@@ -142,7 +148,9 @@ function said(reload) {
   };
   const what = [...reload.problems, ...reload.changes.map(changed)];
   const shown = what.slice(0, CHANGES_MAX).join("; ");
-  return `Files read at ${reload.at.slice(11, 19)} UTC: ${OUTCOMES[reload.outcome] ?? reload.outcome}${shown ? `. ${shown}` : ""}${what.length > CHANGES_MAX ? `; ${what.length - CHANGES_MAX} more` : ""}`;
+  const more = what.length > CHANGES_MAX ? `; ${what.length - CHANGES_MAX} more` : "";
+  const outcome = `Files read at ${reload.at.slice(11, 19)} UTC: ${OUTCOMES[reload.outcome] ?? reload.outcome}`;
+  return `${outcome}${shown ? `. ${shown}` : ""}${more}`;
 }
 
 function update(view, pipeline, at) {
@@ -167,10 +175,11 @@ function update(view, pipeline, at) {
     const group = groups.get(key);
     if (group) measure(box, group, first.groups.get(key), seconds);
   }
-  const subject = explained.get(pipeline.name)?.subject;
+  const said = explained.get(pipeline.name);
   for (const box of view.boxes.values()) {
     colour(box);
-    box.limit.hidden = !subject || !(box.name === subject || box.parts.includes(subject));
+    box.limit.hidden = !said?.subject || !(box.name === said.subject || box.parts.includes(said.subject));
+    if (!box.hasQueue) holdBack(box, said);
   }
   updateLedger(view, pipeline);
 }
@@ -180,11 +189,13 @@ function alertsOf(pipeline) {
   const feed = pipeline.source;
   if (feed && feed.state !== "serving") {
     const why = feed.reason ? ` (${feed.reason})` : "";
-    alerts.push(feed.state === "suspect" ? `Feed ${feed.primary} is suspect${why}.` : `Feed ${feed.fallback} serves in the place of ${feed.primary}${why}.`);
+    const instead = `Feed ${feed.fallback} serves in the place of ${feed.primary}${why}.`;
+    alerts.push(feed.state === "suspect" ? `Feed ${feed.primary} is suspect${why}.` : instead);
   }
   const breaker = pipeline.breaker;
   if (breaker?.open) {
-    alerts.push(`The breaker has tripped, ${span(breaker.open_seconds)} ago: the source is down to a trickle of probes until ${breaker.successes_needed} in a row succeed (now ${breaker.successes}).`);
+    const until = `until ${breaker.successes_needed} in a row succeed (now ${breaker.successes})`;
+    alerts.push(`The breaker has tripped, ${span(breaker.open_seconds)} ago: the source is down to a trickle of probes ${until}.`);
   } else if (pipeline.failures?.alert) {
     alerts.push(`${(pipeline.failures.ratio * 100).toFixed(1)} % of its messages failed in the last five minutes.`);
   }
@@ -239,6 +250,15 @@ function colour(box) {
   box.root.classList.toggle("is-busy", culprit === null && box.busy >= BUSY);
   setText(box.text, culprit ? `${percent(box.blocked)} blocked by ${culprit.name}` : `${percent(box.busy)} busy`);
   box.text.title = `busy ${percent(box.busy)}, blocked ${percent(box.blocked)}, waiting for messages ${percent(box.starved)}`;
+}
+
+/** A source is also held back by what was set: no group is to blame then. */
+function holdBack(box, said) {
+  const limited = said?.groups.find((group) => group.kind === "producer")?.limited ?? 0;
+  if (limited >= BLOCKED) setText(box.text, `${percent(limited)} held by the rate limit`);
+  if (said?.verdict !== "in_flight") return;
+  box.root.classList.remove("is-blocked");
+  setText(box.text, `${percent(box.blocked ?? 0)} held by in_flight_max`);
 }
 
 /** What the pipeline has done since its start; what is nothing, and should be, is left out. */

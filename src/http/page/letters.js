@@ -1,6 +1,7 @@
 // Dead letters by group: what failed alike, with what can be done about it. Polls /api/dead-letters/groups; replay.js has the replay.
 // Errors may hold what players wrote: everything is set as text, never as markup.
-import { ask, button, byId, bytes, change, count, element, every, exact, field, input, plural, read, reconcile, setLine, setState, setText, span, tell } from "./base.js";
+import { ask, button, byId, bytes, change, count, element, every, exact, field, input, plural } from "./base.js";
+import { read, reconcile, setLine, setState, setText, span, tell } from "./base.js";
 import { askReplay, follow } from "./replay.js";
 
 const POLL_MS = 5000;
@@ -37,7 +38,17 @@ function show({ groups, more }, now) {
 
 function build(first) {
   const root = element("li", "group");
-  const row = { root, group: first, state: element("span"), open: element("b"), where: element("span", "quiet"), error: element("h3", "cause"), times: element("p", "quiet"), trend: chart(), letters: element("div", "letters") };
+  const row = {
+    root,
+    group: first,
+    state: element("span"),
+    open: element("b"),
+    where: element("span", "quiet"),
+    error: element("h3", "cause"),
+    times: element("p", "quiet"),
+    trend: chart(),
+    letters: element("div", "letters"),
+  };
   const doing = (act) => async () => {
     try {
       await act(row.group);
@@ -63,7 +74,7 @@ function build(first) {
 
 function update(row, group) {
   row.group = group;
-  setState(row.state, group.state === "fixed" || group.state === "regressed" ? `${group.state}${group.fixed_in ? ` (${group.fixed_in})` : ""}` : group.state, KINDS[group.state] ?? "badge");
+  setState(row.state, group.fixed_in ? `${group.state} (${group.fixed_in})` : group.state, KINDS[group.state] ?? "badge");
   setText(row.open, plural(group.open, "open letter"));
   const beyond = group.total > group.open ? `of ${exact(group.total)} kept` : "";
   setText(row.where, [beyond, group.pipeline, group.stage, group.class, group.status].filter(Boolean).join(" · "));
@@ -77,7 +88,7 @@ function update(row, group) {
   fixed.hidden = group.state === "fixed";
   open.hidden = group.state === "open";
   for (const [name, one] of Object.entries(row.buttons)) {
-    one.setAttribute("aria-label", `${one.textContent.replace("…", "")}: ${name === "letters" ? "of" : "group"} ${group.stage}, ${shortened(group.error ?? "", 60)}`);
+    one.setAttribute("aria-label", `${one.textContent.replace("…", "")}: ${name === "letters" ? "of" : "group"} ${group.stage}, ${shortened(group.error, 60)}`);
   }
 }
 
@@ -99,7 +110,8 @@ function draw(trend, counts) {
   trend.shown = shown;
   const top = Math.max(1, ...counts);
   const total = counts.reduce((sum, n) => sum + n, 0);
-  trend.root.setAttribute("aria-label", `Last 24 hours: ${plural(total, "failure")}, at most ${exact(Math.max(0, ...counts))} in an hour, ${exact(counts.at(-1) ?? 0)} in this one`);
+  const peak = `at most ${exact(Math.max(0, ...counts))} in an hour, ${exact(counts.at(-1) ?? 0)} in this one`;
+  trend.root.setAttribute("aria-label", `Last 24 hours: ${plural(total, "failure")}, ${peak}`);
   trend.root.replaceChildren(...counts.map((n, index) => {
     const bar = document.createElementNS(SVG, "rect");
     const height = n > 0 ? Math.max(2, (n / top) * 27) : 1;
@@ -120,7 +132,8 @@ async function mark(group, body, words) {
 function askFixed(group) {
   ask("Say that it is fixed", "Fixed", (fields) => {
     const version = input("text", { required: true, maxLength: 100, autocomplete: "off" });
-    fields.append(element("p", "", "When a letter fails like this again, the group comes back as regressed."), field("Fixed in version", version));
+    const what = "When a letter fails like this again, the group comes back as regressed.";
+    fields.append(element("p", "", what), field("Fixed in version", version));
     return () => version.value.trim();
   }, (version) => mark(group, { state: "fixed", version }, `fixed in ${version}`));
 }
@@ -128,7 +141,8 @@ function askFixed(group) {
 function askDiscard(group) {
   ask(`Discard ${plural(group.open, "open letter")}?`, "Discard", (fields) => {
     const reason = input("text", { required: true, maxLength: 500, autocomplete: "off" });
-    fields.append(element("p", "cause", shortened(group.error ?? "", 300)), element("p", "", "They stay as discarded until they expire, with this reason."), field("Reason", reason));
+    const what = "They stay as discarded until they expire, with this reason.";
+    fields.append(element("p", "cause", shortened(group.error, 300)), element("p", "", what), field("Reason", reason));
     return () => reason.value.trim();
   }, async (reason) => {
     const done = await change("POST", path("discard"), { groups: [group.fingerprint], reason });
@@ -147,40 +161,54 @@ async function toggle(row) {
   try {
     const { body } = await read(`${path()}?group=${row.group.fingerprint}&state=open,retrying&limit=${LETTERS_MAX}`);
     const list = body.dead_letters.length > 0 ? body.dead_letters : [row.group.sample].filter(Boolean);
-    const items = list.map((letter) => {
-      const look = button(`Letter ${letter.id}`, "link", () => showLetter(letter.id).catch((refusal) => say(refusal.message)));
-      const about = [letter.killmail_id ? `kill ${letter.killmail_id}` : "", plural(letter.attempts, "attempt"), ago(letter.last_failed_at), bytes(letter.payload_bytes), letter.state === "open" ? "" : letter.state];
-      return element("li", "", look, " ", element("span", "quiet", about.filter(Boolean).join(" · ")));
-    });
-    row.letters.replaceChildren(element("ul", "", ...items), ...(body.more ? [element("p", "quiet", `The first ${LETTERS_MAX}; broadside dlq list has all.`)] : []));
+    const more = body.more ? [element("p", "quiet", `The first ${LETTERS_MAX}; broadside dlq list has all.`)] : [];
+    row.letters.replaceChildren(element("ul", "", ...list.map(listed)), ...more);
   } catch (refusal) {
     row.letters.replaceChildren(element("p", "alert", refusal.message));
   }
 }
 
+function listed(letter) {
+  const look = () => showLetter(letter.id).catch((refusal) => say(refusal.message));
+  const about = [
+    letter.killmail_id ? `kill ${letter.killmail_id}` : "",
+    plural(letter.attempts, "attempt"),
+    ago(letter.last_failed_at),
+    bytes(letter.payload_bytes),
+    letter.state === "open" ? "" : letter.state,
+  ];
+  const text = element("span", "quiet", about.filter(Boolean).join(" · "));
+  return element("li", "", button(`Letter ${letter.id}`, "link", look), " ", text);
+}
+
 async function showLetter(id) {
   const { body: letter } = await read(path(id));
   const facts = element("dl", "facts");
+  const status = letter.sqlstate ? `SQLSTATE ${letter.sqlstate}` : letter.http_status ? `HTTP ${letter.http_status}` : "";
   const pairs = [
     ["State", [letter.state, letter.note].filter(Boolean).join(": ")],
     ["Pipeline", `${letter.pipeline}, ${letter.group}, ${letter.stage}`],
-    ["Class", [letter.class, letter.sqlstate && `SQLSTATE ${letter.sqlstate}`, letter.http_status && `HTTP ${letter.http_status}`].filter(Boolean).join(", ")],
+    ["Class", [letter.class, status].filter(Boolean).join(", ")],
     ["Error", letter.error],
     ["Source", [letter.source, letter.position].filter(Boolean).join(" at ")],
-    ["Sinks that have it", (letter.sinks_done ?? []).join(", ") || "none"],
+    ["Sinks that have it", letter.sinks_done.join(", ") || "none"],
     ["Kill", letter.killmail_id ?? "–"],
     ["Attempts", letter.attempts],
     ["Failed", `${letter.first_failed_at} to ${letter.last_failed_at}`],
     ["Tried again by itself", letter.retry_at ?? "no"],
     ["Program and definition", [letter.program_version, letter.definition_hash].filter(Boolean).join(", ") || "–"],
   ];
-  for (const [name, value] of pairs) facts.append(element("div", "", element("dt", "", name), element("dd", "", String(value ?? "–"))));
-  const past = (letter.history ?? []).map((attempt) => element("li", "", element("span", "quiet", `${attempt.at} · ${attempt.stage} · ${attempt.class} `), attempt.error));
+  for (const [name, value] of pairs) facts.append(element("div", "", element("dt", "", name), element("dd", "", value)));
+  const past = letter.history.map(({ at, stage, class: kind, error }) => {
+    return element("li", "", element("span", "quiet", `${at} · ${stage} · ${kind} `), error);
+  });
   const payload = element("pre", "", pretty(letter.payload));
   payload.tabIndex = 0;
   payload.setAttribute("role", "region");
   payload.setAttribute("aria-label", "Payload");
-  tell(`Letter ${letter.id}`, facts, ...(past.length > 0 ? [element("h3", "", "Attempts"), element("ol", "past", ...past)] : []), element("h3", "", `Payload, ${bytes(letter.payload_bytes)}${letter.is_edited ? ", edited" : ""}`), payload);
+  const attempts = past.length > 0 ? [element("h3", "", "Attempts"), element("ol", "past", ...past)] : [];
+  const heading = element("h3", "", `Payload, ${bytes(letter.payload_bytes)}${letter.is_edited ? ", edited" : ""}`);
+  tell(`Letter ${letter.id}`, facts, ...attempts, heading, payload);
 }
 
 /** JSON with line breaks, when it is JSON; bounded. */
@@ -198,7 +226,8 @@ function pretty(payload) {
 
 function showStats(stats) {
   const of = (state) => stats.states.find((one) => one.state === state)?.count ?? 0;
-  const parts = ["open", "retrying", "replayed", "discarded"].filter((state) => state === "open" || of(state) > 0).map((state) => `${count(of(state))} ${state}`);
+  const states = ["open", "retrying", "replayed", "discarded"].filter((state) => state === "open" || of(state) > 0);
+  const parts = states.map((state) => `${count(of(state))} ${state}`);
   if (stats.bytes > 0) parts.push(bytes(stats.bytes));
   if (stats.oldest_open) parts.push(`oldest open ${ago(stats.oldest_open)}`);
   setText(byId("letters-total"), parts.join(" · "));

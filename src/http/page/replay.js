@@ -5,7 +5,13 @@ const POLL_MS = 1000;
 const REPORTS_MAX = 200; // kept for looking at
 const KEPT = "broadside-replay"; // the replay that this tab has started, so that it is found again after a reload
 const ROWS_MAX = 40; // of one letter that are shown
-const WORDS = { replayed: "went through", would_succeed: "would succeed", same_failure: "fails the same way", new_failure: "fails in a new way", passed_over: "passed over: somebody has it, or it is done" };
+const WORDS = {
+  replayed: "went through",
+  would_succeed: "would succeed",
+  same_failure: "fails the same way",
+  new_failure: "fails in a new way",
+  passed_over: "passed over: somebody has it, or it is done",
+};
 const ENDS = { running: "Under way", finished: "Done", stopped: "Stopped", failed: "It could not go on" };
 
 let settled = () => {}; // called when something has changed
@@ -26,11 +32,18 @@ export function askReplay(group, then) {
     const number = (least) => input("number", { min: least, step: 1, inputMode: "numeric" });
     const [fromStart, rate, max, stopAfter] = [input("checkbox"), number(1), number(1), number(1)];
     const choice = element("fieldset", "", element("legend", "", "How"), dryField, diffField, realField);
-    fields.append(choice, field("From the raw bytes", fromStart, "in place of from the stage that failed"), field("Letters a second, at most", rate), field("Letters in all, at most", max), field("Stop after so many failures", stopAfter));
+    fields.append(
+      choice,
+      field("From the raw bytes", fromStart, "in place of from the stage that failed"),
+      field("Letters a second, at most", rate),
+      field("Letters in all, at most", max),
+      field("Stop after so many failures", stopAfter),
+    );
     return () => {
       const limits = { rate: rate.value, max: max.value, stop_after_failures: stopAfter.value };
       const given = Object.entries(limits).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]);
-      return { groups: [group.fingerprint], dry_run: dry.checked || diff.checked, diff: diff.checked, from_start: fromStart.checked, ...Object.fromEntries(given) };
+      const how = { dry_run: dry.checked || diff.checked, diff: diff.checked, from_start: fromStart.checked };
+      return { groups: [group.fingerprint], ...how, ...Object.fromEntries(given) };
     };
   }, start);
 }
@@ -85,20 +98,22 @@ function dismiss() {
 }
 
 function build(id, request) {
+  const fail = (refusal) => setText(view.text, refusal.message);
   const view = {
     text: element("p", "", "It begins."),
     bar: element("progress"),
     counts: element("p", "counts"),
-    stop: button("Stop", "", () => change("DELETE", path(id)).catch((refusal) => setText(view.text, refusal.message))),
+    stop: button("Stop", "", () => change("DELETE", path(id)).catch(fail)),
     reports: button("Per letter", "", () => {}),
-    really: button("Replay them now", "primary", () => start({ ...request, dry_run: false, diff: false }).catch((refusal) => setText(view.text, refusal.message))),
+    really: button("Replay them now", "primary", () => start({ ...request, dry_run: false, diff: false }).catch(fail)),
     close: button("Close", "", dismiss),
   };
   view.bar.setAttribute("aria-label", "Progress");
   view.text.setAttribute("role", "status");
   view.reports.hidden = view.really.hidden = view.close.hidden = true;
   const heading = element("h3", "", request.dry_run ? "Dry run" : "Replay");
-  byId("replay").replaceChildren(heading, view.text, view.bar, view.counts, element("div", "actions", view.stop, view.really, view.reports, view.close));
+  const actions = element("div", "actions", view.stop, view.really, view.reports, view.close);
+  byId("replay").replaceChildren(heading, view.text, view.bar, view.counts, actions);
   byId("replay").hidden = false;
   return view;
 }
@@ -108,7 +123,8 @@ function update(view, replay, reports, request) {
   const over = replay.state !== "running";
   view.bar.max = Math.max(replay.letters, 1);
   view.bar.value = over && replay.state === "finished" ? view.bar.max : replay.done;
-  setText(view.text, `${ENDS[replay.state] ?? replay.state}: ${exact(replay.done)} of ${plural(replay.letters, "letter")}${replay.problem ? `. ${replay.problem}` : ""}`);
+  const reached = `${ENDS[replay.state] ?? replay.state}: ${exact(replay.done)} of ${plural(replay.letters, "letter")}`;
+  setText(view.text, replay.problem ? `${reached}. ${replay.problem}` : reached);
   const outcomes = [
     [replay.succeeded, request.dry_run ? "would succeed" : "went through"],
     [replay.same_failure, replay.same_failure === 1 ? "fails the same way" : "fail the same way"],
@@ -126,16 +142,22 @@ function update(view, replay, reports, request) {
 }
 
 function showReports(reports) {
-  const items = reports.map((report) => {
-    const isGood = report.outcome === "would_succeed" || report.outcome === "replayed";
-    const outcome = element("span", isGood ? "good" : report.outcome === "passed_over" ? "quiet" : "bad", WORDS[report.outcome] ?? String(report.outcome));
-    const about = [report.killmail_id ? `kill ${report.killmail_id}` : "", report.began_at ? `from ${report.began_at} on` : "from the raw bytes on", report.error && report.stage ? `failed in ${report.stage}` : ""];
-    const made = element("li", "", element("b", "", `Letter ${report.id}`), " ", outcome, " ", element("span", "quiet", about.filter(Boolean).join(" · ")));
-    if (report.error) made.append(element("p", "cause", report.error));
-    if (report.rows?.length > 0) made.append(element("details", "", element("summary", "", `${plural(report.rows.length, "row")} that it would write`), ...report.rows.slice(0, ROWS_MAX).map(showRow)));
-    return made;
-  });
-  tell(`What became of ${reports.length === 1 ? "the letter" : `${exact(reports.length)} letters`}`, element("ol", "reports", ...items));
+  const title = `What became of ${reports.length === 1 ? "the letter" : `the last ${exact(reports.length)} letters`}`;
+  tell(title, element("ol", "reports", ...reports.map(showReport)));
+}
+
+function showReport(report) {
+  const { id, outcome, killmail_id: kill, began_at: start, stage, error, rows } = report;
+  const kind = outcome === "passed_over" ? "quiet" : outcome === "would_succeed" || outcome === "replayed" ? "good" : "bad";
+  const about = [kill ? `kill ${kill}` : "", `from ${start ?? "the raw bytes"} on`, error && stage ? `failed in ${stage}` : ""];
+  const says = [element("span", kind, WORDS[outcome] ?? outcome), " ", element("span", "quiet", about.filter(Boolean).join(" · "))];
+  const made = element("li", "", element("b", "", `Letter ${id}`), " ", ...says);
+  if (error) made.append(element("p", "cause", error));
+  if (rows?.length > 0) {
+    const summary = element("summary", "", `${plural(rows.length, "row")} that it would write`);
+    made.append(element("details", "", summary, ...rows.slice(0, ROWS_MAX).map(showRow)));
+  }
+  return made;
 }
 
 /** A row before and after, column by column: those that change first. */
@@ -146,7 +168,8 @@ function showRow({ table, before, after }) {
   const lines = columns.sort((a, b) => changes(b) - changes(a)).map((column) => {
     const name = element("th", "", column);
     name.scope = "row";
-    return element("tr", changes(column) ? "changes" : "", name, element("td", "", text(before, column)), element("td", "", text(after, column)));
+    const values = [before, after].map((row) => element("td", "", text(row, column)));
+    return element("tr", changes(column) ? "changes" : "", name, ...values);
   });
   const head = ["Column", "Before", "After"].map((label) => Object.assign(element("th", "", label), { scope: "col" }));
   const caption = element("caption", "", `${table}: ${before === null ? "new" : after === null ? "deleted" : "changed"}`);

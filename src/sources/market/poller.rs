@@ -64,6 +64,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn new(config: &Config, pipeline: &str, resources: &Resources, outside: Arc<dyn Outside>) -> Self {
         let labels = [("pipeline", pipeline.to_owned()), ("source", "market".to_owned())];
+        // There is none yet, which is to be seen.
+        counter!("broadside_market_sweeps_total", "quality" => "whole").increment(0);
         Self {
             pipeline: pipeline.to_owned(),
             url: config.url.clone(),
