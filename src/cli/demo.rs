@@ -18,10 +18,9 @@ use super::opening::open_store;
 use super::print;
 use super::progress::{Pace, Progress, rate};
 use super::signals::Signals;
-use super::worker::{Worker, ledgers, resources};
+use super::worker::{Besides, Worker, ledgers, resources};
 use crate::definition::{environment, select};
 use crate::duration::Span;
-use crate::http::KillfeedSettings;
 use crate::settings::{LISTEN, Settings};
 use crate::simulator::{self, Simulator};
 use crate::store::Store;
@@ -93,17 +92,8 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     know_what_is_made_up(&*store).await?;
     let before = count(&store).await?;
     let resources = resources(store, &settings, true);
-    let worker = Worker::start(
-        &selection.definitions,
-        &resources,
-        &settings,
-        KillfeedSettings::default(),
-        crate::dead_letter::Retention::default(),
-        None,
-        listener,
-        metrics,
-    )
-    .await?;
+    let worker =
+        Worker::start(&selection.definitions, &resources, &settings, Besides::default(), listener, metrics).await?;
     if selection.shipped {
         print("There is no folder pipelines here: running the pipelines that come with the program.");
     }

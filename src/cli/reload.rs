@@ -63,15 +63,27 @@ pub(super) async fn watch(files: Files, reloads: Reloads) {
 
 /// Follows changes of the files.
 pub(super) struct Reloader {
-    pub(super) files: Files,
-    pub(super) settings: Settings,
-    pub(super) resources: Resources,
-    pub(super) fleet: Arc<Fleet>,
-    pub(super) attendance: Attendance,
-    pub(super) reloads: Reloads,
+    files: Files,
+    settings: Settings,
+    resources: Resources,
+    fleet: Arc<Fleet>,
+    attendance: Attendance,
+    reloads: Reloads,
 }
 
 impl Reloader {
+    pub(super) fn new(
+        files: Files,
+        settings: &Settings,
+        resources: &Resources,
+        fleet: Arc<Fleet>,
+        attendance: Attendance,
+        reloads: Reloads,
+    ) -> Self {
+        let (settings, resources) = (settings.clone(), resources.clone());
+        Self { files, settings, resources, fleet, attendance, reloads }
+    }
+
     /// Works off what is asked for until nobody can ask any more; gives back those who attend.
     pub(super) async fn run(
         mut self,

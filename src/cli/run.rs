@@ -14,7 +14,7 @@ use super::letters::DeadLetters;
 use super::opening::{open_store, unless_signalled, wait_for_store};
 use super::reload::Files;
 use super::signals::Signals;
-use super::worker::{Worker, answering, check_sources, ledgers, resources};
+use super::worker::{Besides, Worker, answering, check_sources, ledgers, resources};
 use super::{Database, ending, print};
 use crate::definition::{environment, select};
 use crate::http::Waiting;
@@ -66,6 +66,7 @@ pub struct Args {
 /// A definition is wrong, or what it needs cannot be opened.
 pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
+    signals.ignore_hang_up(true);
     let selection = select(&args.wanted, args.pipelines.as_deref(), &environment::process)?.enabled()?;
     if selection.shipped {
         tracing::info!("there is no folder pipelines here: running the pipelines that come with the program");
@@ -89,9 +90,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         &selection.definitions,
         &resources,
         &settings,
-        args.killfeed.into(),
-        args.dead_letters.into(),
-        Some(files),
+        Besides { killfeed: args.killfeed.into(), letters: args.dead_letters.into(), files: Some(files) },
         listener,
         metrics,
     );
@@ -100,6 +99,7 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let names: Vec<&str> = selection.definitions.iter().map(|definition| definition.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), page = format!("http://{}/", worker.address), "running");
+    signals.ignore_hang_up(false);
     let ended = worker.finished(&mut signals, false).await;
     worker.close().await;
     print(&ledgers(&ended));

@@ -11,6 +11,7 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    ignores_hang_up: bool,
 }
 
 /// Which one came.
@@ -48,16 +49,26 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            ignores_hang_up: false,
         })
+    }
+
+    /// Whether SIGHUP is passed over: who is still starting has only just read its files.
+    pub(super) fn ignore_hang_up(&mut self, ignores: bool) {
+        self.ignores_hang_up = ignores;
     }
 
     /// The next one.
     pub(super) async fn next(&mut self) -> Caught {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => Caught::Interrupt,
-            Some(()) = self.terminate.recv() => Caught::Terminate,
-            Some(()) = self.hang_up.recv() => Caught::HangUp,
-            else => std::future::pending().await,
+        loop {
+            tokio::select! {
+                Some(()) = self.interrupt.recv() => return Caught::Interrupt,
+                Some(()) = self.terminate.recv() => return Caught::Terminate,
+                Some(()) = self.hang_up.recv() => if !self.ignores_hang_up {
+                    return Caught::HangUp;
+                },
+                else => std::future::pending().await,
+            }
         }
     }
 }

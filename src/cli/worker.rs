@@ -48,6 +48,15 @@ pub(super) struct Worker {
     stop_reloading: CancellationToken,
 }
 
+/// What a worker is told besides its pipelines.
+#[derive(Debug, Default)]
+pub(super) struct Besides {
+    pub(super) killfeed: KillfeedSettings,
+    pub(super) letters: Retention,
+    /// Where its pipelines are read again; `None`: they stay as they are.
+    pub(super) files: Option<Files>,
+}
+
 /// What components share.
 pub(super) fn resources(store: Arc<dyn Store>, settings: &Settings, events: bool) -> Resources {
     Resources { contact: settings.contact.clone(), events, ..Resources::new(store) }
@@ -107,9 +116,7 @@ impl Worker {
         definitions: &[Definition],
         resources: &Resources,
         settings: &Settings,
-        killfeed: KillfeedSettings,
-        letters: Retention,
-        files: Option<Files>,
+        Besides { killfeed, letters, files }: Besides,
         listener: TcpListener,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
@@ -146,9 +153,7 @@ impl Worker {
                 if files.watch {
                     upkeep.attend(reload::watch(files.clone(), reloads.clone()));
                 }
-                let (settings, resources, fleet) = (settings.clone(), resources.clone(), fleet.clone());
-                let told = reloads.clone();
-                let reloader = Reloader { files, settings, resources, fleet, attendance, reloads: told };
+                let reloader = Reloader::new(files, settings, resources, fleet.clone(), attendance, reloads.clone());
                 (Some(reloads), tokio::spawn(reloader.run(requests, stop_reloading.clone())))
             }
         };

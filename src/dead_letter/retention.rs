@@ -139,3 +139,63 @@ async fn tell(store: &dyn Store) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_store::MemoryStore;
+    use crate::store::{DeadLetterFilter, DeadLetterState, Letters, NewDeadLetter, Settled};
+
+    async fn filled(letters: i64) -> (Arc<MemoryStore>, Vec<i64>) {
+        let store = Arc::new(MemoryStore::default());
+        let letter = |n: i64| NewDeadLetter {
+            failed_at: Timestamp::from_second(n).expect("in range"),
+            payload: vec![0; 10],
+            ..NewDeadLetter::default()
+        };
+        let ids = store.add_dead_letters(&(0..letters).map(letter).collect::<Vec<_>>()).await.expect("it is there");
+        (store, ids)
+    }
+
+    async fn left(store: &MemoryStore) -> Vec<i64> {
+        let found = store.dead_letter_ids(&DeadLetterFilter::default()).await.expect("it is there");
+        found.into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_its_size_the_settled_go_before_the_open_and_the_oldest_first() {
+        let (store, ids) = filled(1_000).await;
+        store.settle_dead_letters(&ids[900..], &[DeadLetterState::Open], Settled::Replayed).await.expect("it is there");
+        let retention = Retention { size_max: 8_995, ..Retention::default() };
+        retention.expire(&*store).await.expect("it is there");
+        assert_eq!(left(&store).await, ids[..900][1..], "a hundred that went through, and one");
+        Retention { size_max: 5_000, ..retention }.expire(&*store).await.expect("it is there");
+        assert_eq!(left(&store).await, ids[400..900]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_settled_for_long_goes_and_what_is_open_stays() {
+        let (store, ids) = filled(3).await;
+        store.settle_dead_letters(&ids[..1], &[DeadLetterState::Open], Settled::Discarded("x")).await.expect("there");
+        Retention::default().expire(&*store).await.expect("it is there");
+        assert_eq!(left(&store).await, ids, "it was settled just now");
+        let at_once = Retention { keep: Duration::ZERO, ..Retention::default() };
+        while left(&store).await.len() == 3 {
+            at_once.expire(&*store).await.expect("it is there");
+        }
+        assert_eq!(left(&store).await, ids[1..]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_two_workers_keeps_the_bounds_and_the_other_takes_over() {
+        let (store, ids) = filled(2).await;
+        let retention = Retention { size_max: 0, ..Retention::default() };
+        let other = store.claim_dead_letter_upkeep().await.expect("it is there");
+        let mut claim = None;
+        retention.round(&*store, &mut claim).await.expect("it is there");
+        assert_eq!(left(&store).await, ids, "the other has the claim");
+        drop(other);
+        retention.round(&*store, &mut claim).await.expect("it is there");
+        assert!(left(&store).await.is_empty() && claim.is_some());
+    }
+}

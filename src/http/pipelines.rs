@@ -50,6 +50,16 @@ pub struct Running {
     pub feeds: Arc<Feeds>,
 }
 
+impl Pipelines for Vec<Running> {
+    fn views(&self) -> Vec<PipelineView> {
+        self.iter().cloned().map(Running::view).collect()
+    }
+
+    fn publish(&self) {
+        self.iter().for_each(|running| running.pipeline.publish());
+    }
+}
+
 impl Running {
     /// As it stands.
     #[must_use]

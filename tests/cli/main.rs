@@ -6,6 +6,7 @@ mod away;
 mod backfill;
 mod commands;
 mod demo;
+mod dlq;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../history/server.rs"]
 mod history;

@@ -5,6 +5,7 @@
 mod access;
 mod client;
 mod clients;
+mod dead_letters;
 mod health;
 mod history;
 mod hub;
@@ -18,6 +19,7 @@ mod pages;
 mod polls;
 mod prices;
 mod profiles;
+mod reload;
 mod replays;
 #[path = "../postgres/mod.rs"]
 mod server;

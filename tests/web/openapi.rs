@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use broadside::store::{Letters, NewDeadLetter, fingerprint};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, head, request, send};
@@ -154,6 +155,9 @@ async fn what_is_answered_is_as_it_is_described() {
     let profile = json!({"name": "a", "filter": {"field": "system_id", "operator": "eq", "value": 1}, "targets": [{"url": "https://example.com/x"}]});
     let done = json!({"client_id": "map", "offsets": {"1": 2}});
     let nothing = Value::Null;
+    let letter = NewDeadLetter { sqlstate: Some("23514".to_owned()), ..NewDeadLetter::default() };
+    let group = format!("/api/dead-letters/groups/{}", fingerprint(&letter).hash);
+    world.store.add_dead_letters(&[letter]).await.unwrap();
     for (method, path, asked, body, status) in [
         ("get", "/livez", "/livez", &nothing, 200),
         ("get", "/readyz", "/readyz", &nothing, 200),
@@ -170,6 +174,21 @@ async fn what_is_answered_is_as_it_is_described() {
         ("get", "/api/profiles", "/api/profiles?owner=%00", &nothing, 400),
         ("get", "/api/profiles/{id}", "/api/profiles/1", &nothing, 200),
         ("delete", "/api/profiles/{id}", "/api/profiles/1", &nothing, 200),
+        ("get", "/api/dead-letters", "/api/dead-letters?state=all", &nothing, 200),
+        ("get", "/api/dead-letters", "/api/dead-letters?limit=0", &nothing, 400),
+        ("get", "/api/dead-letters/{id}", "/api/dead-letters/1", &nothing, 200),
+        ("get", "/api/dead-letters/{id}", "/api/dead-letters/2", &nothing, 404),
+        ("get", "/api/dead-letters/groups", "/api/dead-letters/groups", &nothing, 200),
+        ("get", "/api/dead-letters/stats", "/api/dead-letters/stats", &nothing, 200),
+        ("post", "/api/dead-letters/groups/{fingerprint}", &group, &json!({"state": "fixed"}), 200),
+        (
+            "post",
+            "/api/dead-letters/discard",
+            "/api/dead-letters/discard",
+            &json!({"ids": [1], "reason": "no use"}),
+            200,
+        ),
+        ("post", "/api/dead-letters/discard", "/api/dead-letters/discard", &json!({"reason": "no use"}), 400),
         ("get", "/api/kills/recent", "/api/kills/recent?limit=3", &nothing, 200),
         ("get", "/api/kills/recent", "/api/kills/recent?limits=3", &nothing, 400),
         ("get", "/api/killfeed", "/api/killfeed?client_id=map&systems=1&from=earliest", &nothing, 200),

@@ -18,6 +18,35 @@ const PAYLOAD_MAX: usize = 4096;
 /// Columns of an attempt.
 const ATTEMPT_MAX: usize = 110;
 
+/// What is said of a letter, in this order.
+const FACTS: [&str; 25] = [
+    "id",
+    "state",
+    "note",
+    "pipeline",
+    "group",
+    "stage",
+    "class",
+    "error",
+    "sqlstate",
+    "http_status",
+    "sinks_done",
+    "killmail_id",
+    "source",
+    "position",
+    "attempts",
+    "first_failed_at",
+    "last_failed_at",
+    "retry_at",
+    "held_until",
+    "settled_at",
+    "fingerprint",
+    "definition_hash",
+    "program_version",
+    "payload_bytes",
+    "is_edited",
+];
+
 /// Show one: its cause, its history, and its payload.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -62,11 +91,16 @@ pub(super) async fn run(store: &dyn Store, args: &Args) -> anyhow::Result<ExitCo
 /// Everything about one letter.
 fn page(kept: &DeadLetter, bytes: &[u8], full: bool) -> String {
     let mut text = String::new();
-    if let Value::Object(fields) = json!(Letter::from(kept)) {
-        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let _ = writeln!(text, "{name:16} {}", clean(&value, false));
-        }
+    let letter = json!(Letter::from(kept));
+    for name in FACTS {
+        let value = match &letter[name] {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(list) if list.is_empty() => "none".to_owned(),
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            value => value.to_string(),
+        };
+        let _ = writeln!(text, "{name:16} {}", clean(&value, false));
     }
     let _ = writeln!(text, "\nattempts");
     for attempt in &kept.history {
@@ -118,6 +152,13 @@ mod tests {
     #[test]
     fn no_control_character_reaches_the_terminal() {
         assert_eq!(payload(b"\xff{\x07"), "\u{fffd}{\\u{7}");
+    }
+
+    #[test]
+    fn a_page_leaves_out_nothing_that_is_known() {
+        let Value::Object(fields) = json!(Letter::from(&DeadLetter::default())) else { panic!("an object") };
+        let missing: Vec<_> = fields.keys().filter(|name| !FACTS.contains(&name.as_str())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]

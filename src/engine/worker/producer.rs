@@ -255,7 +255,10 @@ impl<T: Send + 'static> Producer<T> {
         let judge = &self.shared.book.judge;
         let mut pull = std::pin::pin!(fence::guard(source.pull(demand)));
         let mut changed = std::pin::pin!(changed);
-        while !is_probe {
+        if is_probe {
+            return pull.await;
+        }
+        loop {
             tokio::select! {
                 biased;
                 pulled = &mut pull => return pulled,

@@ -28,7 +28,10 @@ impl Sink<Kill> for Rehearsal {
             let notices = self.desk.notices(kill, &self.surveillance, now).unwrap_or_default();
             let row = |notice: crate::killmail::Notice| {
                 let (kill, profile) = (mail.killmail_id.get(), notice.profile_id.get());
-                RowChange::new("alerts", json!({"killmail_id": kill, "profile_id": profile, "target": notice.target.get()}))
+                RowChange::new(
+                    "alerts",
+                    json!({"killmail_id": kill, "profile_id": profile, "target": notice.target.get()}),
+                )
             };
             let rows: Vec<RowChange> = notices.into_iter().map(row).collect();
             if !rows.is_empty() {

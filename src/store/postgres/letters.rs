@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{FromRow, QueryBuilder, Row};
+use sqlx::{FromRow, QueryBuilder, Row as _};
 
 use super::lease::Lease;
 use super::{Postgres, jobs, letter_groups, stamp};
@@ -15,10 +15,19 @@ use crate::store::{
     Fingerprint, GroupFilter, GroupNote, Letters, NewDeadLetter, Settled, fingerprint,
 };
 
+/// In their order, and so with ascending ids. A list in a list does not pass: sinks come as JSON.
 const INSERT: &str = r#"INSERT INTO dead_letters (pipeline, source, position, "group", stage, sinks_done, class, error, sqlstate, http_status,
         killmail_id, last_failed_at, payload, definition_hash, program_version, progress, retry_at, fingerprint, error_text,
         attempts, first_failed_at, history)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) RETURNING id"#;
+    SELECT pipeline, source, position, its_group, stage, ARRAY (SELECT json_array_elements_text(sinks::json)), class, error, sqlstate, http_status,
+        killmail_id, last_failed_at, payload, definition_hash, program_version, progress, retry_at, fingerprint, error_text,
+        attempts, first_failed_at, history
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::integer[],
+        $11::bigint[], $12::timestamptz[], $13::bytea[], $14::text[], $15::text[], $16::text[], $17::timestamptz[], $18::text[], $19::text[],
+        $20::bigint[], $21::timestamptz[], $22::text[]) WITH ORDINALITY AS given (pipeline, source, position, its_group, stage, sinks, class, error,
+        sqlstate, http_status, killmail_id, last_failed_at, payload, definition_hash, program_version, progress, retry_at, fingerprint,
+        error_text, attempts, first_failed_at, history, place)
+    ORDER BY place RETURNING id"#;
 
 /// What is short of a letter.
 pub(super) const COLUMNS: &str = r#"d.id, d.pipeline, d.source, d.position, d.state, d."group", d.stage, d.sinks_done, d.class, d.error, d.sqlstate,
@@ -104,15 +113,8 @@ impl Letters for Postgres {
     async fn add_dead_letters(&self, letters: &[NewDeadLetter]) -> Result<Vec<i64>, Error> {
         self.bounded(async {
             let mut lease = Lease::begin(&self.writers).await?;
-            let added = async {
-                let mut ids = Vec::with_capacity(letters.len());
-                for letter in letters {
-                    let past = (1, letter.failed_at, &[Attempt::from(letter)][..]);
-                    ids.push(insert(&mut lease, letter, &fingerprint(letter), past).await?);
-                }
-                Ok(ids)
-            };
-            let added = added.await;
+            let rows: Vec<_> = letters.iter().map(Row::first).collect();
+            let added = insert(&mut lease, &rows).await;
             lease.end(added).await
         })
         .await
@@ -123,12 +125,11 @@ impl Letters for Postgres {
             let mut lease = Lease::begin(&self.writers).await?;
             let added = async {
                 let mut ids = Vec::with_capacity(letters.len());
-                for DeadLetter { letter, attempts, first_failed_at, history, .. } in letters {
-                    let of = fingerprint(letter);
-                    let here = sqlx::query_scalar(IS_HERE).bind(&of.hash).bind(stamp(letter.failed_at));
-                    let is_here: bool = here.bind(&letter.payload[..]).fetch_one(&mut **lease).await?;
-                    let past = (*attempts, *first_failed_at, &history[..]);
-                    ids.push(if is_here { None } else { Some(insert(&mut lease, letter, &of, past).await?) });
+                for kept in letters {
+                    let row = Row::imported(kept);
+                    let here = sqlx::query_scalar(IS_HERE).bind(&row.of.hash).bind(stamp(kept.letter.failed_at));
+                    let is_here: bool = here.bind(&kept.letter.payload[..]).fetch_one(&mut **lease).await?;
+                    ids.push(if is_here { None } else { insert(&mut lease, &[row]).await?.pop() });
                 }
                 Ok(ids)
             };
@@ -345,36 +346,58 @@ fn conditions(query: &mut QueryBuilder<sqlx::Postgres>, filter: &DeadLetterFilte
     query.push(" ORDER BY id LIMIT ").push_bind(filter.limit.map(i64::from));
 }
 
-async fn insert(
-    connection: &mut PgConnection,
-    letter: &NewDeadLetter,
-    of: &Fingerprint,
-    (attempts, first_failed_at, history): (i64, Timestamp, &[Attempt]),
-) -> Result<i64, Error> {
+/// A letter with its group and its past.
+struct Row<'a> {
+    letter: &'a NewDeadLetter,
+    of: Fingerprint,
+    attempts: i64,
+    first_failed_at: Timestamp,
+    history: String,
+}
+
+impl<'a> Row<'a> {
+    fn first(letter: &'a NewDeadLetter) -> Self {
+        let history = json(&[Attempt::from(letter)]);
+        Self { letter, of: fingerprint(letter), attempts: 1, first_failed_at: letter.failed_at, history }
+    }
+
+    fn imported(kept: &'a DeadLetter) -> Self {
+        let DeadLetter { letter, attempts, first_failed_at, history, .. } = kept;
+        let (of, history) = (fingerprint(letter), json(history));
+        Self { letter, of, attempts: *attempts, first_failed_at: *first_failed_at, history }
+    }
+}
+
+async fn insert(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<Vec<i64>, Error> {
+    let words = |of: fn(&NewDeadLetter) -> &str| rows.iter().map(|row| text(of(row.letter))).collect::<Vec<_>>();
+    let perhaps = |of: fn(&NewDeadLetter) -> Option<&String>| {
+        rows.iter().map(|row| of(row.letter).map(|word| text(word))).collect::<Vec<_>>()
+    };
+    let sinks = |row: &Row<'_>| serde_json::to_string(&row.letter.sinks_done).expect("texts serialize");
     let query = sqlx::query_scalar(INSERT)
-        .bind(text(&letter.pipeline))
-        .bind(text(&letter.source))
-        .bind(letter.position.as_deref().map(text))
-        .bind(text(&letter.group))
-        .bind(text(&letter.stage))
-        .bind(&letter.sinks_done)
-        .bind(text(&letter.class))
-        .bind(text(bounded(&letter.error)))
-        .bind(&letter.sqlstate)
-        .bind(letter.http_status.map(i32::from))
-        .bind(letter.killmail_id.map(KillmailId::get))
-        .bind(stamp(letter.failed_at))
-        .bind(&letter.payload[..])
-        .bind(&letter.definition_hash)
-        .bind(&letter.program_version)
-        .bind(&letter.progress)
-        .bind(letter.retry_at.map(stamp))
-        .bind(&of.hash)
-        .bind(&of.text)
-        .bind(attempts)
-        .bind(stamp(first_failed_at))
-        .bind(json(history));
-    Ok(query.fetch_one(connection).await?)
+        .bind(words(|letter| &letter.pipeline))
+        .bind(words(|letter| &letter.source))
+        .bind(perhaps(|letter| letter.position.as_ref()))
+        .bind(words(|letter| &letter.group))
+        .bind(words(|letter| &letter.stage))
+        .bind(rows.iter().map(sinks).collect::<Vec<_>>())
+        .bind(words(|letter| &letter.class))
+        .bind(words(|letter| bounded(&letter.error)))
+        .bind(perhaps(|letter| letter.sqlstate.as_ref()))
+        .bind(rows.iter().map(|row| row.letter.http_status.map(i32::from)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.letter.killmail_id.map(KillmailId::get)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| stamp(row.letter.failed_at)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| &row.letter.payload[..]).collect::<Vec<_>>())
+        .bind(perhaps(|letter| letter.definition_hash.as_ref()))
+        .bind(perhaps(|letter| letter.program_version.as_ref()))
+        .bind(perhaps(|letter| letter.progress.as_ref()))
+        .bind(rows.iter().map(|row| row.letter.retry_at.map(stamp)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.of.hash.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.of.text.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.attempts).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| stamp(row.first_failed_at)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.history.as_str()).collect::<Vec<_>>());
+    Ok(query.fetch_all(connection).await?)
 }
 
 async fn failed_again(connection: &mut PgConnection, id: i64, letter: &NewDeadLetter) -> Result<bool, Error> {

@@ -145,7 +145,8 @@ impl Letters for Sqlite {
     }
 
     async fn dead_letter_stats(&self) -> Result<DeadLetterStats, Error> {
-        let sums = "SELECT state, count(*), sum(payload_bytes) FROM dead_letters GROUP BY state";
+        let sums =
+            "SELECT state, count(*), sum(payload_bytes) FROM dead_letters INDEXED BY dead_letters_age GROUP BY state";
         let oldest =
             "SELECT last_failed_at FROM dead_letters WHERE state = 'open' ORDER BY settled_at, last_failed_at LIMIT 1";
         self.bounded(async {
