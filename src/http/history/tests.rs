@@ -1,3 +1,5 @@
+//! What is remembered of pipelines, for how long, and what is shown of it.
+
 use broadside_engine::pipeline::{GroupStatus, Ledger, State as PipelineState};
 use broadside_engine::{Latencies, Recent};
 

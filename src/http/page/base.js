@@ -220,6 +220,9 @@ export function tell(title, ...content) {
   dialog.replaceChildren(heading, ...content, element("div", "actions", button("Close", "", () => dialog.close())));
   dialog.className = "wide";
   if (!dialog.open) dialog.showModal();
+  // To be read from its beginning.
+  heading.tabIndex = -1;
+  heading.focus();
 }
 
 /** A labelled field of a form. */

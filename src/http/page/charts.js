@@ -105,7 +105,7 @@ function options(figure, width) {
       ...chart.series.map((series, index) => {
         const stroke = strokeOf(series, index);
         const [dash, fill] = [DASHES[index % DASHES.length], series.fill ? `${stroke}1f` : undefined];
-        return { label: series.label, stroke, width: 1.75, dash, fill, points: { show: false }, spanGaps: false };
+        return { label: series.label, stroke, width: 1.75, dash, fill, points: { show: true, size: 4, fill: stroke, filter: alone }, spanGaps: false };
       }),
     ],
     hooks: { setCursor: [(plot) => read(figure, plot.cursor.idx)] },
@@ -118,6 +118,13 @@ function decades(_, low, high) {
   const from = Math.floor(Math.log10(low));
   const to = Math.max(Math.ceil(Math.log10(high) + 0.001), from + 2);
   return [10 ** from, 10 ** to];
+}
+
+/** Points without neighbours: no line would show them. */
+function alone(plot, index) {
+  const values = plot.data[index];
+  const is = (place) => values[place] !== null && values[place] !== undefined;
+  return [...values.keys()].filter((place) => is(place) && !is(place - 1) && !is(place + 1));
 }
 
 /** Of a logarithmic axis, only the powers of ten. */

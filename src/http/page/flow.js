@@ -170,7 +170,7 @@ function update(view, pipeline, at) {
   setText(view.figures.get("in flight"), `${count(ledger.in_flight)} of ${count(limits.in_flight_max)}`);
   const alerts = alertsOf(pipeline);
   setLine(view.alert, alerts.join(" "));
-  setLine(view.sentence, explained.get(pipeline.name)?.sentence ?? "");
+  showSentence(view, explained.get(pipeline.name)?.sentence ?? "");
   for (const [key, box] of view.boxes) {
     const group = groups.get(key);
     if (group) measure(box, group, first.groups.get(key), seconds);
@@ -178,10 +178,19 @@ function update(view, pipeline, at) {
   const said = explained.get(pipeline.name);
   for (const box of view.boxes.values()) {
     colour(box);
-    box.limit.hidden = !said?.subject || !(box.name === said.subject || box.parts.includes(said.subject));
+    const isMeant = box.name === said?.subject || box.parts.includes(said?.subject);
+    box.limit.hidden = !isMeant || said.verdict === "idle";
     if (!box.hasQueue) holdBack(box, said);
   }
   updateLedger(view, pipeline);
+}
+
+/** What limits the pipeline; names stand between backticks. */
+function showSentence(view, sentence) {
+  if (view.said === sentence) return;
+  view.said = sentence;
+  view.sentence.hidden = !sentence;
+  view.sentence.replaceChildren(...sentence.split("`").map((part, index) => (index % 2 ? element("code", "", part) : part)));
 }
 
 function alertsOf(pipeline) {
