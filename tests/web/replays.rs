@@ -81,7 +81,11 @@ async fn a_replay_is_ordered_watched_and_told_why_it_failed() {
     let at_work = replays.clone();
     let world = world(&store, |state| state.with_replays(replays)).await;
     let refused = order(&world, &json!({"all": true})).await;
-    assert_eq!((refused.status, &refused.json()["error"]["code"]), (409, &json!("elsewhere")), "one is of another pipeline");
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (409, &json!("elsewhere")),
+        "one is of another pipeline"
+    );
     let refused = order(&world, &json!({"pipeline": "kills", "database": "another"})).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (409, &json!("other_database")));
 
@@ -89,7 +93,10 @@ async fn a_replay_is_ordered_watched_and_told_why_it_failed() {
     let ordered = order(&world, &json!({"pipeline": "kills", "dry_run": true, "database": database})).await;
     assert_eq!((ordered.status, ordered.header("location")), (202, Some("/api/dead-letters/replays/1")));
     let snapshot = ordered.json();
-    assert_eq!((&snapshot["state"], &snapshot["letters"], &snapshot["dry_run"]), (&json!("running"), &json!(2), &json!(true)));
+    assert_eq!(
+        (&snapshot["state"], &snapshot["letters"], &snapshot["dry_run"]),
+        (&json!("running"), &json!(2), &json!(true))
+    );
     let busy = order(&world, &json!({"pipeline": "kills"})).await;
     assert_eq!((busy.status, &busy.json()["error"]["code"]), (409, &json!("busy")));
 
