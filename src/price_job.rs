@@ -8,6 +8,7 @@ mod board;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use metrics::gauge;
 use tokio::sync::oneshot;
 
 pub use board::{PriceJob, Width};
@@ -124,7 +125,25 @@ impl PriceJob {
             self.changed(&job);
         }
         tracing::info!(%action, "the price job was told");
-        Ok(self.status(store).await?)
+        let status = self.status(store).await?;
+        publish(&status);
+        Ok(status)
+    }
+}
+
+/// Tells the metrics how the job stands, as this process knows it.
+pub fn publish(status: &Status) {
+    for state in State::ALL {
+        let is_it = status.state == state.as_str();
+        gauge!("broadside_price_job_state", "state" => state.as_str()).set(f64::from(u8::from(is_it)));
+    }
+    for market in &status.markets {
+        let id = market.market_id.to_string();
+        let progress = if market.total == 0 { 1.0 } else { market.completed as f64 / market.total as f64 };
+        gauge!("broadside_price_job_progress_ratio", "market" => id.clone()).set(progress);
+        if let Some(eta) = market.eta_minutes {
+            gauge!("broadside_price_job_eta_seconds", "market" => id).set(eta * 60.0);
+        }
     }
 }
 

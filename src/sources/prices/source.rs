@@ -6,14 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use broadside_engine::{Demand, Failure, Flow, Message, Source};
 use jiff::{SignedDuration, Timestamp};
-use metrics::gauge;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::run::Run;
 use crate::price::Product;
 use crate::price::job::{Action, Job, Market, Move, Outlook, State, Status};
-use crate::price_job::{Refusal, look};
+use crate::price_job::{Refusal, look, publish};
 use crate::store::{Claim, Error, To};
 
 /// Between two looks at the store while there is a run.
@@ -379,20 +378,5 @@ impl Shared {
         }
         self.with_run(|run| (run.job.epoch, run.job.state) = (change.next_epoch, job.state));
         Ok(true)
-    }
-}
-
-fn publish(status: &Status) {
-    for state in State::ALL {
-        let is_it = status.state == state.as_str();
-        gauge!("broadside_price_job_state", "state" => state.as_str()).set(f64::from(u8::from(is_it)));
-    }
-    for market in &status.markets {
-        let id = market.market_id.to_string();
-        let progress = if market.total == 0 { 1.0 } else { market.completed as f64 / market.total as f64 };
-        gauge!("broadside_price_job_progress_ratio", "market" => id.clone()).set(progress);
-        if let Some(eta) = market.eta_minutes {
-            gauge!("broadside_price_job_eta_seconds", "market" => id).set(eta * 60.0);
-        }
     }
 }
