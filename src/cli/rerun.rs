@@ -117,7 +117,7 @@ fn start(
     shape.source =
         topology::Source { rate_limit: rate.or(shape.source.rate_limit), ..topology::Source::new("dead_letters") };
     (shape.breaker, shape.alert_above) = (None, None);
-    source.feeds(&shape, definition.origin(), resources.recent.clone());
+    source.feeds(&shape, definition.origin());
     let feed = Arc::new(source.clone());
     let components = if source.way().dry_run {
         definition.build_rehearsal(resources, feed)

@@ -13,7 +13,6 @@ use super::letter::Writer;
 use super::reports::{Outcome, Reports, Told};
 use super::{ATTEMPTS, LETTER, Origin};
 use crate::killmail::{Kill, progress};
-use crate::recent::RecentKills;
 use crate::store::{
     DeadLetter, DeadLetterFilter, DeadLetterState, Error, NewDeadLetter, REHEARSED, Settled, Store, fingerprint, retry,
 };
@@ -59,7 +58,6 @@ struct Shared {
 struct Known {
     writer: Writer,
     topology: Topology,
-    recent: Arc<RecentKills>,
 }
 
 #[derive(Debug, Default)]
@@ -118,10 +116,10 @@ impl Source {
         Self(Arc::new(Shared { store, way, known: OnceLock::new(), progress, reports }))
     }
 
-    /// Tells what it feeds: the shape by which stages and sinks are understood, and who knows the kills of late. To be called before the pipeline is started.
-    pub fn feeds(&self, topology: &Topology, origin: Origin, recent: Arc<RecentKills>) {
+    /// Tells what it feeds: the shape by which stages and sinks are understood. To be called before the pipeline is started.
+    pub fn feeds(&self, topology: &Topology, origin: Origin) {
         let (writer, topology) = (Writer::new(topology, origin), topology.clone());
-        let _ = self.0.known.set(Known { writer, topology, recent });
+        let _ = self.0.known.set(Known { writer, topology });
     }
 
     /// How it hands letters out.
@@ -245,9 +243,6 @@ impl Shared {
         let begin = known.filter(|_| !self.way.from_start).map_or(0, |known| known.begin(&letter, &mut kill));
         // With the sinks that have it, it is no copy of itself.
         kill.revises |= delivered != Delivered::default();
-        if let (Some(known), Some(id)) = (known, letter.killmail_id) {
-            known.recent.forget([id]);
-        }
         let began_at = (begin > 0).then_some(letter.stage);
         self.progress().out.insert(id, Held { fingerprint, began_at });
         let mut message = Message::new(kill).with_position(0, id.unsigned_abs());

@@ -4,6 +4,8 @@
 //! letters. A kill that the store refuses for its data becomes a dead letter by itself: where the store says which it is, it is taken out and the
 //! rest is stored; where it does not, the batch comes back as invalid, and the engine splits it until the bad kill stands alone.
 
+mod rehearsal;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +24,7 @@ use crate::store::{Change, Error, Store, retry};
 use crate::surveillance::Surveillance;
 
 /// Why a kill without killmail is refused.
-pub(super) const UNDECODED: &str = "store a kill that no stage has decoded";
+const UNDECODED: &str = "store a kill that no stage has decoded";
 
 /// `sink.database = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -50,6 +52,17 @@ impl Config {
             events: self.events && resources.events,
             surveillance: resources.surveillance.clone(),
             desk: resources.desk.clone(),
+        })
+    }
+
+    /// What stands in its place where kills are only tried out.
+    #[must_use]
+    pub fn rehearse(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
+        Arc::new(rehearsal::Rehearsal {
+            store: resources.store.clone(),
+            desk: resources.desk.clone(),
+            surveillance: resources.surveillance.clone(),
+            events: self.events && resources.events,
         })
     }
 }
@@ -153,7 +166,7 @@ fn partition<'m>(error: &Error, messages: Messages<'m>) -> (Messages<'m>, Messag
 }
 
 /// What storing it has changed, on the message.
-pub(super) fn settle(message: &mut Message<Kill>, change: Change) {
+fn settle(message: &mut Message<Kill>, change: Change) {
     match change {
         Change::New { event_id } => message.payload.event_id = event_id,
         // Stored, but announced before: nothing after this sink needs it.
@@ -163,7 +176,7 @@ pub(super) fn settle(message: &mut Message<Kill>, change: Change) {
 }
 
 /// The store's error as the messages' failure.
-pub(super) fn failure(error: Error) -> Failure {
+fn failure(error: Error) -> Failure {
     let text = format!("store kills: {error}");
     match error {
         Error::Data { sqlstate, column, constraint, .. } => {

@@ -9,7 +9,6 @@ pub mod database;
 pub mod orders;
 pub mod prices;
 pub mod pubsub;
-mod rehearsal;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -89,9 +88,10 @@ impl Config {
     #[must_use]
     pub fn rehearse(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
         match self {
-            Self::Database(config) => rehearsal::database(config.events, resources),
-            Self::Webhook(_) => rehearsal::telling(resources),
-            _ => rehearsal::nothing(),
+            Self::Database(config) => config.rehearse(resources),
+            Self::Webhook(config) => config.rehearse(resources),
+            // Nothing that stays.
+            _ => blackhole::Config::default().build(),
         }
     }
 

@@ -3,6 +3,8 @@
 //! It sends nothing itself, so it cannot fail and never waits for a target. Alerts are rows of the database, made in the transaction that stores their kill; this sink, `after` all others,
 //! rings for the courier ([`crate::courier`]), which runs beside the pipeline. Of kills that the database has from before (dead letters that are replayed), it makes the rows.
 
+mod rehearsal;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -33,6 +35,13 @@ impl Config {
             desk: resources.desk.clone(),
             surveillance: resources.surveillance.clone(),
         })
+    }
+
+    /// What stands in its place where kills are only tried out.
+    #[must_use]
+    pub fn rehearse(&self, resources: &Resources) -> Arc<dyn Sink<Kill>> {
+        let (desk, surveillance) = (resources.desk.clone(), resources.surveillance.clone());
+        Arc::new(rehearsal::Rehearsal { desk, surveillance })
     }
 }
 

@@ -26,6 +26,26 @@ pub struct RowChange {
     pub after: Option<Map<String, Value>>,
 }
 
+impl RowChange {
+    /// A row that is not there yet.
+    #[must_use]
+    pub fn new(table: &str, row: Value) -> Self {
+        let after = match row {
+            Value::Object(row) => row,
+            _ => Map::new(),
+        };
+        Self { table: table.to_owned(), before: None, after: Some(after) }
+    }
+
+    /// What a message says under [`REHEARSED`] once these are added to what it says already.
+    #[must_use]
+    pub fn noted(known: Option<&str>, rows: &[Self]) -> String {
+        let mut all: Vec<Value> = known.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        all.extend(rows.iter().filter_map(|row| serde_json::to_value(row).ok()));
+        Value::from(all).to_string()
+    }
+}
+
 /// Metadata key of a message that was rehearsed: the rows that it would change, a JSON array of [`RowChange`].
 pub const REHEARSED: &str = "rehearsed";
 

@@ -44,7 +44,7 @@ impl Rerun for Pipelines {
         let rate_limit = rate.map(|messages| RateLimit { messages, per: std::time::Duration::from_secs(1) });
         shape.source = SourceShape { rate_limit, ..SourceShape::new("dead_letters") };
         shape.breaker = None;
-        source.feeds(&shape, self.definition.origin(), self.resources.recent.clone());
+        source.feeds(&shape, self.definition.origin());
         let feed = Arc::new(source.clone());
         let components = if source.way().dry_run {
             self.definition.build_rehearsal(&self.resources, feed)

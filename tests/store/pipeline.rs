@@ -98,7 +98,7 @@ fn good(id: i64) -> Option<Kill> {
 fn source(store: &Shared, ids: Vec<i64>) -> Source {
     let way = Way { from: vec![DeadLetterState::Open], ..Way::default() };
     let source = Source::new(store.clone(), ids, way, Arc::default());
-    source.feeds(&topology(), Origin::default(), Arc::default());
+    source.feeds(&topology(), Origin::default());
     source
 }
 

@@ -20,6 +20,7 @@ mod polls;
 mod prices;
 mod profiles;
 mod reload;
+mod replays;
 #[path = "../postgres/mod.rs"]
 mod server;
 mod sinks;
