@@ -279,7 +279,7 @@ mod tests {
             ("messages = 2000", "messages = 3000"),
             ("in_flight_max = 5000", "in_flight_max = 800"),
             ("\"30s\" ", "\"10s\" "),
-            ("enabled = true\n\n[limits]", "attempts_max = 5\nbreaker = { run = 50 }\n[limits]"),
+            ("[dead_letters]\nenabled = true", "[dead_letters]\nattempts_max = 5\nbreaker = { run = 50 }"),
         ];
         assert_eq!(
             lines(&edits),

@@ -268,8 +268,12 @@ impl Look<'_> {
     /// The group that those before it wait for.
     fn culprit<'g>(&self, producer: &GroupShare, groups: &'g [GroupShare]) -> Option<&'g GroupShare> {
         let busiest = groups.iter().rev().max_by(|a, b| a.busy.total_cmp(&b.busy))?;
-        let waits = |group: &GroupShare| group.blocked >= WAITS && group.blocked >= group.starved;
-        match groups.iter().rposition(waits) {
+        let is_at_its_end = |at: usize| groups.get(at).is_some_and(|next| next.busy >= 0.9);
+        let waits = |at: usize| {
+            let group = &groups[at];
+            group.blocked >= WAITS && (group.blocked >= group.starved || is_at_its_end(at + 1))
+        };
+        match (0..groups.len()).rev().find(|at| waits(*at)) {
             // also while the queues before it are still filling, and the source is not held up yet
             Some(last) => groups.get(last + 1).or(Some(busiest)),
             // nobody waits for anybody but the source
