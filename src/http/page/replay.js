@@ -161,7 +161,7 @@ function showReport(report) {
 }
 
 /** A row before and after, column by column: those that change first. */
-function showRow({ table, before, after }) {
+function showRow({ table, before, after }, index) {
   const columns = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   const text = (row, column) => (row && column in row ? String(row[column] ?? "null") : "–");
   const changes = (column) => text(before, column) !== text(after, column);
@@ -176,6 +176,6 @@ function showRow({ table, before, after }) {
   const scroll = element("div", "scroll", element("table", "", caption, element("thead", "", element("tr", "", ...head)), element("tbody", "", ...lines)));
   scroll.tabIndex = 0;
   scroll.setAttribute("role", "region");
-  scroll.setAttribute("aria-label", `Row of ${table}`);
+  scroll.setAttribute("aria-label", `Row ${index + 1}, of ${table}`);
   return scroll;
 }
