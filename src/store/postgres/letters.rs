@@ -50,7 +50,7 @@ const CLAIM: &str = "UPDATE dead_letters SET state = 'retrying', held_until = $2
     WHERE id = ANY ($1) AND state = ANY ($3) RETURNING id";
 
 const RENEW: &str =
-    "UPDATE dead_letters SET held_until = $2 WHERE id = ANY ($1) AND state = 'retrying' AND $3 RETURNING id";
+    "UPDATE dead_letters SET held_until = $2 WHERE id = ANY ($1) AND state = 'retrying' RETURNING id";
 
 const SETTLE: &str = "UPDATE dead_letters SET state = $2, note = coalesce($4, note), held_until = NULL,
         retry_at = CASE WHEN $2 = 'open' THEN retry_at END, settled_at = CASE WHEN $2 <> 'open' THEN $5 END
@@ -212,7 +212,7 @@ impl Letters for Postgres {
     }
 
     async fn renew_dead_letters(&self, ids: &[i64], until: Timestamp) -> Result<Vec<i64>, Error> {
-        let query = sqlx::query_scalar(RENEW).bind(ids).bind(stamp(until)).bind(true);
+        let query = sqlx::query_scalar(RENEW).bind(ids).bind(stamp(until));
         self.bounded(self.moved(ids, query)).await
     }
 
