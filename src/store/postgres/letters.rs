@@ -49,8 +49,7 @@ const LOCK: &str = "SELECT id FROM dead_letters WHERE id = ANY ($1) ORDER BY id 
 const CLAIM: &str = "UPDATE dead_letters SET state = 'retrying', held_until = $2
     WHERE id = ANY ($1) AND state = ANY ($3) RETURNING id";
 
-const RENEW: &str =
-    "UPDATE dead_letters SET held_until = $2 WHERE id = ANY ($1) AND state = 'retrying' RETURNING id";
+const RENEW: &str = "UPDATE dead_letters SET held_until = $2 WHERE id = ANY ($1) AND state = 'retrying' RETURNING id";
 
 const SETTLE: &str = "UPDATE dead_letters SET state = $2, note = coalesce($4, note), held_until = NULL,
         retry_at = CASE WHEN $2 = 'open' THEN retry_at END, settled_at = CASE WHEN $2 <> 'open' THEN $5 END
