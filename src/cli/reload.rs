@@ -31,9 +31,17 @@ pub(super) struct Files {
     pub(super) folder: Option<PathBuf>,
     /// Whether a change is taken up unasked.
     pub(super) watch: bool,
+    /// The text that was read at the start.
+    seen: u64,
 }
 
 impl Files {
+    /// To be made before they are read: what changes from then on is seen.
+    pub(super) fn new(wanted: Vec<String>, folder: Option<PathBuf>, watch: bool) -> Self {
+        let seen = fingerprint(&wanted, folder.as_deref());
+        Self { wanted, folder, watch, seen }
+    }
+
     /// What they say now.
     fn read(&self, settings: &Settings) -> Result<Vec<Definition>, Problems> {
         let selection = select(&self.wanted, self.folder.as_deref(), &environment::process)?.enabled()?;
@@ -50,7 +58,7 @@ impl Files {
 pub(super) async fn watch(files: Files, reloads: Reloads) {
     let mut every = tokio::time::interval(WATCH_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = files.fingerprint();
+    let mut seen = files.seen;
     loop {
         every.tick().await;
         let now = files.fingerprint();

@@ -67,6 +67,7 @@ pub struct Args {
 pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     signals.ignore_hang_up(true);
+    let files = Files::new(args.wanted.clone(), args.pipelines.clone(), args.watch);
     let selection = select(&args.wanted, args.pipelines.as_deref(), &environment::process)?.enabled()?;
     if selection.shipped {
         tracing::info!("there is no folder pipelines here: running the pipelines that come with the program");
@@ -84,7 +85,6 @@ pub async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let resources = resources(store?, &settings, true);
-    let files = Files { wanted: args.wanted, folder: args.pipelines, watch: args.watch };
     // What it loads first may take its time, or wait for the database.
     let starting = Worker::start(
         &selection.definitions,

@@ -268,13 +268,12 @@ impl Look<'_> {
     /// The group that those before it wait for.
     fn culprit<'g>(&self, producer: &GroupShare, groups: &'g [GroupShare]) -> Option<&'g GroupShare> {
         let busiest = groups.iter().rev().max_by(|a, b| a.busy.total_cmp(&b.busy))?;
-        if producer.starved >= producer.blocked {
-            // nobody waits for anybody but the source
-            return None;
-        }
         let waits = |group: &GroupShare| group.blocked >= WAITS && group.blocked >= group.starved;
         match groups.iter().rposition(waits) {
+            // also while the queues before it are still filling, and the source is not held up yet
             Some(last) => groups.get(last + 1).or(Some(busiest)),
+            // nobody waits for anybody but the source
+            None if producer.starved >= producer.blocked => None,
             // its queue is what the source waits for
             None => {
                 let first = groups.iter().find(|group| group.busy >= BUSY).unwrap_or(busiest);

@@ -189,6 +189,6 @@ fn commands_that_need_a_worker_say_when_there_is_none() {
         let once: &[&str] = if command == "top" { &["--once"] } else { &[] };
         let done = world.run(&[&[command, "--worker", "127.0.0.1:1"], once].concat());
         assert_eq!(done.code, 1, "{command}");
-        assert!(done.err.contains("the worker at 127.0.0.1:1"), "{}", done.err);
+        assert!(done.err.contains("the worker at http://127.0.0.1:1"), "{}", done.err);
     }
 }

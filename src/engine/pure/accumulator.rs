@@ -86,9 +86,13 @@ impl<M> Accumulator<M> {
         self.rules
     }
 
-    /// Changes the rules, between two deliveries. They hold for open batches too: those that are full now are closed, and are as large as they were allowed to be.
+    /// Changes the rules, between two deliveries. They hold for what waits too: open batches that are full now are closed, as large as they were allowed to
+    /// be, and closed ones are made as large as they may be now.
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         let before = std::mem::replace(&mut self.rules, rules);
+        if rules.size != before.size && rules.bytes.is_none() {
+            self.regroup_closed();
+        }
         if rules.bytes.is_some() && before.bytes.is_none() {
             // how many bytes they hold, nobody has counted
             return self.close_all(Trigger::Bytes);
@@ -106,6 +110,29 @@ impl<M> Accumulator<M> {
                 None => self.opened.push_back((at, id, serial)),
             }
         }
+    }
+
+    /// Fills closed batches with those of the same id behind them, and splits those that are too large. Each id keeps its order, and what was flushed stays as it is.
+    fn regroup_closed(&mut self) {
+        let mut last: HashMap<Id, usize> = HashMap::new();
+        let mut regrouped: VecDeque<Closed<M>> = VecDeque::new();
+        for Closed { id, trigger, messages } in std::mem::take(&mut self.closed) {
+            if matches!(trigger, Trigger::Flush | Trigger::Drain) {
+                last.remove(&id);
+                regrouped.push_back(Closed { id, trigger, messages });
+                continue;
+            }
+            for message in messages {
+                let open = last.get(&id).copied().filter(|at| regrouped[*at].messages.len() < self.rules.size);
+                let at = open.unwrap_or_else(|| {
+                    regrouped.push_back(Closed { id, trigger, messages: Vec::new() });
+                    last.insert(id, regrouped.len() - 1);
+                    regrouped.len() - 1
+                });
+                regrouped[at].messages.push(message);
+            }
+        }
+        self.closed = regrouped;
     }
 
     /// Messages in open and closed batches.
@@ -285,6 +312,22 @@ mod tests {
         batches.close_due(start + Duration::from_millis(200));
         let batch = batches.take(idle).unwrap();
         assert_eq!((batch.trigger, batch.messages), (Trigger::Timeout, vec!['a', 'b']));
+    }
+
+    #[test]
+    fn batches_that_wait_closed_become_as_large_as_they_may_be() {
+        let mut batches = Accumulator::new(rules(2));
+        for n in 0..9 {
+            batches.push(id(n % 2), n, 0, n == 7, Instant::now());
+        }
+        batches.end_delivery();
+        let sizes = |batches: &Accumulator<u64>| batches.closed.iter().map(|c| c.messages.clone()).collect::<Vec<_>>();
+        assert_eq!(sizes(&batches), [vec![0, 2], vec![1, 3], vec![4, 6], vec![5, 7]]);
+        batches.set_rules(rules(3));
+        assert_eq!(sizes(&batches), [vec![0, 2, 4], vec![1, 3, 5], vec![6], vec![7]]);
+        batches.set_rules(rules(1));
+        assert_eq!(sizes(&batches), [[0], [2], [4], [1], [3], [5], [6], [7], [8]], "the open one is full, too");
+        assert_eq!(batches.len(), 9);
     }
 
     #[test]
