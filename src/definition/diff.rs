@@ -279,7 +279,8 @@ mod tests {
             ("messages = 2000", "messages = 3000"),
             ("in_flight_max = 5000", "in_flight_max = 800"),
             ("\"30s\" ", "\"10s\" "),
-            ("[dead_letters]\nenabled = true", "[dead_letters]\nattempts_max = 5\nbreaker = { run = 50 }"),
+            ("attempts_max = 3", "attempts_max = 5"),
+            ("run = 100", "run = 50"),
         ];
         assert_eq!(
             lines(&edits),
