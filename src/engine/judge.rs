@@ -41,6 +41,12 @@ impl Pass<'_> {
         self.probe.is_some()
     }
 
+    /// Whether it is for a probe, and the last one did not succeed.
+    pub(crate) fn is_distrustful(&self) -> bool {
+        let successes = |judge: &Judge| judge.counts().breaker.as_ref().map_or(1, Breaker::successes);
+        self.probe.is_some_and(|judge| successes(judge) == 0)
+    }
+
     /// How many of `wanted` messages it is good for.
     pub(crate) fn most(&self, wanted: usize) -> usize {
         if self.probe.is_some() { wanted.min(1) } else { wanted }

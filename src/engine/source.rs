@@ -26,11 +26,12 @@ pub struct Demand<T> {
     room: usize,
     messages: Vec<Message<T>>,
     interrupt: Arc<CancellationToken>,
+    is_distrustful: bool,
 }
 
 impl<T> Demand<T> {
     pub(crate) fn new(room: usize, interrupt: Arc<CancellationToken>) -> Self {
-        Self { room, messages: Vec::new(), interrupt }
+        Self { room, messages: Vec::new(), interrupt, is_distrustful: false }
     }
 
     /// A demand outside a pipeline, to try a source by hand.
@@ -43,6 +44,20 @@ impl<T> Demand<T> {
     #[must_use]
     pub fn share(&self, room: usize) -> Self {
         Self::new(room, self.interrupt.clone())
+    }
+
+    /// The same as a probe after one that has failed.
+    #[must_use]
+    pub fn distrustful(mut self) -> Self {
+        self.is_distrustful = true;
+        self
+    }
+
+    /// Whether the breaker has tripped and the last probe failed: what has waited since says little of what the outside sends now. A source that can have it
+    /// again may pass it over.
+    #[must_use]
+    pub fn is_distrustful(&self) -> bool {
+        self.is_distrustful
     }
 
     /// How many more messages may be pushed.

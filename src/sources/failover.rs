@@ -11,6 +11,9 @@
 //! checkpoint never passes a kill that is not safe. Copies meet in `deduplicate` and in the store. What the fallback itself has forgotten is
 //! its own matter (`zkillboard` reads the daily history).
 //!
+//! While the breaker has tripped, the same holds for what the primary sent long ago: it lies in buffers, would be tried one a second, and says nothing of what
+//! the primary sends now. So as long as probes fail the primary is connected to anew now and then; what it had sent comes from the fallback.
+//!
 //! Which feed **serves** is decided by [`judge`]: it shows in `/api/pipelines`, in the log and in the metrics. Time in which the pipeline
 //! did not ask for anything (it was full, or the database away) counts neither as the primary's silence nor as a kill's absence.
 
@@ -39,7 +42,7 @@ use crate::killmail::wire::{Peek, peek};
 
 use acks::Acks;
 use board::Board;
-use hold::{Hold, Primary};
+use hold::{Fate, Hold, Primary};
 use judge::{Judge, Limits, Signs};
 use side::Side;
 
@@ -51,6 +54,8 @@ const LATE_AFTER: SignedDuration = SignedDuration::from_mins(50);
 const SIDE_ROOM: usize = 100;
 /// A pause between pulls beyond this is time in which nobody listened.
 const ASLEEP_AFTER: Duration = Duration::from_secs(1);
+/// While probes fail, the primary is connected to anew when its connection is so old.
+const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// `[source.failover]`, with `primary.<kind>` and `fallback.<kind>`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -145,6 +150,9 @@ impl Factory<Kill> for Failover {
         self.board.show(&judge, 0);
         Ok(Box::new(Both {
             primary: Side::new(primary),
+            again: self.primary.clone(),
+            index,
+            fresh_at: now,
             fallback: Side::new(fallback),
             pulse: self.pulse.clone(),
             acks: self.acks.clone(),
@@ -197,6 +205,10 @@ impl Waking {
 /// Both feeds, and what is known of them.
 struct Both {
     primary: Side,
+    /// What builds the primary again, for which producer, and when that was last done.
+    again: Feed,
+    index: usize,
+    fresh_at: Instant,
     fallback: Side,
     pulse: Pulse,
     acks: Arc<Acks>,
@@ -217,6 +229,9 @@ struct Both {
 #[async_trait]
 impl Source<Kill> for Both {
     async fn pull(&mut self, demand: &mut Demand<Kill>) -> Result<Flow, Failure> {
+        if demand.is_distrustful() && self.fresh_at.elapsed() >= FRESH_FOR {
+            self.freshen().await?;
+        }
         loop {
             let now = Instant::now();
             self.waking.at(now);
@@ -285,6 +300,25 @@ impl Both {
             let position = id.map_or(0, |id| id.get().unsigned_abs());
             self.ready.push_back(message.with_position(0, position));
         }
+    }
+
+    /// Lets go what the primary has sent and nobody has pulled yet, and connects to it anew.
+    async fn freshen(&mut self) -> Result<(), Failure> {
+        self.fresh_at = Instant::now();
+        self.primary.close().await;
+        let is_old = |message: &Message<Kill>| message.payload.source == self.again.name;
+        let (old, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ready).into_iter().partition(is_old);
+        self.ready = kept.into();
+        for id in old.iter().filter_map(|message| Some(peek(&message.payload.raw)?.killmail_id)) {
+            self.acks.brought().settle(id, Fate::Lacking);
+        }
+        tracing::info!(
+            feed = self.again.name,
+            passed_over = old.len(),
+            "connecting anew: what it has sent fails, and what it sends now is to be tried"
+        );
+        self.primary = Side::new(self.again.factory.build(self.index).await?);
+        Ok(())
     }
 
     /// Holds what the primary may bring; the rest goes on.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use broadside_engine::Demand;
 use tokio::time::{Instant, advance};
 
 use crate::world::{BEHIND, HEALTHY_FOR, SILENCE, SOON, World, aged, kill, name};
@@ -134,4 +135,21 @@ async fn a_feed_that_always_has_something_does_not_keep_the_other_one_waiting() 
     let names = world.names(SOON).await;
     assert_eq!(names.len(), 901);
     assert!(names.iter().position(|name| name == "fallback 1000").unwrap() < 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_probes_fail_what_the_primary_sent_long_ago_is_passed_over_and_comes_from_the_fallback() {
+    let mut world = World::new().await;
+    for id in 1..=30 {
+        world.primary(id).await;
+    }
+    assert_eq!(world.pull(Demand::of(1)).await, ["primary 1"]);
+    world.fallback(17).await;
+    world.primary(31).await;
+    let mut next = world.pull(Demand::of(1).distrustful()).await;
+    next.extend(world.pull(Demand::of(1).distrustful()).await);
+    next.sort_unstable();
+    assert_eq!(next, ["fallback 17", "primary 31"]);
+    world.primary(32).await;
+    assert_eq!(world.pull(Demand::of(1).distrustful()).await, ["primary 32"], "its connection was just made");
 }

@@ -105,6 +105,12 @@ impl World {
         }
     }
 
+    /// One pull.
+    pub(crate) async fn pull(&mut self, mut demand: Demand<Kill>) -> Vec<String> {
+        self.source.pull(&mut demand).await.unwrap();
+        demand.into_messages().iter().map(name).collect()
+    }
+
     /// The same, as `primary 1`.
     pub(crate) async fn names(&mut self, time: Duration) -> Vec<String> {
         self.run(time).await.iter().map(name).collect()

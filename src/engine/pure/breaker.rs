@@ -117,6 +117,14 @@ impl Breaker {
         matches!(self.state, State::Tripped(_))
     }
 
+    /// Probes that have succeeded in a row.
+    pub(crate) fn successes(&self) -> usize {
+        match &self.state {
+            State::Closed(_) => 0,
+            State::Tripped(trickle) => trickle.successes,
+        }
+    }
+
     /// A message that was no probe has settled, in a way that counts. Those that were under way when it tripped change nothing.
     pub(crate) fn settled(&mut self, failed: bool, now: Instant) -> Option<Change> {
         let State::Closed(window) = &mut self.state else { return None };

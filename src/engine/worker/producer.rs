@@ -229,6 +229,9 @@ impl<T: Send + 'static> Producer<T> {
             worker.enter(Activity::Starved);
             let interrupt = lock(&self.valve.interrupt).clone();
             let mut demand = Demand::new(reserved.rate.messages, interrupt);
+            if reserved.pass.is_distrustful() {
+                demand = demand.distrustful();
+            }
             let pulled = self.pull(source, &mut demand, reserved.pass.is_probe(), changed).await;
             worker.enter(Activity::Busy);
             let messages = demand.take();
