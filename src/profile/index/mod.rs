@@ -24,6 +24,7 @@ mod cover;
 mod guard;
 mod lists;
 mod matching;
+mod parts;
 mod plan;
 mod pool;
 mod program;
@@ -41,6 +42,7 @@ use hashbrown::DefaultHashBuilder;
 use self::board::{Board, Kind};
 use self::cover::{Chooser, Cover};
 use self::lists::{ID, ONCE, SHARED};
+use self::parts::Parts;
 use self::plan::{Ask, Plan};
 use self::pool::Pool;
 use self::scan::Scanner;
@@ -121,29 +123,6 @@ const fn listed(place: u32, kind: Kind) -> u32 {
 
 /// In such a word: from this bit on the place of the leaf that is tested when the guard says all but that.
 const SHORT_PLACE: u32 = 18;
-
-/// In which part of a long list the entries of a filter are: those among what every kill is compared with, and then those of each leaf that is listed, in four bits each.
-/// Long lists have thousands of entries, and are not searched where an entry cannot be.
-#[derive(Debug, Default)]
-struct Parts(Vec<u32>);
-
-impl Parts {
-    const EACH: usize = u32::BITS as usize / 4;
-
-    fn set(&mut self, number: usize, part: usize) {
-        self.0.resize(self.0.len().max(number / Self::EACH + 1), 0);
-        self.0[number / Self::EACH] |= (part as u32) << (number % Self::EACH * 4);
-    }
-
-    const fn get(words: &[u32], number: usize) -> usize {
-        (words[number / Self::EACH] >> (number % Self::EACH * 4) & 15) as usize
-    }
-
-    /// How many of so many words of a record are listed leaves: each word of parts has eight, of which the first of all is no leaf's.
-    const fn leaves(words: usize) -> usize {
-        words - words.div_ceil(Self::EACH + 1)
-    }
-}
 
 /// A filter's entries under one leaf, or among those that every kill is compared with.
 struct Listed {
