@@ -1,3 +1,5 @@
+//! Each verdict, from made-up figures.
+
 use super::*;
 use crate::pipeline::{Ledger, State};
 use crate::topology::{Batcher, BreakerRules, Processor, RateLimit, Source};
