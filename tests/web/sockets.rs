@@ -190,6 +190,13 @@ async fn who_takes_nothing_for_a_minute_is_given_up() {
 async fn following_and_leaving_under_load_has_no_gap_and_no_duplicate() {
     const KILLS: i64 = 3000;
     let world = Arc::new(World::new().await);
+    let mut readers = Vec::new();
+    for seed in 0..4 {
+        // Before anything is published: the last event is not to be over before everybody waits for it.
+        let mut socket = Socket::open(world.address, "").await;
+        socket.subscribe(&["system:100"]).await;
+        readers.push(tokio::spawn(follow_at_random(world.clone(), socket, seed)));
+    }
     let publishers: Vec<_> = (0..2)
         .map(|publisher| {
             let world = world.clone();
@@ -201,7 +208,6 @@ async fn following_and_leaving_under_load_has_no_gap_and_no_duplicate() {
             })
         })
         .collect();
-    let readers: Vec<_> = (0..4).map(|seed| tokio::spawn(follow_at_random(world.clone(), seed))).collect();
     for publisher in publishers {
         publisher.await.unwrap();
     }
@@ -215,12 +221,11 @@ fn region(system: i64) -> i64 {
     1 + system % 2
 }
 
-async fn follow_at_random(world: Arc<World>, seed: u64) {
+/// Until there is a kill in system 100, which the socket follows all the time.
+async fn follow_at_random(world: Arc<World>, mut socket: Socket, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut socket = Socket::open(world.address, "").await;
     // By topic: after which id, and what came that is of it since.
     let mut followed: BTreeMap<String, (i64, BTreeSet<i64>)> = BTreeMap::new();
-    socket.subscribe(&["system:100"]).await;
     let (mut got, mut is_over) = (Vec::new(), false);
     while !is_over {
         let topic = format!("{}:{}", ["system", "region"][rng.random_range(0..2)], rng.random_range(1..3));
