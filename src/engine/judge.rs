@@ -73,8 +73,8 @@ impl Drop for Pass<'_> {
 }
 
 impl Judge {
-    pub(crate) fn new(pipeline: Arc<str>, rules: Option<BreakerRules>, alert_above: Option<f64>) -> Self {
-        let counts = Counts { breaker: rules.map(Breaker::new), share: FailureShare::default(), alert_above };
+    pub(crate) fn new(pipeline: Arc<str>, breaker: Option<Breaker>, alert_above: Option<f64>) -> Self {
+        let counts = Counts { breaker, share: FailureShare::default(), alert_above };
         Self { pipeline, counts: Mutex::new(counts), tripped: AtomicBool::new(false), changed: Notify::new() }
     }
 

@@ -14,6 +14,7 @@ use crate::components::Components;
 use crate::judge::Judge;
 use crate::pipeline::{Ledger, Pipeline, StartError, Status};
 use crate::pure::accumulator::Rules;
+use crate::pure::breaker::Breaker;
 use crate::pure::latency::Recorder;
 use crate::shared::{AckCounts, Shared};
 use crate::sink::Sink;
@@ -63,7 +64,9 @@ pub(crate) fn start<T: Send + 'static>(
     check(&topology, &components)?;
     let ledger = before.as_ref().map_or_else(Ledger::default, |before| before.ledger);
     let pipeline: Arc<str> = topology.name.as_str().into();
-    let judge = Judge::new(pipeline.clone(), topology.breaker, topology.alert_above);
+    let trips = before.as_ref().and_then(|before| before.breaker.as_ref()).map_or(0, |breaker| breaker.trips);
+    let breaker = topology.breaker.map(|rules| Breaker::new(rules).after(trips));
+    let judge = Judge::new(pipeline.clone(), breaker, topology.alert_above);
     let book = Arc::new(Book::new(topology.in_flight_max, ledger, judge));
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),

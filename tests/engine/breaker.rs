@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use broadside_engine::topology::{BreakerRules, Processor, Topology};
-use broadside_engine::{Components, Failure, Message, Outcome, stage};
+use broadside_engine::{Components, Failure, Message, Outcome, Pipeline, stage};
 
 use crate::kit::*;
 
@@ -46,6 +46,13 @@ async fn rubbish_trips_it_after_a_run_and_then_one_message_a_second_passes() {
     assert!((59..=61).contains(&probes), "{probes}");
     assert_eq!(pipeline.status().breaker.unwrap().probes, probes as u64);
     drained(&pipeline).await;
+    // One that takes its place starts afresh, but its counter goes on.
+    let ((_pusher, source), (stage, _)) = (crate::kit::source(), step());
+    let components = Components::new(source).stage("step", stage);
+    let next = Pipeline::start_after(pipeline.status(), guarded(RULES), components).unwrap();
+    let breaker = next.status().breaker.unwrap();
+    assert!(!breaker.open && breaker.trips == 1, "{breaker:?}");
+    drained(&next).await;
 }
 
 #[tokio::test(start_paused = true)]

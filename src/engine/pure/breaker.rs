@@ -113,6 +113,11 @@ impl Breaker {
         Self { rules, state: State::Closed(Window::default()), trips: 0 }
     }
 
+    /// The same, in the place of one that has tripped so often.
+    pub(crate) fn after(self, trips: u64) -> Self {
+        Self { trips, ..self }
+    }
+
     pub(crate) fn is_tripped(&self) -> bool {
         matches!(self.state, State::Tripped(_))
     }
