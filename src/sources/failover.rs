@@ -312,6 +312,7 @@ impl Both {
         for id in old.iter().filter_map(|message| Some(peek(&message.payload.raw)?.killmail_id)) {
             self.acks.brought().settle(id, Fate::Lacking);
         }
+        self.board.stale(old.len());
         tracing::info!(
             feed = self.again.name,
             passed_over = old.len(),

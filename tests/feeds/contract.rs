@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use broadside::killmail::Kill;
+use broadside::killmail::sample::Sampler;
 use broadside::sources::wanderer::Config;
-use broadside_engine::Demand;
+use broadside_engine::{Demand, Source};
 
 use crate::server::{HEAD, Server, Step, stream};
 use crate::{PATIENCE, bodies, body, config, pull, source};
@@ -115,4 +117,39 @@ fn definitions_read_as_documented() {
         refused(Config { url: "https://kills.example.com".into(), ..Config::default() }).contains("BROADSIDE_CONTACT")
     );
     assert!(refused(Config { idle_timeout: "10ms".parse().expect("a duration"), ..config }).contains("idle_timeout"));
+}
+
+const RUBBISH: &str = "{\"killmail_id\":7";
+
+/// Probes, none of which succeeds, until there is something else than rubbish; answers it and how often there was rubbish.
+async fn probe(source: &mut dyn Source<Kill>) -> (String, usize) {
+    for failed in 0.. {
+        let mut demand = Demand::of(1).distrustful();
+        tokio::time::timeout(PATIENCE, source.pull(&mut demand)).await.expect("in time").expect("no error");
+        let bodies: Vec<_> = demand.into_messages().iter().map(body).collect();
+        if bodies.iter().any(|body| body != RUBBISH) {
+            return (bodies.concat(), failed);
+        }
+    }
+    unreachable!("it goes on until there is something else")
+}
+
+#[tokio::test]
+async fn while_probes_fail_rubbish_that_has_piled_up_is_passed_over_up_to_the_next_kill() {
+    let mut sampler = Sampler::new(9);
+    let mut kill = || sampler.next("2026-02-03T04:05:06Z".parse().expect("a time")).feed_json();
+    let (first, second, third) = (kill(), kill(), kill());
+    let frames = |bodies: &[&str]| bodies.iter().map(|body| format!("data: {body}\n\n")).collect::<String>();
+    let chunks = [[RUBBISH; 3000].as_slice(), &[&first, &second], &[RUBBISH; 3000], &[&third]].map(frames);
+    let server = Server::start(vec![stream(chunks)]).await;
+    let mut source = source(&config(&server.url())).await;
+
+    let (found, failed) = probe(&mut *source).await;
+    assert_eq!(found, first);
+    assert!(failed < 1000, "{failed} of 3000 were tried");
+    assert_eq!(probe(&mut *source).await, (second, 0), "no kill is passed over");
+    assert_eq!(bodies(&mut *source, 1).await, [RUBBISH], "as soon as a probe succeeds nothing is passed over");
+    let (found, failed) = probe(&mut *source).await;
+    assert_eq!(found, third);
+    assert!(failed < 1000, "{failed} of 3000 were tried");
 }

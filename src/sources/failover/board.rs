@@ -17,6 +17,7 @@ pub(super) struct Board {
     feeds: Arc<Feeds>,
     held: Gauge,
     gap: Counter,
+    stale: Counter,
 }
 
 impl Board {
@@ -33,6 +34,7 @@ impl Board {
             feeds,
             held: metrics::gauge!("broadside_source_held", &labels),
             gap: metrics::counter!("broadside_source_gap_messages_total", &labels),
+            stale: metrics::counter!("broadside_source_skipped_total", "pipeline" => pipeline.to_owned(), "source" => primary, "reason" => "stale"),
         }
     }
 
@@ -46,6 +48,11 @@ impl Board {
         if kills > 0 {
             self.feeds.update(&self.pipeline, |standing| standing.gap_messages += kills);
         }
+    }
+
+    /// Messages of the primary are let go: the fallback has what was good among them.
+    pub(super) fn stale(&self, messages: usize) {
+        self.stale.increment(messages as u64);
     }
 
     pub(super) fn changed(&self, judge: &Judge, was_primary: bool) {

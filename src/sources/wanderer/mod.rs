@@ -3,6 +3,9 @@
 //! The service sends each kill at least once (in fact mostly twice), in any order, and only to those who are connected: it
 //! cannot hand out anything again. Its form of a kill has names, but neither items nor factions. Connections are kept by
 //! the client, which reconnects by itself: for this source there is no error, only silence.
+//!
+//! While the breaker has tripped and probes fail, what has piled up in buffers would be tried one message a second, for hours. So of what waits, that which
+//! cannot be decoded is then passed over and counted, up to the first kill or to the newest message: a probe tells what the feed sends now, and no kill is lost.
 
 pub mod events;
 
@@ -14,18 +17,25 @@ use async_trait::async_trait;
 use broadside_engine::{Acknowledger, Demand, Factory, Failure, Flow, Message, Source, ack};
 use bytes::Bytes;
 use futures::FutureExt;
+use metrics::Counter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
 
 use crate::clients::pulse::Pulse;
 use crate::clients::wanderer::{Event, Feed, Gauges, Subscription};
 use crate::duration::Span;
-use crate::killmail::Kill;
+use crate::killmail::{Kill, wire};
 
 use events::Content;
 
 /// The name in metrics, and in the column `source`.
 pub(super) const NAME: &str = "wanderer";
+
+/// Passing over takes no longer than this in one pull.
+const PASSING_MAX: Duration = Duration::from_millis(250);
+/// Nothing more for this long: there is nothing left to pass over.
+const QUIET_AFTER: Duration = Duration::from_millis(20);
 
 /// `[source.wanderer]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,16 +109,16 @@ impl Config {
             contact: contact.map(str::to_owned),
         };
         subscription.check().map_err(|error| error.to_string())?;
-        Ok(Wanderer { subscription, gauges: gauges(pipeline) })
-    }
-}
-
-fn gauges(pipeline: &str) -> Gauges {
-    let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
-    Gauges {
-        connected: metrics::gauge!("broadside_source_connected", &labels),
-        cut_frames: metrics::counter!("broadside_source_cut_frames_total", &labels),
-        pulse: Pulse::default(),
+        let labels = [("pipeline", pipeline.to_owned()), ("source", NAME.to_owned())];
+        let gauges = Gauges {
+            connected: metrics::gauge!("broadside_source_connected", &labels),
+            cut_frames: metrics::counter!("broadside_source_cut_frames_total", &labels),
+            pulse: Pulse::default(),
+        };
+        let [pipeline, source] = labels;
+        let skipped =
+            metrics::counter!("broadside_source_skipped_total", &[pipeline, source, ("reason", "undecodable".into())]);
+        Ok(Wanderer { subscription, gauges, skipped })
     }
 }
 
@@ -117,6 +127,7 @@ fn gauges(pipeline: &str) -> Gauges {
 pub struct Wanderer {
     subscription: Subscription,
     gauges: Gauges,
+    skipped: Counter,
 }
 
 impl Wanderer {
@@ -132,7 +143,7 @@ impl Factory<Kill> for Wanderer {
     async fn build(&self, _index: usize) -> Result<Box<dyn Source<Kill>>, Failure> {
         let feed = Feed::new(&self.subscription, self.gauges.clone());
         let feed = feed.map_err(|error| Failure::permanent(error.to_string()))?;
-        Ok(Box::new(Reader { feed: Some(feed), ready: VecDeque::new() }))
+        Ok(Box::new(Reader { feed: Some(feed), ready: VecDeque::new(), skipped: self.skipped.clone(), passed: 0 }))
     }
 
     fn acknowledger(&self) -> Arc<dyn Acknowledger<Kill>> {
@@ -145,11 +156,20 @@ struct Reader {
     /// `None` once closed.
     feed: Option<Feed>,
     ready: VecDeque<Bytes>,
+    skipped: Counter,
+    /// Messages passed over since probes began to fail.
+    passed: u64,
 }
 
 #[async_trait]
 impl Source<Kill> for Reader {
     async fn pull(&mut self, demand: &mut Demand<Kill>) -> Result<Flow, Failure> {
+        if demand.is_distrustful() {
+            self.pass_over(demand).await;
+        } else if self.passed > 0 {
+            tracing::info!(passed_over = self.passed, "a probe succeeded: nothing is passed over any more");
+            self.passed = 0;
+        }
         let Some(feed) = &mut self.feed else { return Ok(Flow::Finished) };
         loop {
             hand_over(&mut self.ready, demand);
@@ -174,6 +194,35 @@ impl Source<Kill> for Reader {
 
     async fn close(&mut self) {
         self.feed = None;
+    }
+}
+
+impl Reader {
+    /// Passes over what cannot be decoded as long as more waits behind it.
+    async fn pass_over(&mut self, demand: &Demand<Kill>) {
+        let Some(feed) = &mut self.feed else { return };
+        let until = Instant::now() + PASSING_MAX;
+        let mut passed = 0;
+        while Instant::now() < until && !demand.is_interrupted() {
+            match self.ready.front() {
+                Some(first) if wire::decode(first).is_ok() => break,
+                Some(_) if self.ready.len() > 1 => {
+                    self.ready.pop_front();
+                    passed += 1;
+                }
+                _ => match timeout(QUIET_AFTER, feed.next()).await {
+                    Ok(event) => self.ready.extend(bodies(event)),
+                    Err(_) => break,
+                },
+            }
+        }
+        if passed > 0 && self.passed == 0 {
+            tracing::warn!(
+                "passing over what cannot be decoded and has waited: probes fail, and what the feed sends now is to be tried"
+            );
+        }
+        self.passed += passed;
+        self.skipped.increment(passed);
     }
 }
 
