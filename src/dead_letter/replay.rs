@@ -58,9 +58,9 @@ impl Plan {
         }
     }
 
-    fn way(&self, from: &[DeadLetterState]) -> Way {
+    fn way(&self) -> Way {
         Way {
-            from: from.to_vec(),
+            from: vec![DeadLetterState::Open],
             dry_run: self.dry_run,
             diff: self.diff,
             from_start: self.from_start,
@@ -197,10 +197,9 @@ impl Replay {
 
     /// Sends the letters again, and returns when all are settled, or it was stopped.
     pub async fn run(&self, store: &Arc<dyn Store>, rerun: &dyn Rerun) {
-        let open = [DeadLetterState::Open];
         let mut ended = Ok(());
         for (pipeline, ids) in self.by_pipeline() {
-            ended = self.one(store, rerun, &pipeline, ids, &open).await;
+            ended = self.one(store, rerun, &pipeline, ids).await;
             if ended.is_err() || self.stop.is_cancelled() {
                 break;
             }
@@ -231,9 +230,8 @@ impl Replay {
         rerun: &dyn Rerun,
         pipeline: &str,
         ids: Vec<i64>,
-        from: &[DeadLetterState],
     ) -> Result<(), String> {
-        let over = self.pass(store, rerun, pipeline, ids, from).await?;
+        let over = self.pass(store, rerun, pipeline, ids).await?;
         if self.plan.dry_run || over.is_empty() || self.stop.is_cancelled() {
             return Ok(());
         }
@@ -242,7 +240,7 @@ impl Replay {
             return Ok(());
         }
         self.live().done.passed_over -= held.len() as u64;
-        self.pass(store, rerun, pipeline, held, from).await.map(drop)
+        self.pass(store, rerun, pipeline, held).await.map(drop)
     }
 
     /// Sends letters through, once; answers those that were passed over.
@@ -252,9 +250,8 @@ impl Replay {
         rerun: &dyn Rerun,
         pipeline: &str,
         ids: Vec<i64>,
-        from: &[DeadLetterState],
     ) -> Result<Vec<i64>, String> {
-        let source = Source::new(store.clone(), ids, self.plan.way(from), self.reports.clone());
+        let source = Source::new(store.clone(), ids, self.plan.way(), self.reports.clone());
         let running = rerun.start(pipeline, &source, self.plan.rate).await?;
         self.live().source = Some(source.clone());
         let report = drive(&running, &source, &self.stop).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::MissedTickBehavior;
 
-use crate::store::{Claim, Error, Expired, Expiry, GroupFilter, GroupState, Store};
+use crate::store::{Claim, Error, Expired, Expiry, GroupFilter, GroupState, Store, keep_claim};
 
 /// Letters that are deleted, or given a fingerprint, in one go …
 const SOME: u32 = 250;
@@ -59,14 +59,7 @@ impl Retention {
 
     /// Whoever has the claim keeps it: the figures come from one worker.
     async fn round(&self, store: &dyn Store, claim: &mut Option<Box<dyn Claim>>) -> Result<(), Error> {
-        let is_held = match claim {
-            Some(claim) => claim.is_held().await,
-            None => false,
-        };
-        if !is_held {
-            *claim = store.claim_dead_letter_upkeep().await?;
-        }
-        if claim.is_none() {
+        if !keep_claim(claim, || store.claim_dead_letter_upkeep()).await? {
             return Ok(());
         }
         while store.fingerprint_dead_letters(SOME).await? > 0 {

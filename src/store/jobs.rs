@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Error;
+use super::{Claim, Error};
 use crate::price::job::{Job, Market, Move, State};
 
 /// The job in the store: one for all workers on it.
@@ -26,15 +26,6 @@ pub enum To {
     Work,
     /// Nobody works: others may look too.
     Look,
-}
-
-/// A claim on the job: the right to work on it, or the knowledge that nobody does.
-#[async_trait]
-pub trait Claim: Send + Sync + std::fmt::Debug {
-    /// Whether it still holds; one that was lost stays so.
-    async fn is_held(&mut self) -> bool;
-    /// Gives it back. Dropping it does so too, in time.
-    async fn release(self: Box<Self>);
 }
 
 /// The columns of `price_jobs`, as both engines have them.

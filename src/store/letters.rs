@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Claim;
 use super::Error;
-use super::jobs::Claim;
 use crate::killmail::KillmailId;
 
 /// Dead letters in the store.

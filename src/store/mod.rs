@@ -4,6 +4,7 @@
 //! errors, and waiting for a store that is away ([`retry`]).
 
 mod alerts;
+mod claim;
 mod error;
 mod events;
 mod fingerprint;
@@ -35,10 +36,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 pub use alerts::{Alert, Alerts, DisabledTarget, NewAlert, ToldKill, ToldProfile};
+pub use claim::{Claim, keep_claim};
 pub use error::Error;
 pub use events::{Event, Scope, Stretch};
 pub use fingerprint::{Fingerprint, fingerprint};
-pub use jobs::{Claim, Jobs, To};
+pub use jobs::{Jobs, To};
 pub use letters::{
     Attempt, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState, DeadLetterStats, Expired, Expiry,
     GroupFilter, GroupNote, GroupSaid, GroupState, HISTORY_MAX, Letters, NewDeadLetter, Settled, TREND_HOURS,

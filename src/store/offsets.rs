@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::jobs::Claim;
+use super::Claim;
 use super::{Error, Event};
 use crate::killmail::SystemId;
 

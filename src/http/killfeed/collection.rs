@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::limits::Limits;
-use crate::store::{Claim, Error, Rules, SEEN_EVERY, Store};
+use crate::store::{Claim, Error, Rules, SEEN_EVERY, Store, keep_claim};
 
 /// Events that are deleted in one go …
 const EVENTS: u32 = 250;
@@ -48,14 +48,7 @@ impl Collection {
 
     /// Whoever has the claim keeps it: the figures of a log come from one worker.
     async fn round(&self, claim: &mut Option<Box<dyn Claim>>) -> Result<(), Error> {
-        let is_held = match claim {
-            Some(claim) => claim.is_held().await,
-            None => false,
-        };
-        if !is_held {
-            *claim = self.store.claim_collection().await?;
-        }
-        if claim.is_none() {
+        if !keep_claim(claim, || self.store.claim_collection()).await? {
             return Ok(());
         }
         self.forget().await?;

@@ -7,8 +7,9 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{Postgres, jobs, stamp};
 use crate::killmail::{KillmailId, ProfileId, SystemId, TargetId, TypeId};
+use crate::store::Claim;
 use crate::store::alerts::{Ids, alert};
-use crate::store::jobs::{Claim, To};
+use crate::store::jobs::To;
 use crate::store::{Alert, Alerts, DisabledTarget, Error, NewAlert, ToldKill, ToldProfile, within};
 
 const INSERT: &str = "INSERT INTO alerts (event_id, killmail_id, killmail_time, profile_id, target, created_at)

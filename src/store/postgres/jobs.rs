@@ -8,7 +8,8 @@ use sqlx::{Connection, Executor, PgConnection};
 use super::address::connect;
 use super::{Postgres, stamp};
 use crate::price::job::{Job, Market, Move, State};
-use crate::store::jobs::{Claim, Jobs, Row, To, parse, text};
+use crate::store::Claim;
+use crate::store::jobs::{Jobs, Row, To, parse, text};
 use crate::store::{Error, within};
 
 /// Locks of one database do not meet those of another.

@@ -8,7 +8,8 @@ use sqlx::{FromRow, QueryBuilder, Row as _};
 use super::lease::Lease;
 use super::{Postgres, jobs, letter_groups, stamp};
 use crate::killmail::KillmailId;
-use crate::store::jobs::{Claim, To};
+use crate::store::Claim;
+use crate::store::jobs::To;
 use crate::store::letters::{bounded, counted, enough, lengthened};
 use crate::store::{
     Attempt, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState, DeadLetterStats, Error, Expired, Expiry,

@@ -13,9 +13,10 @@ use sqlx::postgres::{PgConnection, PgPool};
 use super::lease::Lease;
 use super::{Postgres, events, jobs, stamp};
 use crate::killmail::SystemId;
+use crate::store::Claim;
 use crate::store::handing::{self, Log, Moves, Position, Positions, next};
 use crate::store::heads::Reading;
-use crate::store::jobs::{Claim, To};
+use crate::store::jobs::To;
 use crate::store::{
     Ask, Begin, ClientId, Collectable, Collected, Error, Event, FeedClient, Follow, Following, Handed, LAG_MAX,
     Offsets, Rules,

@@ -11,8 +11,9 @@ use sqlx::{Arguments, Row as _};
 use super::statements::{self, Insert, Row};
 use super::{Sqlite, id_list, stamp, time};
 use crate::killmail::{KillmailId, ProfileId, SystemId, TargetId, TypeId};
+use crate::store::Claim;
 use crate::store::alerts::{NEW_ALERT, alert};
-use crate::store::jobs::{Claim, To};
+use crate::store::jobs::To;
 use crate::store::{Alert, Alerts, DisabledTarget, Error, NewAlert, ToldKill, ToldProfile};
 
 static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::new("alerts", &NEW_ALERT, ""));

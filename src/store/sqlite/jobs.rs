@@ -8,8 +8,9 @@ use async_trait::async_trait;
 
 use super::{Sqlite, stamp, time};
 use crate::price::job::{Job, Market, Move, State};
+use crate::store::Claim;
 use crate::store::Error;
-use crate::store::jobs::{Claim, Jobs, Row, To, parse, text};
+use crate::store::jobs::{Jobs, Row, To, parse, text};
 
 /// What stands for the claim.
 #[derive(Debug)]

@@ -8,9 +8,10 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{Sqlite, events, id_list, stamp, time};
 use crate::killmail::SystemId;
+use crate::store::Claim;
 use crate::store::handing::{self, Log, Moves, Position, Positions, next};
 use crate::store::heads::Reading;
-use crate::store::jobs::{Claim, To};
+use crate::store::jobs::To;
 use crate::store::{
     Ask, Begin, ClientId, Collectable, Collected, Error, Event, FeedClient, Follow, Following, Handed, LAG_MAX,
     Offsets, Rules, Store,
