@@ -16,7 +16,7 @@ const PAGE: u32 = 128;
 /// Other workers on the same database say nothing here: look by oneself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two reads: a burst becomes a few pages, not a read an event.
-const SPACING: Duration = Duration::from_millis(20);
+const SPACING: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_secs(1);
 /// Live readers that may ask the store by themselves at the same time.
 const READS: usize = 8;
