@@ -7,7 +7,7 @@ use broadside::clients::webhook::{Outcome, Webhook};
 use crate::receiver::{Receiver, Reply};
 
 fn webhook() -> Webhook {
-    Webhook::new(Some("me@example.com"), Duration::from_secs(5)).unwrap()
+    Webhook::new(Some("me@example.com"), Duration::from_secs(60)).unwrap()
 }
 
 #[tokio::test]

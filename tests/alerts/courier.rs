@@ -191,13 +191,12 @@ async fn a_killed_courier_loses_nothing_and_tells_at_most_what_was_under_way_twi
 
 #[tokio::test]
 async fn a_courier_that_is_stopped_finishes_what_is_under_way_and_leaves_the_rest() {
-    let mut world = World::new().await;
-    world.settings.timeout = broadside::duration::Span::from_millis(300);
+    let world = World::new().await;
     world.receiver.script("a", [Reply::Hold]);
     let ids = world.alerts(7, "a", 1..=3);
     let courier = world.start();
     world.receiver.wait("a", 1).await;
-    courier.stop().await;
+    courier.stop_late().await;
     assert_eq!((world.receiver.posts("a").len(), world.store.waiting_alerts()), (1, ids), "it was never answered");
 }
 

@@ -81,7 +81,7 @@ impl Receiver {
         let path = format!("/{hook}");
         let has_come = |posts: &Vec<Post>| posts.iter().filter(|post| post.path == path).count() >= count;
         let mut posts = self.inner.posts.subscribe();
-        let came = tokio::time::timeout(Duration::from_secs(30), posts.wait_for(has_come)).await;
+        let came = tokio::time::timeout(Duration::from_secs(100), posts.wait_for(has_come)).await;
         assert!(came.is_ok(), "only {} of {count} came", self.posts(hook).len());
         drop(came);
         self.posts(hook)

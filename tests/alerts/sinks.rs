@@ -61,7 +61,7 @@ async fn a_match_is_told_to_each_target_after_its_kill_is_stored() {
         desk: resources.desk.clone(),
         contact: None,
         letters: None,
-        drain_deadline: Duration::from_secs(5),
+        drain_deadline: Duration::from_secs(60),
     };
     let stop = CancellationToken::new();
     let courier = tokio::spawn(Courier::new(Settings::default(), parts).unwrap().run(stop.clone()));

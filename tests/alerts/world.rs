@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::memory_store::MemoryStore;
 use crate::receiver::Receiver;
 
+/// How long a target may take to answer: longer than anything here takes, but for what is never answered.
+pub(crate) const TIMEOUT: Span = Span::from_secs(60);
+
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) receiver: Receiver,
@@ -35,7 +38,16 @@ impl Working {
     /// Stops it, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(30), self.task).await.expect("it stops").unwrap();
+        tokio::time::timeout(Duration::from_secs(100), self.task).await.expect("it stops").unwrap();
+    }
+
+    /// The same, with the time over that a target has to answer.
+    pub(crate) async fn stop_late(self) {
+        self.stop.cancel();
+        tokio::time::pause();
+        tokio::time::advance(TIMEOUT.0).await;
+        tokio::time::resume();
+        self.stop().await;
     }
 
     /// Ends it as a killed process does.
@@ -53,7 +65,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let one = NonZeroU32::MIN;
         let settings = Settings {
-            timeout: Span::from_secs(5),
+            timeout: TIMEOUT,
             rate_limit: Some(Rate { messages: one, per: Span::from_millis(1) }),
             ..Settings::default()
         };
@@ -74,7 +86,7 @@ impl World {
             desk: self.desk.clone(),
             contact: None,
             letters: Some(letters),
-            drain_deadline: Duration::from_secs(20),
+            drain_deadline: Duration::from_secs(100),
         };
         let (courier, stop) = (Courier::new(self.settings, parts).unwrap(), CancellationToken::new());
         Working { task: tokio::spawn(courier.run(stop.clone())), stop }
@@ -133,7 +145,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        let left = tokio::time::timeout(Duration::from_secs(30), emptied).await;
+        let left = tokio::time::timeout(Duration::from_secs(100), emptied).await;
         assert!(left.is_ok(), "{:?} are left", self.store.waiting_alerts());
     }
 }

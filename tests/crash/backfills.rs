@@ -18,7 +18,8 @@ const DEATHS: usize = 8;
 
 const PIPELINE: &str = "[source.generator]\n\
     [[processor]]\nname = \"parse\"\nconcurrency = 2\nstages = [\"decode\", \"deduplicate\"]\n\
-    [[batcher]]\nname = \"db_insert\"\nbatch_size = 50\nconcurrency = 4\nsink.database = {}\n";
+    [[batcher]]\nname = \"db_insert\"\nbatch_size = 50\nconcurrency = 4\nsink.database = {}\n\
+    [limits]\ndrain_deadline = \"5m\"\n";
 
 /// A file of made-up kills over two months, and how many took part in each.
 fn kills(count: usize, seed: u64) -> (String, BTreeMap<i64, i64>) {

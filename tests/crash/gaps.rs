@@ -24,7 +24,7 @@ fn start(world: &World, feed: &Simulator, database: &str) -> Running {
 async fn a_worker_that_was_killed_reads_up_what_the_live_feed_sent_meanwhile() {
     let (world, mut random) = (World::new(), drawing());
     let database = format!("sqlite://{}", world.path("kills.db").display());
-    let config = Config { rate: RATE, count: Some(60), seed: random.random(), record: true, ..Config::default() };
+    let config = Config { rate: RATE, seed: random.random(), record: true, ..Config::default() };
     let feed = Simulator::start(config).await.expect("a free port");
     for death in 0..3 {
         let worker = start(&world, &feed, &database);
@@ -39,6 +39,7 @@ async fn a_worker_that_was_killed_reads_up_what_the_live_feed_sent_meanwhile() {
     }
     let worker = start(&world, &feed, &database);
     let mut tables = Tables::open(&database).await;
+    feed.stop_publishing();
     until("everything is stored", async || {
         feed.has_published_all() && tables.stored().await as usize >= feed.published().len()
     })

@@ -28,7 +28,7 @@ fn drawing() -> StdRng {
 
 /// Waits until a condition holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(150);
     let mut ticks = tokio::time::interval(Duration::from_millis(3));
     while !holds().await {
         assert!(Instant::now() < deadline, "waited in vain until {what}");

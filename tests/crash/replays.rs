@@ -23,7 +23,8 @@ const DEATHS: usize = 3;
 const PIPELINE: &str = "[source.generator]\n\
     [[processor]]\nname = \"parse\"\nconcurrency = 2\nstages = [\"decode\", \"deduplicate\", \"match\"]\n\
     [[batcher]]\nname = \"db_insert\"\nbatch_size = 20\nsink.database = {}\n\
-    [[batcher]]\nname = \"pubsub\"\nafter = \"db_insert\"\nsink.pubsub = {}\n";
+    [[batcher]]\nname = \"pubsub\"\nafter = \"db_insert\"\nsink.pubsub = {}\n\
+    [limits]\ndrain_deadline = \"5m\"\n";
 
 async fn execute(url: &str, sql: &str) {
     if url.starts_with("postgres") {

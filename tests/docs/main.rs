@@ -91,10 +91,22 @@ fn recorder() -> PrometheusHandle {
     RECORDER.get_or_init(|| telemetry::install_metrics().unwrap()).clone()
 }
 
+/// One of several on an address, of which one may listen.
+fn socket(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseport(true).unwrap();
+    // Connections of before are still known to the system.
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
+}
+
 /// A worker's server, which may be stopped and started again, as a worker may.
 struct Worker {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
+    /// Keeps the port while nobody listens on it.
+    _port: TcpSocket,
     address: SocketAddr,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     kills: i64,
@@ -107,19 +119,15 @@ impl Worker {
         let url = format!("sqlite://{}", folder.path().join("broadside.db").display());
         let store = store::connect(&url, &Options::default()).await.unwrap();
         store.migrate().await.unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let mut worker = Self { store, hub: Arc::default(), address, running: None, kills: 0, folder };
+        let port = socket("127.0.0.1:0".parse().unwrap());
+        let address = port.local_addr().unwrap();
+        let mut worker = Self { store, hub: Arc::default(), _port: port, address, running: None, kills: 0, folder };
         worker.serve();
         worker
     }
 
     fn serve(&mut self) {
-        let socket = TcpSocket::new_v4().unwrap();
-        // Connections of before are still known to the system.
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(self.address).unwrap();
-        let listener: TcpListener = socket.listen(1024).unwrap();
-        self.address = listener.local_addr().unwrap();
+        let listener: TcpListener = socket(self.address).listen(1024).unwrap();
         let (store, hub) = (self.store.clone(), self.hub.clone());
         let state = State::new(Arc::new(NoPipelines), store, hub, Arc::default(), recorder(), Arc::default());
         let state = state.with_access(Access::new(self.address, None));
@@ -190,7 +198,7 @@ impl Example {
     /// The next line that has this, passing over others; `None`: it has ended.
     fn line(&self, word: &str) -> Option<String> {
         loop {
-            match self.lines.recv_timeout(Duration::from_secs(30)) {
+            match self.lines.recv_timeout(Duration::from_secs(100)) {
                 Ok(line) if line.contains(word) => return Some(line),
                 Ok(_) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("nothing with {word} came"),

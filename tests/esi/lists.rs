@@ -37,7 +37,7 @@ async fn server(bad: &[i64]) -> Server {
     .await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn names_come_in_lists_of_a_thousand_and_are_remembered() {
     let server = server(&[]).await;
     let esi = esi(&server);
@@ -49,7 +49,7 @@ async fn names_come_in_lists_of_a_thousand_and_are_remembered() {
     assert_eq!((one.found.len(), other.found.len(), server.count()), (2_500, 2, 3));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_id_is_found_with_few_refusals_and_never_asked_for_again() {
     let server = server(&[500]).await;
     let esi = esi(&server);
@@ -64,7 +64,7 @@ async fn a_bad_id_is_found_with_few_refusals_and_never_asked_for_again() {
     assert_eq!(server.count(), before);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_bad_ids_do_not_cost_more_refusals_than_there_may_be() {
     let bad: Vec<i64> = (1..=1_000).step_by(90).collect();
     let server = server(&bad).await;
@@ -79,7 +79,7 @@ async fn many_bad_ids_do_not_cost_more_refusals_than_there_may_be() {
     assert!(rest.open.len() < names.open.len());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn affiliations_are_found_likewise_and_apart_from_names() {
     let server = server(&[3]).await;
     let esi = esi(&server);
@@ -93,7 +93,7 @@ async fn affiliations_are_found_likewise_and_apart_from_names() {
     assert_eq!(server.count(), before + 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_asked_for_stays_open_with_the_reason() {
     let server = Server::script(vec![Reply::new(420, "").with("x-esi-error-limit-reset", 60)]).await;
     let names = esi(&server).names(&[1, 2], ask()).await;

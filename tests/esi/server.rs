@@ -1,13 +1,16 @@
 //! A stand-in for ESI on a real socket that answers as a test wants, request by request.
+//!
+//! It goes by tokio's clock, as the client does: on a paused one, waits are exact and take no time. What either writes the other has at once.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 #[derive(Debug, Clone)]
@@ -141,6 +144,8 @@ fn begin(busy: &Mutex<(usize, usize)>) {
 }
 
 async fn serve(mut socket: TcpStream, seen: &Mutex<Vec<Request>>, handler: &Handler) -> std::io::Result<()> {
+    // Nothing is held back until the client's system says that it has what came before: that takes time, of the real clock.
+    socket.set_nodelay(true)?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await?);
@@ -161,7 +166,7 @@ async fn serve(mut socket: TcpStream, seen: &Mutex<Vec<Request>>, handler: &Hand
     let (head, half) = (format!("HTTP/1.1 {status} X\r\n{headers}connection: close\r\n"), body.len() / 2);
     socket.write_all(format!("{head}content-length: {}\r\n\r\n", body.len()).as_bytes()).await?;
     socket.write_all(&body[..half]).await?;
-    tokio::time::sleep_until(tokio::time::Instant::now() + pause).await;
+    tokio::time::sleep_until(Instant::now() + pause).await;
     socket.write_all(&body[half..body.len() - cut.min(body.len() - half)]).await?;
     socket.shutdown().await
 }

@@ -5,4 +5,5 @@
 mod contract;
 mod losing;
 mod serving;
+mod sharing;
 mod world;

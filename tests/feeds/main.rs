@@ -15,7 +15,7 @@ use broadside::sources::wanderer::{Config, Stream};
 use broadside_engine::{Demand, Factory, Message, Source};
 
 /// Longer than anything here takes, so that a fault shows as a failure and not as a hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 fn config(url: &str) -> Config {
     Config { url: url.to_owned(), ..Config::default() }

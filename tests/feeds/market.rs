@@ -16,8 +16,8 @@ const MANNERS: Manners = Manners {
     per_second: None,
     concurrency: 4,
     body_max: 4 * 1024 * 1024,
-    call_timeout: Duration::from_secs(20),
-    read_timeout: Duration::from_secs(20),
+    call_timeout: Duration::from_secs(100),
+    read_timeout: Duration::from_secs(100),
     headers: &[],
 };
 

@@ -1,12 +1,13 @@
-//! A server that writes what it is told, byte by byte, one script a connection.
+//! A server that writes what it is told, byte by byte, one script a connection; by tokio's clock, as its client.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) const HEAD: &str =
@@ -115,6 +116,8 @@ async fn serve(listener: TcpListener, scripts: Vec<Script>, seen: Arc<Seen>) {
 
 async fn play(mut socket: TcpStream, script: Script, seen: &Seen) -> std::io::Result<()> {
     let at = Instant::now();
+    // Nothing is held back until the client's system says that it has what came before: that takes time, of the real clock.
+    socket.set_nodelay(true)?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await?);
@@ -125,7 +128,7 @@ async fn play(mut socket: TcpStream, script: Script, seen: &Seen) -> std::io::Re
         match step {
             Step::Raw(bytes) => socket.write_all(&bytes).await?,
             Step::Chunk(bytes) => socket.write_all(&chunk(&bytes)).await?,
-            Step::Pause(pause) => tokio::time::sleep_until(tokio::time::Instant::now() + pause).await,
+            Step::Pause(pause) => tokio::time::sleep_until(Instant::now() + pause).await,
             Step::Flood(bytes) => {
                 let (chunk, mut written) = (chunk(&bytes), 0);
                 while let Ok(done) = tokio::time::timeout(Duration::from_millis(500), socket.write_all(&chunk)).await {

@@ -20,6 +20,9 @@ const LIST: &str = "/history/20260102.json";
 const RAW: &str = "/history/raw/20260102.json";
 const TAR: &str = "/killmails/2026/killmails-2026-01-02.tar.bz2";
 
+/// What the client bears of a silent server: longer than anything here takes, but for what never comes.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 struct World {
     server: Server,
     resources: Resources,
@@ -45,8 +48,8 @@ impl World {
             per_second: None,
             concurrency: 1,
             body_max: 1000,
-            call_timeout: Duration::from_secs(20),
-            read_timeout: Duration::from_millis(300),
+            call_timeout: Duration::from_secs(100),
+            read_timeout: READ_TIMEOUT,
             headers: &[],
         };
         History::zkillboard(Service::new(&self.server.url(), None, &manners).unwrap())
@@ -56,9 +59,23 @@ impl World {
         Day::open(&self.zkillboard(), &self.resources.store, &self.spool(), DAY).await
     }
 
-    /// Serves the day and reads all of it.
+    /// Serves the day and reads all of it. Each silence of the server is over as soon as it has begun.
     async fn read(&self) -> (Vec<(u64, String)>, Counts) {
-        read(self.open().await.unwrap()).await
+        let silence = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(5));
+            for stall in 0.. {
+                while self.server.stalls() <= stall {
+                    ticks.tick().await;
+                }
+                tokio::time::pause();
+                tokio::time::advance(READ_TIMEOUT).await;
+                tokio::time::resume();
+            }
+        };
+        tokio::select! {
+            found = async { read(self.open().await.unwrap()).await } => found,
+            () = silence => unreachable!("it has no end"),
+        }
     }
 }
 

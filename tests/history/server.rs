@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What a request gets.
@@ -25,6 +26,7 @@ pub(crate) enum Answer {
 struct Shared {
     answers: Mutex<HashMap<String, VecDeque<Answer>>>,
     seen: Mutex<Vec<String>>,
+    stalls: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,11 @@ impl Server {
         self.shared.seen.lock().expect("no panic").clone()
     }
 
+    /// How often it has fallen silent.
+    pub(crate) fn stalls(&self) -> usize {
+        self.shared.stalls.load(Ordering::SeqCst)
+    }
+
     /// The paths of all requests so far.
     pub(crate) fn paths(&self) -> Vec<String> {
         let path = |head: &String| head.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -97,6 +104,7 @@ fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
         Answer::Cut(body, at) => send(&mut socket, "200 OK", "", &body, at),
         Answer::Stalled(body, at) => {
             send(&mut socket, "200 OK", "", &body, at)?;
+            shared.stalls.fetch_add(1, Ordering::SeqCst);
             socket.read(&mut [0]).map(drop)
         }
         Answer::Status(status, headers) => send(&mut socket, &format!("{status} Well"), headers, b"<html>", 6),

@@ -9,7 +9,7 @@ use crate::world::{World, kill, one, row, rows, run};
 
 const PATIENT: Span = Span::from_secs(20);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn kills_that_come_one_by_one_cost_two_calls_for_a_hundred_types_at_most() {
     let world = World::new(4_000).await;
     let stage = world.stage(PATIENT);
@@ -25,7 +25,7 @@ async fn kills_that_come_one_by_one_cost_two_calls_for_a_hundred_types_at_most()
     assert!(calls * 100 <= 2 * seen.len(), "{calls} calls for {} types", seen.len());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn lost_lines_cost_few_calls_more() {
     let world = World::new(4_000).await;
     let random = std::sync::Mutex::new(StdRng::seed_from_u64(3));
@@ -50,7 +50,7 @@ async fn lost_lines_cost_few_calls_more() {
     assert!(calls <= 80, "{calls} calls for 4000 types");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_janice_that_knows_little_is_asked_little_more_than_one_that_knows_all() {
     let world = World::new(10_000).await;
     world.janice(|ids| rows(&ids.iter().copied().filter(|id| *id <= 100).collect::<Vec<_>>()));
@@ -64,7 +64,7 @@ async fn a_janice_that_knows_little_is_asked_little_more_than_one_that_knows_all
     assert!(calls <= 50, "{calls} calls for 10000 types");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_line_is_asked_for_twice_more_before_its_type_counts_as_unknown() {
     let world = World::new(100).await;
     let losses = std::sync::Mutex::new(0);

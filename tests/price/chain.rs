@@ -46,7 +46,7 @@ async fn sell(world: &World, type_id: i64, cents: i64, swept_at: Timestamp) {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_first_source_that_has_a_price_gives_it() {
     let world = World::new(1_000).await;
     sell(&world, 110, 777, Timestamp::now()).await;
@@ -61,14 +61,14 @@ async fn the_first_source_that_has_a_price_gives_it() {
     assert_eq!((again, world.asked("/pricer")), (outcome, janice), "all is known now");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_market_that_was_not_swept_within_a_day_prices_nothing() {
     let world = World::new(200).await;
     sell(&world, 110, 777, Timestamp::now() - SignedDuration::from_hours(25)).await;
     assert_eq!(one(&world.stage(PATIENT), kill(110, &[])).await, (Some(0), "none:1".to_owned(), false));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_key_janice_is_not_asked_and_nothing_is_to_be_priced_again() {
     let world = World::new(200).await;
     let mut config = world.config(PATIENT);
@@ -78,7 +78,7 @@ async fn without_a_key_janice_is_not_asked_and_nothing_is_to_be_priced_again() {
     assert_eq!(world.asked("/pricer"), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_static_data_types_are_priced_all_the_same() {
     let world = World::new(200).await;
     world.resources.statics.put(broadside::statics::Statics::default());
@@ -86,7 +86,7 @@ async fn without_static_data_types_are_priced_all_the_same() {
     assert_eq!(one(&stage, kill(2, &[20, 30])).await, (Some(202 + 125), "janice:1,esi:1,none:1".to_owned(), false));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_who_need_the_same_share_one_call() {
     let world = World::new(100).await;
     let stage = world.stage(PATIENT);
@@ -100,7 +100,7 @@ async fn many_who_need_the_same_share_one_call() {
     assert!(lines.len() == asked.body.lines().count() && lines.is_superset(&(1..=100).collect()), "each once");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_restart_finds_the_prices_of_before() {
     let world = World::new(300).await;
     let before = one(&world.stage(PATIENT), kill(103, &[20, 2])).await;
@@ -120,14 +120,14 @@ async fn a_restart_finds_the_prices_of_before() {
     assert_eq!((after.0, after.1, after.2), (before.0, before.1, true));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_fails_no_kill() {
     let world = World::new(300).await;
     world.store.set_away(true);
     assert_eq!(one(&world.stage(PATIENT), kill(103, &[20, 2])).await.1, "janice:2,esi:1");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_kill_without_its_items_keeps_what_the_feed_says() {
     let world = World::new(10).await;
     let sample = broadside::killmail::sample::Sampler::new(1).next(Timestamp::now());
@@ -139,7 +139,7 @@ async fn a_kill_without_its_items_keeps_what_the_feed_says() {
     assert_eq!(world.asked("/pricer"), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn price_keeps_the_contract() {
     let world = World::new(500).await;
     let stage = world.stage(Span(Duration::from_secs(20)));

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{World, dated, id, one};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_kill_of_a_day_that_is_over_gets_what_was_kept_of_it_and_else_todays() {
     let world = World::new(100).await;
     let day = |hours: i64| Timestamp::now() - SignedDuration::from_hours(hours);

@@ -195,7 +195,7 @@ pub(crate) async fn one(stage: &dyn Stage<Kill>, kill: Kill) -> (Option<i64>, St
 
 /// Waits until something holds.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+    let waited = tokio::time::timeout(Duration::from_secs(100), async {
         let mut every = tokio::time::interval(Duration::from_millis(2));
         while !holds() {
             every.tick().await;

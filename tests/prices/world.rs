@@ -98,7 +98,7 @@ impl Worker {
 
 /// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(100);
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     while !holds().await {
         assert!(Instant::now() < deadline, "waited in vain until {what}");

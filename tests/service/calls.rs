@@ -7,7 +7,7 @@ use broadside::clients::service::Error;
 use flate2::write::GzEncoder;
 
 use crate::server::{Script, Server, Step, answer};
-use crate::{paced, service};
+use crate::{READ_TIMEOUT, paced, service};
 
 fn gzip(body: &[u8], cut: usize) -> Script {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -64,13 +64,16 @@ async fn a_body_beyond_the_bound_is_refused_announced_or_not_packed_or_not() {
     assert_eq!(service.get("/", &[]).await.unwrap().body.len(), 1000);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_that_dribbles_or_says_nothing_is_given_up() {
     let dribble = vec![Step::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()), Step::Hold];
     let server = Server::start(vec![dribble, vec![Step::Hold]]).await;
     let service = service(&server.url());
     for _ in 0..2 {
+        let asked = tokio::time::Instant::now();
         assert_eq!(service.get("/", &[]).await.unwrap_err(), Error::Timeout { service: "test" });
+        let took = asked.elapsed();
+        assert!(took >= READ_TIMEOUT && took < READ_TIMEOUT * 2, "{took:?}");
     }
 }
 

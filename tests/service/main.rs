@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use broadside::clients::service::{Manners, Service};
 
+/// Longer than anything here takes, but for what never comes.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 pub(crate) const MANNERS: Manners = Manners {
     name: "test",
     per_second: None,
     concurrency: 4,
     body_max: 1000,
-    call_timeout: Duration::from_secs(10),
-    read_timeout: Duration::from_millis(300),
+    call_timeout: Duration::from_secs(100),
+    read_timeout: READ_TIMEOUT,
     headers: &[("x-compatibility-date", "2025-12-16")],
 };
 

@@ -48,7 +48,7 @@ impl World {
     }
 
     async fn learn(&self, types: &[i64], systems: &[i64]) -> Learned {
-        self.learn_within(types, systems, Duration::from_secs(10)).await
+        self.learn_within(types, systems, Duration::from_secs(100)).await
     }
 
     async fn learn_within(&self, types: &[i64], systems: &[i64], time: Duration) -> Learned {
@@ -175,7 +175,7 @@ async fn what_made_up_kills_are_made_of_is_learned_from_the_simulator() {
     let things = simulator::statics();
     let types: Vec<_> = things.types.keys().copied().filter(|id| !known.types.contains_key(id)).collect();
     let systems: Vec<_> = things.systems.keys().copied().filter(|id| !known.systems.contains_key(id)).collect();
-    let learned = world.unknowns.learn(&esi, &types, &systems, Instant::now() + Duration::from_secs(60)).await;
+    let learned = world.unknowns.learn(&esi, &types, &systems, Instant::now() + Duration::from_secs(300)).await;
     assert_eq!(learned, Learned::default());
     let known = world.shelf.current();
     for id in &types {

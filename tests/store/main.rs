@@ -23,3 +23,12 @@ mod rehearsals;
 mod server;
 mod sqlite;
 mod statics;
+
+use std::time::Duration;
+
+use broadside::store::Options;
+
+/// Bounds that only what hangs comes to: a busy machine takes its time.
+pub(crate) fn patient() -> Options {
+    Options { busy_timeout: Duration::from_secs(60), call_timeout: Duration::from_secs(120) }
+}

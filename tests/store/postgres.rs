@@ -17,13 +17,14 @@ mod together;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broadside::store::{self, Options, Store};
+use broadside::store::{self, Store};
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Column, Connection, Executor, Row, TypeInfo, ValueRef};
 use tokio::task::JoinHandle;
 
 use crate::contract::{Look, suite};
+use crate::patient;
 use crate::server::{Database, database};
 
 suite!(open);
@@ -37,7 +38,7 @@ pub(crate) struct Open {
 impl Open {
     /// Another store on the same database, as another process has one.
     async fn another(&self) -> Arc<dyn Store> {
-        store::connect(self.database.url(), &Options::default()).await.unwrap()
+        store::connect(self.database.url(), &patient()).await.unwrap()
     }
 
     async fn connection(&self) -> PgConnection {
@@ -51,7 +52,7 @@ impl Open {
 
 pub(crate) async fn open() -> Open {
     let database = database().await;
-    let store = store::connect(database.url(), &Options::default()).await.unwrap();
+    let store = store::connect(database.url(), &patient()).await.unwrap();
     store.migrate().await.unwrap();
     Open { store, database }
 }
@@ -68,7 +69,7 @@ async fn all_wait_or_have_ended(open: &Open, writers: &[JoinHandle<()>]) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), settled).await.expect("writers end or wait");
+    tokio::time::timeout(Duration::from_secs(100), settled).await.expect("writers end or wait");
 }
 
 #[async_trait::async_trait]

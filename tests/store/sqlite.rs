@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::contract::{Look, suite};
 use crate::kills::kill;
+use crate::patient;
 
 suite!(open);
 
@@ -46,7 +47,7 @@ fn text(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
 }
 
 pub(crate) async fn open() -> Open {
-    open_with(&Options::default()).await
+    open_with(&patient()).await
 }
 
 async fn open_with(options: &Options) -> Open {

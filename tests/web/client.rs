@@ -73,12 +73,12 @@ pub(crate) async fn send(
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, head, body }
     };
-    tokio::time::timeout(Duration::from_secs(30), asked).await.expect("an answer")
+    tokio::time::timeout(Duration::from_secs(100), asked).await.expect("an answer")
 }
 
 /// Only the head of the answer.
 pub(crate) async fn head(address: SocketAddr, path: &str) -> String {
-    tokio::time::timeout(Duration::from_secs(30), open(address, "GET", path, &[], "")).await.expect("a head").1
+    tokio::time::timeout(Duration::from_secs(100), open(address, "GET", path, &[], "")).await.expect("a head").1
 }
 
 /// One server-sent event.
@@ -103,7 +103,7 @@ impl Stream {
         let headers: Vec<_> = id.iter().map(|id| ("last-event-id", id.as_str())).collect();
         let path = format!("/api/killfeed/stream{query}");
         let opening = open(address, "GET", &path, &headers, "");
-        let (stream, head) = tokio::time::timeout(Duration::from_secs(30), opening).await.expect("a head");
+        let (stream, head) = tokio::time::timeout(Duration::from_secs(100), opening).await.expect("a head");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         Self { stream, head, text: String::new() }
     }
@@ -114,7 +114,7 @@ impl Stream {
 
     /// The next event; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Sent> {
-        tokio::time::timeout(Duration::from_secs(30), self.wait()).await.expect("an event or the end")
+        tokio::time::timeout(Duration::from_secs(100), self.wait()).await.expect("an event or the end")
     }
 
     async fn wait(&mut self) -> Option<Sent> {

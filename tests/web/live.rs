@@ -91,7 +91,7 @@ async fn a_running_pipeline_is_ready_counted_and_streamed() {
     pipeline.drain();
     let draining = world.get("/readyz").await;
     assert_eq!((draining.status, &draining.json()["not_ready"][0]["what"]), (503, &json!("pipeline kills")));
-    let report = tokio::time::timeout(Duration::from_secs(30), pipeline.finished()).await.unwrap();
+    let report = tokio::time::timeout(Duration::from_secs(100), pipeline.finished()).await.unwrap();
     assert_eq!(report.ledger.received, 1000);
 
     let kills = &world.get("/api/pipelines").await.json()["pipelines"][0];

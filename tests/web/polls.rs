@@ -125,7 +125,7 @@ impl Feed {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), collected).await.expect("collected, and no more than that");
+        tokio::time::timeout(Duration::from_secs(100), collected).await.expect("collected, and no more than that");
     }
 }
 

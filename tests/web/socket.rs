@@ -61,7 +61,7 @@ impl Socket {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), next).await.expect("a message or the end")
+        tokio::time::timeout(Duration::from_secs(100), next).await.expect("a message or the end")
     }
 
     /// Says what it wants, and waits until it is done; answers what is followed then.

@@ -117,7 +117,7 @@ impl World {
     /// Ends the server; it has to end by itself.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(Duration::from_secs(10), self.server).await.expect("the server ends").unwrap();
+        tokio::time::timeout(Duration::from_secs(100), self.server).await.expect("the server ends").unwrap();
     }
 }
 

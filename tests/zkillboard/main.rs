@@ -17,7 +17,7 @@ use broadside::store;
 use broadside_engine::{Demand, Factory, Message, Source};
 
 /// Longer than anything here takes, so that a fault shows as a failure and not as a hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 async fn resources() -> Resources {
     let store = store::connect("sqlite::memory:", &store::Options::default()).await.unwrap();

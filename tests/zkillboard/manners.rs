@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use broadside_engine::Demand;
+use broadside::killmail::Kill;
 use broadside_engine::testing::contract;
+use broadside_engine::{Demand, Source};
 
 use crate::server::{Script, Server, Step, answer, not_found, ok};
 use crate::{body, checkpoint, factory, package, pull, resources, resources_at, source, take};
@@ -85,6 +86,17 @@ async fn a_retry_after_is_kept() {
     futures::future::join_all(tries).await;
 }
 
+/// Pulls until the server has been asked so, and then for longer than the next request would take.
+async fn nothing_comes(source: &mut dyn Source<Kill>, is_asked: impl Fn() -> bool) {
+    let mut demand = Demand::of(10);
+    while !is_asked() {
+        let pulled = tokio::time::timeout(Duration::from_millis(20), source.pull(&mut demand)).await;
+        assert!(pulled.is_err(), "nothing comes of it");
+    }
+    let pulled = tokio::time::timeout(Duration::from_millis(1500), source.pull(&mut demand)).await;
+    assert!(pulled.is_err(), "nothing comes of it");
+}
+
 #[tokio::test]
 async fn a_refusal_stops_every_request() {
     let tries = ["403 Forbidden", "429 Too Many Requests"].map(|status| async move {
@@ -92,9 +104,7 @@ async fn a_refusal_stops_every_request() {
         let resources = resources_at(&checkpoint(41, &[7])).await;
         let factory = factory(&server.url(), &resources);
         let mut source = source(&factory).await;
-        let mut demand = Demand::of(10);
-        let pulled = tokio::time::timeout(Duration::from_millis(1500), source.pull(&mut demand)).await;
-        assert!(pulled.is_err(), "nothing comes of it");
+        nothing_comes(&mut *source, || !server.requests().is_empty()).await;
         assert_eq!(server.requests().len(), 1, "{status}");
     });
     futures::future::join_all(tries).await;
@@ -125,8 +135,7 @@ async fn where_neither_a_file_nor_a_greater_number_is_nothing_more_is_asked_for_
     let resources = resources_at(&checkpoint(41, &[])).await;
     let factory = factory(&server.url(), &resources);
     let mut source = source(&factory).await;
-    let mut demand = Demand::of(10);
-    let _ = tokio::time::timeout(Duration::from_millis(1200), source.pull(&mut demand)).await;
+    nothing_comes(&mut *source, || server.paths().len() >= 2).await;
     assert_eq!(server.paths(), [file(41), SEQUENCE.to_owned()]);
 }
 

@@ -11,7 +11,7 @@ use crate::source::{Demand, Factory, Flow};
 use crate::stage::Stage;
 
 /// How long an interrupted pull may take to return.
-const PULL_TIMEOUT: Duration = Duration::from_secs(10);
+const PULL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a finite source to its end with several demands: never more than was asked for, nothing twice within an incarnation, and an
 /// interrupted pull returns. `id` names a record. Answers the ids in order.

@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broadside_engine::Message;
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use broadside_engine::supervision::Crew;
+use broadside_engine::{Failure, Message};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -48,8 +47,10 @@ pub(super) struct Days {
     /// Nothing is fetched before then: the service refuses.
     free_at: Instant,
     open: Option<(Date, Box<Day>)>,
-    /// Outlives the pull that began it. `is_fetching`: may be dropped.
-    work: Option<BoxFuture<'static, Turn>>,
+    /// Outlives the pull that began it, and is a task: it reads the store, and must not hold what others wait for while nobody pulls.
+    work: Crew<Turn>,
+    is_at_work: bool,
+    /// It may be given up.
     is_fetching: bool,
     ready: VecDeque<(Date, Record)>,
     /// Read to their end: their files go when all their kills are safe.
@@ -65,7 +66,8 @@ impl Days {
             waiting: BTreeMap::new(),
             free_at: Instant::now(),
             open: None,
-            work: None,
+            work: Crew::new(),
+            is_at_work: false,
             is_fetching: false,
             ready: VecDeque::new(),
             read: Vec::new(),
@@ -96,22 +98,22 @@ impl Days {
     pub(super) fn pause(&mut self, wait: Duration, now: Instant) {
         self.free_at = self.free_at.max(now + wait);
         if self.is_fetching {
-            self.work = None;
-            self.is_fetching = false;
+            self.work = Crew::new();
+            (self.is_at_work, self.is_fetching) = (false, false);
         }
     }
 
     /// Begins the next step of the work, or answers when there is one. Nothing is begun while records wait to be handed over.
     pub(super) fn set_out(&mut self, now: Instant) -> Option<Instant> {
-        if self.work.is_some() || !self.ready.is_empty() {
+        if self.is_at_work || !self.ready.is_empty() {
             return None;
         }
         if let Some((date, mut day)) = self.open.take() {
-            let turn = async move {
+            self.is_at_work = true;
+            self.work.spawn(async move {
                 let records = day.next(ROOM).await;
                 Turn::Read(date, day, records)
-            };
-            self.work = Some(turn.boxed());
+            });
             return None;
         }
         let (date, at) = self.waiting.iter().min_by_key(|(date, at)| (**at, **date))?;
@@ -120,24 +122,26 @@ impl Days {
             return Some(at);
         }
         let (date, history, store, spool) = (*date, self.history.clone(), self.store.clone(), self.spool.clone());
-        let turn = async move { Turn::Opened(date, Day::open(&history, &store, &spool, date).await.map(Box::new)) };
-        self.work = Some(turn.boxed());
-        self.is_fetching = true;
+        self.work
+            .spawn(async move { Turn::Opened(date, Day::open(&history, &store, &spool, date).await.map(Box::new)) });
+        (self.is_at_work, self.is_fetching) = (true, true);
         None
     }
 
     /// The end of the step under way; never, when there is none.
-    pub(super) async fn turned(&mut self) -> Turn {
-        match &mut self.work {
-            Some(work) => work.await,
+    ///
+    /// # Errors
+    /// It panicked.
+    pub(super) async fn turned(&mut self) -> Result<Turn, Failure> {
+        match self.work.next().await {
+            Some(turn) => turn,
             None => std::future::pending().await,
         }
     }
 
     /// Takes what a step came to; answers whether a day is over.
     pub(super) fn take(&mut self, turn: Turn, now: Instant) -> bool {
-        self.work = None;
-        self.is_fetching = false;
+        (self.is_at_work, self.is_fetching) = (false, false);
         match turn {
             Turn::Opened(date, Ok(day)) => {
                 tracing::info!(day = %date, kills = day.counts().kills, "reading a day from the history");
@@ -183,7 +187,8 @@ impl Days {
 
     /// Ends the work; what was fetched stays for the next time.
     pub(super) async fn close(&mut self) {
-        self.work = None;
+        self.work.end().await;
+        (self.is_at_work, self.is_fetching) = (false, false);
         self.spool.close().await;
     }
 
@@ -197,7 +202,7 @@ impl Days {
         for day in safe {
             self.spool.settled(Archivist::Zkillboard, day).await;
         }
-        if self.work.is_none() {
+        if !self.is_at_work {
             self.spool.close().await;
         }
     }

@@ -73,7 +73,7 @@ impl Source<Kill> for Reader {
                 () = demand.interrupted() => break,
                 (request, reply) = under_way(&mut self.flight) => self.arrived(request, reply, demand),
                 turn = self.days.turned() => {
-                    self.turned(turn);
+                    self.turned(turn?);
                     self.hand_over_days(demand);
                 }
                 () = reached(save_at) => {

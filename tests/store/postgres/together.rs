@@ -13,6 +13,7 @@ use sqlx::{Connection, Executor};
 use super::{Open, all_wait_or_have_ended, open};
 use crate::contract::Look;
 use crate::kills::{dated, kill, payload};
+use crate::patient;
 
 const FORMS: [Form; 3] = [Form::Feed, Form::Esi, Form::Package];
 
@@ -98,7 +99,7 @@ async fn months_are_dropped_under_workers_without_hurting_them() {
     let writers = (0..3_i64).map(|writer| {
         let (url, done) = (open.database.url().to_owned(), done.clone());
         tokio::spawn(async move {
-            let store = store::connect(&url, &Options::default()).await.unwrap();
+            let store = store::connect(&url, &patient()).await.unwrap();
             let mut random = StdRng::seed_from_u64(writer as u64);
             for call in 0..CALLS as i64 {
                 let old = ["2007-12-05T00:00:00Z", "2008-01-31T00:00:00Z"].choose(&mut random).unwrap();
