@@ -243,9 +243,9 @@ impl<'a> Sweep<'a> {
                 Read { how, tag, pages: None, says: None }
             }
             Asked::Answered { paged, expires_at } => {
-                let Paged { body, etag, last_modified, pages, expires_in } = paged;
+                let Paged { body, etag, last_modified, pages, expires } = paged;
                 self.shared().rests_until(self.region(), Some(expires_at));
-                if expires_in.is_some() {
+                if expires.is_some() {
                     self.memory.said.insert(number, expires_at);
                 }
                 let known = self.known.get(&number);
@@ -257,7 +257,7 @@ impl<'a> Sweep<'a> {
                     None => Part::Unchanged { number, tag: tag.clone() },
                 };
                 self.send(part).await;
-                Read { how, says: expires_in.map(|_| expires_at), tag, pages }
+                Read { how, says: expires.map(|_| expires_at), tag, pages }
             }
         }
     }
