@@ -30,8 +30,7 @@ pub(super) async fn ask(
         let text = format!("have page {number}: it was not kept, and is not to be asked for again before {until:.0}");
         return (number, Err(Trouble::Failed(text)));
     }
-    // Nobody closes it.
-    let _seat = shared.calls.acquire().await;
+    let _seat = shared.calls.take(poller.region).await;
     let etag = known.as_ref().and_then(|tag| tag.etag.as_deref());
     let answer = match shared.outside.page(poller.region, number, etag).await {
         Ok(paged) => {

@@ -130,6 +130,17 @@ async fn an_unchanged_first_page_does_not_answer_for_a_page_that_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_region_that_is_due_waits_for_one_call_of_the_others_at_the_most() {
+    let mut world = World::new(&[(1, &[2, 2]), (2, &[1; 60]), (3, &[1; 60]), (4, &[1; 60])]);
+    world.esi.change(1, |region| region.expires = Expires::In(Duration::from_millis(301_500)));
+    (2..=4).for_each(|region| world.esi.change(region, |region| region.takes = Duration::from_secs(1)));
+    world.start();
+    world.until(320.0).await;
+    // It is due at 303.6, when sixteen pages of the others are under way, and 26 wait.
+    assert_eq!(times(&world, 1), [0.0, 304.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_region_is_asked_for_as_soon_as_it_is_due_however_long_others_take() {
     let mut world = World::new(&[(1, &[2, 2]), (2, &[1; 40])]);
     world.esi.change(2, |region| region.takes = Duration::from_secs(20));
