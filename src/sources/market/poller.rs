@@ -204,7 +204,7 @@ impl Poller {
             self.shared.regions.update(self.region, |standing| standing.tally = Default::default());
             self.show(State::Sweeping, None, None);
             let came = Sweep::begin(&self, &mut memory).run().await?;
-            memory.may_postpone = !matches!(came, Came::Postponed(_));
+            memory.note(&came);
             due = match came {
                 Came::Ended(ended) => {
                     memory.pages = ended.pages;
