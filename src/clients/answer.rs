@@ -30,6 +30,12 @@ impl Answer {
         retry_after(self.text(header::RETRY_AFTER)?, Timestamp::now())
     }
 
+    /// When it was made, by the service's clock, in whole seconds.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        date(self.text(header::DATE)?)
+    }
+
     /// When the service has something new at the earliest, if it says so.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {

@@ -6,8 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Claim;
-use super::Error;
+use super::{Claim, Error};
 use crate::killmail::{Kill, Killmail, KillmailId, ProfileId, SystemId, TargetId, TypeId};
 
 /// Alerts that are to be delivered: rows that [`insert_kills`](super::Store::insert_kills) makes of [`Kill::alerts`], in the transaction that stores the kill, with ids in the

@@ -11,8 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Claim;
-use super::Error;
+use super::{Claim, Error};
 use crate::killmail::KillmailId;
 
 /// Dead letters in the store.

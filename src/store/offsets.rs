@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Claim;
-use super::{Error, Event};
+use super::{Claim, Error, Event};
 use crate::killmail::SystemId;
 
 /// Offsets in the store: one for each client and system that it follows, the id of the last event that it needs no more.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use broadside::clients::esi::{Ask, Error};
+use broadside::killmail::RegionId;
 use jiff::Timestamp;
 
 use crate::client::esi;
@@ -51,6 +52,27 @@ async fn what_has_expired_is_asked_for_by_its_tag_and_kept_when_it_has_not_chang
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
     assert!(!requests[0].head.contains("if-none-match") && requests[1].head.contains("if-none-match: \"one\""));
+}
+
+#[tokio::test]
+async fn what_is_cut_off_the_servers_date_is_made_good_by_other_answers() {
+    let expires = Timestamp::now() + jiff::SignedDuration::from_secs(300);
+    let server = Server::start(move |_, _| {
+        Reply::new(200, "[]").with("date", date(Timestamp::now())).with("expires", date(expires))
+    })
+    .await;
+    let (esi, region) = (esi(&server), RegionId::new(10_000_002).unwrap());
+    let mut before: Option<(tokio::time::Instant, tokio::time::Instant)> = None;
+    for _ in 0..20 {
+        let page = esi.market_page(region, 1, None, ask()).await.unwrap();
+        let (now, expires) = (tokio::time::Instant::now(), page.expires.unwrap());
+        if let Some((then, said)) = before {
+            // All of them expire at the same moment: the later an answer the better that is known, but for what two clocks may differ by.
+            let slack = Duration::from_millis(5) + (now - then) / 1000;
+            assert!(expires <= said + slack, "{:?} later", expires - said);
+        }
+        before = Some((now, expires));
+    }
 }
 
 #[tokio::test(start_paused = true)]

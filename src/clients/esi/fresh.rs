@@ -2,16 +2,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use reqwest::header::{DATE, LAST_MODIFIED};
+use reqwest::header::LAST_MODIFIED;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Ask, Error, Esi, Request};
-use crate::clients::answer::Answer;
+use super::{Ask, Error, Esi, Heard, Request};
 use crate::clients::cache::{Found, Weighed};
 
 /// An answer to a GET, whole.
@@ -78,30 +75,20 @@ impl Esi {
             return Ok(fresh.clone());
         }
         let etag = old.as_ref().and_then(|old| old.etag.as_deref());
-        let answer = self.call(Request::Get { path: &path, etag }, ask).await?;
+        let Heard { answer, expires } = self.call(Request::Get { path: &path, etag }, ask).await?;
+        let fresh_until = expires.unwrap_or_else(Instant::now);
         let fresh = match (answer.status, old) {
-            (304, Some(old)) => Arc::new(Fresh { fresh_until: fresh_until(&answer), ..(*old).clone() }),
+            (304, Some(old)) => Arc::new(Fresh { fresh_until, ..(*old).clone() }),
             (304, None) => return Err(Error::Unusable("not modified, and nothing to compare with".to_owned())),
             _ => Arc::new(Fresh {
                 etag: answer.etag().map(str::to_owned),
                 last_modified: answer.text(LAST_MODIFIED).map(str::to_owned),
                 pages: answer.text("x-pages").and_then(|pages| pages.parse().ok()),
-                fresh_until: fresh_until(&answer),
+                fresh_until,
                 body: answer.body,
             }),
         };
         self.0.caches.answers.put(path, fresh.clone()).await;
         Ok(fresh)
     }
-}
-
-fn fresh_until(answer: &Answer) -> Instant {
-    Instant::now() + expires_in(answer).unwrap_or_default()
-}
-
-/// How long an answer holds, by the server's clock, which need not be ours; `None`: it does not say, or not so that it can be read.
-pub(super) fn expires_in(answer: &Answer) -> Option<Duration> {
-    let date = answer.text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
-    let length = answer.expires()?.duration_since(date.unwrap_or_else(Timestamp::now));
-    Some(Duration::try_from(length).unwrap_or_default().min(Duration::from_hours(24 * 366)))
 }

@@ -52,7 +52,7 @@ impl Esi {
         let refusals = AtomicU32::new(0);
         self.retried(ask, || async {
             match self.attempt(Request::Get { path: &path, etag: None }, ask).await {
-                Ok(answer) => body_of(id, answer),
+                Ok(heard) => body_of(id, heard.answer),
                 Err(Error::Status { status: 422, text }) => {
                     if refusals.fetch_add(1, Ordering::Relaxed) + 1 == REFUSALS_MAX {
                         return Err(Error::Refused { id, times: REFUSALS_MAX });

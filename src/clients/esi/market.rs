@@ -10,9 +10,7 @@ use jiff::Timestamp;
 use reqwest::header::LAST_MODIFIED;
 use tokio::time::Instant;
 
-use super::fresh::expires_in;
-use super::{Ask, Error, Esi, Request};
-use crate::clients::answer::Answer;
+use super::{Ask, Error, Esi, Heard, Request};
 use crate::clients::retry::Plan;
 use crate::killmail::RegionId;
 use crate::market;
@@ -33,8 +31,8 @@ pub struct Paged {
     pub last_modified: Option<Timestamp>,
     /// `X-Pages`: how many pages the region had in this snapshot.
     pub pages: Option<u32>,
-    /// How long it holds; `None`: it does not say so that it can be read.
-    pub expires_in: Option<Duration>,
+    /// When it expires; `None`: it does not say so that it can be read.
+    pub expires: Option<Instant>,
 }
 
 /// The tokens of a group of routes.
@@ -62,8 +60,8 @@ impl Esi {
         let (esi, path, etag) = (self.clone(), market::route(region, number), etag.map(str::to_owned));
         let work = async move {
             let request = Request::Page { path: &path, etag: etag.as_deref() };
-            let answer = esi.retried_by(&RETRIES, ask, || esi.attempt(request, ask)).await?;
-            paged(answer, etag.is_some())
+            let heard = esi.retried_by(&RETRIES, ask, || esi.attempt(request, ask)).await?;
+            paged(heard, etag.is_some())
         };
         self.begun(ask, work).await
     }
@@ -102,7 +100,7 @@ impl Esi {
     }
 }
 
-fn paged(answer: Answer, was_tagged: bool) -> Result<Paged, Error> {
+fn paged(Heard { answer, expires }: Heard, was_tagged: bool) -> Result<Paged, Error> {
     let is_unchanged = answer.status == 304;
     if is_unchanged && !was_tagged {
         return Err(Error::Unusable("not modified, and nothing to compare with".to_owned()));
@@ -113,7 +111,7 @@ fn paged(answer: Answer, was_tagged: bool) -> Result<Paged, Error> {
         etag,
         last_modified: last_modified.map(|date| date.timestamp()),
         pages: answer.text("x-pages").and_then(|pages| pages.parse().ok()).filter(|pages| *pages > 0),
-        expires_in: expires_in(&answer),
+        expires,
         body: (!is_unchanged).then_some(answer.body),
     })
 }

@@ -10,6 +10,7 @@
 //! it expires. Such calls are tasks of the client's own, few and bounded in time.
 
 mod addresses;
+mod clock;
 mod error;
 mod fresh;
 mod killmail;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::header::{HeaderName, IF_NONE_MATCH};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
@@ -37,6 +39,7 @@ use super::retry::Plan;
 use super::service::{self, Manners, Service};
 use crate::killmail::KillmailId;
 pub use addresses::Addresses;
+use clock::Clock;
 pub use error::Error;
 pub use fresh::Fresh;
 pub use killmail::Detail;
@@ -66,6 +69,8 @@ const RETRIES: Plan =
     Plan { attempts: 5, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(10) };
 /// Calls that have been begun and not finished, waiting ones included.
 const TASKS_MAX: usize = 256;
+/// No answer holds for longer.
+const HOLDS_MAX: Duration = Duration::from_hours(24 * 366);
 /// An error's text is quoted up to here.
 const TEXT_MAX: usize = 120;
 
@@ -98,6 +103,7 @@ pub struct Esi(Arc<Inner>);
 struct Inner {
     service: Service,
     limits: Mutex<Limits>,
+    clock: Mutex<Clock>,
     /// Told of every answer.
     answered: Notify,
     /// Told when a pause begins.
@@ -136,6 +142,13 @@ impl Caches {
     }
 }
 
+/// An answer that can be used, and when it expires, if it says so.
+#[derive(Debug)]
+struct Heard {
+    answer: Answer,
+    expires: Option<Instant>,
+}
+
 /// One request.
 #[derive(Debug, Clone, Copy)]
 enum Request<'a> {
@@ -172,6 +185,7 @@ impl Esi {
         Ok(Self(Arc::new(Inner {
             service: Service::new(base, contact, &MANNERS)?,
             limits: Mutex::default(),
+            clock: Mutex::default(),
             answered: Notify::new(),
             paused: Notify::new(),
             seats: Semaphore::new(CONCURRENCY),
@@ -196,7 +210,7 @@ impl Esi {
     }
 
     /// Attempts until one is answered with what can be used, with 304 for a tag, or it makes no sense to go on.
-    async fn call(&self, request: Request<'_>, ask: Ask) -> Result<Answer, Error> {
+    async fn call(&self, request: Request<'_>, ask: Ask) -> Result<Heard, Error> {
         self.retried(ask, || self.attempt(request, ask)).await
     }
 
@@ -218,9 +232,10 @@ impl Esi {
         plan.run(ask.deadline, attempt, Error::advice, note).await
     }
 
-    async fn attempt(&self, request: Request<'_>, ask: Ask) -> Result<Answer, Error> {
+    async fn attempt(&self, request: Request<'_>, ask: Ask) -> Result<Heard, Error> {
         let mut turn = self.turn(request.path(), ask).await?;
-        turn.sent = Some(Instant::now());
+        let sent = Instant::now();
+        turn.sent = Some(sent);
         let answer = match request {
             Request::Get { path, etag } => self.0.service.get(path, tag(etag).as_slice()).await,
             Request::Page { path, etag } => self.0.service.get_apart(path, tag(etag).as_slice()).await,
@@ -231,11 +246,22 @@ impl Esi {
             Err(service::Error::Open { .. }) => turn.sent = None,
             Err(_) => turn.settle(&Reading::default()),
         }
-        match request {
+        let answer = match request {
             // What is no page, whoever reads it says; with the answer's word on when to ask again, which holds all the same.
             Request::Page { .. } => decent(answer?),
             Request::Get { .. } | Request::Post { .. } => usable(answer?),
-        }
+        }?;
+        let expires = self.expires(&answer, sent, Instant::now());
+        Ok(Heard { answer, expires })
+    }
+
+    /// When an answer expires, by the server's clock, which need not be ours; `None`: it does not say, or not so that it can be read.
+    fn expires(&self, answer: &Answer, sent: Instant, received: Instant) -> Option<Instant> {
+        let passed = |date| self.0.clock.lock().unwrap_or_else(PoisonError::into_inner).passed(date, sent, received);
+        let (date, passed) =
+            answer.date().map_or_else(|| (Timestamp::now(), Duration::ZERO), |date| (date, passed(date)));
+        let holds = Duration::try_from(answer.expires()?.duration_since(date)).unwrap_or_default();
+        Some(received + holds.saturating_sub(passed).min(HOLDS_MAX))
     }
 
     /// A place within the limits, and a seat; whatever has closed meanwhile is open again.

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::search::Search;
-use super::{Ask, Error, Esi, Request};
-use crate::clients::answer::Answer;
+use super::{Ask, Error, Esi, Heard, Request};
 use crate::clients::cache::{Cache, Found, Weighed};
 
 /// Ids in a list, as ESI takes them.
@@ -221,7 +220,7 @@ impl Esi {
         let numbers: Vec<String> = ids.iter().map(i64::to_string).collect();
         let body = format!("[{}]", numbers.join(","));
         let request = Request::Post { path: kind.path(), body: &body };
-        let read = |answer: Answer| parse(&answer.body);
+        let read = |heard: Heard| parse(&heard.answer.body);
         self.retried(ask, || async { self.attempt(request, ask).await.and_then(read) }).await
     }
 }

@@ -1,6 +1,7 @@
 //! Asking for one page: not before it has expired, and never more pages at once than all regions share.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::outside::Trouble;
 use super::poller::Poller;
@@ -29,14 +30,12 @@ pub(super) async fn ask(
         let text = format!("have page {number}: it was not kept, and is not to be asked for again before {until:.0}");
         return (number, Err(Trouble::Failed(text)));
     }
-    // Nobody closes it.
-    let _seat = shared.calls.acquire().await;
+    let _seat = shared.calls.take(poller.region).await;
     let etag = known.as_ref().and_then(|tag| tag.etag.as_deref());
     let answer = match shared.outside.page(poller.region, number, etag).await {
         Ok(paged) => {
-            let holds = SignedDuration::try_from(shared.rules.holds(paged.expires_in)).unwrap_or_default();
-            let expires_at = shared.now().checked_add(holds).unwrap_or(Timestamp::MAX);
-            Ok(Asked::Answered { paged, expires_at })
+            let expires = paged.expires.unwrap_or_else(|| Instant::now() + shared.rules.holds(None));
+            Ok(Asked::Answered { paged, expires_at: shared.at(expires) })
         }
         Err(Trouble::Beyond(text)) => Ok(Asked::Missing(text)),
         Err(trouble) => Err(trouble),

@@ -16,6 +16,7 @@
 
 mod acks;
 mod ask;
+mod calls;
 mod list;
 mod outside;
 mod pace;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use broadside_engine::{Failure, Message};
 use jiff::{SignedDuration, Timestamp};
 use metrics::{Gauge, counter, gauge};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::calls::Calls;
 use super::outside::{Outside, Trouble};
 use super::pace::{Load, Rules, Stretch};
 use super::sweep::{Came, Ended, Memory, Sweep};
@@ -38,7 +39,7 @@ pub(super) struct Shared {
     pub(super) books: Arc<Books>,
     pub(super) regions: Arc<Regions>,
     /// Calls at once, of all regions.
-    pub(super) calls: Semaphore,
+    pub(super) calls: Calls,
     /// Calls at once of one region: a slow one leaves room for the others.
     pub(super) calls_each: usize,
     pub(super) connected: Gauge,
@@ -77,7 +78,7 @@ impl Shared {
             store: resources.store.clone(),
             books: resources.books.clone(),
             regions: resources.regions.clone(),
-            calls: Semaphore::new(config.concurrency),
+            calls: Calls::new(config.concurrency),
             calls_each: config.concurrency.saturating_sub(2).max(1),
             connected: gauge!("broadside_source_connected", &labels),
             sweeps: AtomicU64::new(0),
@@ -203,7 +204,7 @@ impl Poller {
             self.shared.regions.update(self.region, |standing| standing.tally = Default::default());
             self.show(State::Sweeping, None, None);
             let came = Sweep::begin(&self, &mut memory).run().await?;
-            memory.may_postpone = !matches!(came, Came::Postponed(_));
+            memory.note(&came);
             due = match came {
                 Came::Ended(ended) => {
                     memory.pages = ended.pages;

@@ -20,6 +20,8 @@ use crate::market::{Ending, Page, Part, Quality, Tag};
 
 /// Pages of one sweep that may fail, or be missing, before the rest is not asked for any more.
 const FAILURES_MAX: usize = 10;
+/// Calls at once of a region whose pages fail: they may take long to do so.
+const CALLS_FAILING: usize = 2;
 /// No region has so many pages.
 const PAGES_MAX: u32 = 10_000;
 
@@ -80,13 +82,23 @@ pub(super) struct Memory {
     pub(super) pages: u32,
     /// A sweep is put off once: pages that always expire soon would never be read.
     pub(super) may_postpone: bool,
+    /// The last sweep failed.
+    is_failing: bool,
     /// Until when a page holds, as ESI said: also of one that is not kept, because it could not be read, or was no more for a while.
     pub(super) said: BTreeMap<u32, Timestamp>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { pages: 0, may_postpone: true, said: BTreeMap::new() }
+        Self { pages: 0, may_postpone: true, is_failing: false, said: BTreeMap::new() }
+    }
+}
+
+impl Memory {
+    /// Notes what came of a sweep.
+    pub(super) fn note(&mut self, came: &Came) {
+        self.may_postpone = !matches!(came, Came::Postponed(_));
+        self.is_failing = matches!(came, Came::Failed(_));
     }
 }
 
@@ -181,15 +193,19 @@ impl<'a> Sweep<'a> {
     async fn others(&mut self, pages: u32) {
         let mut next = 2;
         let (mut last, mut hopeless) = (pages, 0);
+        let calls_each = self.shared().calls_each;
+        // One that fails leaves the calls to the others, and gets them back page by page.
+        let mut calls = if self.memory.is_failing { CALLS_FAILING.min(calls_each) } else { calls_each };
         let mut asked = FuturesUnordered::new();
         loop {
-            while next <= last && asked.len() < self.shared().calls_each && hopeless < FAILURES_MAX {
+            while next <= last && asked.len() < calls && hopeless < FAILURES_MAX {
                 asked.push(self.ask(next));
                 next += 1;
             }
             let Some((number, answer)) = asked.next().await else { break };
             match answer {
                 Ok(answer) => {
+                    calls = (calls + 1).min(calls_each);
                     let read = self.take(number, answer).await;
                     hopeless += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
@@ -198,6 +214,7 @@ impl<'a> Sweep<'a> {
                 }
                 Err(trouble) => {
                     counter!("broadside_market_pages_total", "status" => "failed").increment(1);
+                    calls = CALLS_FAILING.min(calls_each);
                     // No other would fare better.
                     let is_busy = matches!(trouble, Trouble::Busy(..));
                     hopeless += if is_busy { FAILURES_MAX } else { 1 };
@@ -243,9 +260,9 @@ impl<'a> Sweep<'a> {
                 Read { how, tag, pages: None, says: None }
             }
             Asked::Answered { paged, expires_at } => {
-                let Paged { body, etag, last_modified, pages, expires_in } = paged;
+                let Paged { body, etag, last_modified, pages, expires } = paged;
                 self.shared().rests_until(self.region(), Some(expires_at));
-                if expires_in.is_some() {
+                if expires.is_some() {
                     self.memory.said.insert(number, expires_at);
                 }
                 let known = self.known.get(&number);
@@ -257,7 +274,7 @@ impl<'a> Sweep<'a> {
                     None => Part::Unchanged { number, tag: tag.clone() },
                 };
                 self.send(part).await;
-                Read { how, says: expires_in.map(|_| expires_at), tag, pages }
+                Read { how, says: expires.map(|_| expires_at), tag, pages }
             }
         }
     }

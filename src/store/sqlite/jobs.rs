@@ -8,9 +8,8 @@ use async_trait::async_trait;
 
 use super::{Sqlite, stamp, time};
 use crate::price::job::{Job, Market, Move, State};
-use crate::store::Claim;
-use crate::store::Error;
 use crate::store::jobs::{Jobs, Row, To, parse, text};
+use crate::store::{Claim, Error};
 
 /// What stands for the claim.
 #[derive(Debug)]

@@ -245,9 +245,9 @@ impl Esi {
             etag: Some(new),
             last_modified: Timestamp::from_second(EPOCH + modified).ok(),
             pages: Some(known.announced.unwrap_or(known.pages.len() as u32)),
-            expires_in,
+            expires: expires_in.and_then(|time| now.checked_add(time)),
         };
-        if let Some(until) = expires_in.and_then(|time| now.checked_add(time)) {
+        if let Some(until) = paged.expires {
             inner.expires.insert((region, page), until);
         }
         Ok(paged)
@@ -277,7 +277,8 @@ impl Outside for Esi {
         };
         if let Some(call) = self.lock().calls.get_mut(place) {
             call.status = status;
-            call.holds = answer.as_ref().ok().and_then(|paged| paged.expires_in);
+            call.holds =
+                answer.as_ref().ok().and_then(|paged| Some(paged.expires?.saturating_duration_since(Instant::now())));
         }
         answer
     }

@@ -6,7 +6,7 @@ use broadside::clients::esi::Tokens;
 use broadside::duration::Span;
 use broadside::regions::State;
 
-use super::esi::{Call, Expires, Region};
+use super::esi::{Call, Expires, Fault, Region};
 use super::world::World;
 
 /// Seconds at which page 1 of a region was asked for.
@@ -127,6 +127,42 @@ async fn an_unchanged_first_page_does_not_answer_for_a_page_that_is_new() {
     world.until(303.0).await;
     assert_eq!(world.calls(1), [(1, 304), (2, 304), (3, 200)]);
     assert!(world.is_in_step(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_due_waits_for_one_call_of_the_others_at_the_most() {
+    let mut world = World::new(&[(1, &[2, 2]), (2, &[1; 60]), (3, &[1; 60]), (4, &[1; 60])]);
+    world.esi.change(1, |region| region.expires = Expires::In(Duration::from_millis(301_500)));
+    (2..=4).for_each(|region| world.esi.change(region, |region| region.takes = Duration::from_secs(1)));
+    world.start();
+    world.until(320.0).await;
+    // It is due at 303.6, when sixteen pages of the others are under way, and 26 wait.
+    assert_eq!(times(&world, 1), [0.0, 304.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regions_whose_pages_fail_leave_the_calls_to_the_others() {
+    let mut world = World::new(&[(1, &[2, 2]), (2, &[1; 40]), (3, &[1; 40])]);
+    world.esi.change(1, |region| region.expires = Expires::In(Duration::from_secs(30)));
+    for region in 2..=3 {
+        world.esi.change(region, |region| {
+            region.takes = Duration::from_secs(20);
+            (2..=40).for_each(|page| region.fault(page, vec![Fault::Failed; 100]));
+        });
+    }
+    world.start();
+    world.until(1000.0).await;
+    let times = times(&world, 1);
+    let late = times.windows(2).filter(|pair| pair[0] > 100.0 && pair[1] - pair[0] > 32.2);
+    assert_eq!(late.count(), 0, "{times:?}");
+    (2..=3).for_each(|region| assert!(world.standing(region).failures > 2, "{:?}", world.standing(region)));
+
+    // It gets them back when its pages are there again.
+    world.esi.change(2, |region| region.faults.clear());
+    world.until(2000.0).await;
+    world.esi.take_calls();
+    assert!(world.is_in_step(2), "{:?}", world.standing(2));
+    assert_eq!(world.standing(2).failures, 0);
 }
 
 #[tokio::test(start_paused = true)]
