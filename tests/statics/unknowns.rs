@@ -143,11 +143,11 @@ async fn an_esi_that_fails_is_left_alone_and_the_kill_may_try_later() {
 
 #[tokio::test]
 async fn nobody_waits_past_the_deadline_and_the_answer_is_there_the_next_time() {
-    let world = World::new(|request, n| universe(request, n).slow(Duration::from_secs(30))).await;
+    let world = World::new(|request, n| universe(request, n).slow(Duration::from_secs(600))).await;
     let started = std::time::Instant::now();
     let learned = world.learn_within(&[90_001], &[30_009_000], Duration::from_millis(50)).await;
     assert_eq!(learned.later.len(), 2);
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(300), "far less than the answer takes");
 }
 
 #[tokio::test]

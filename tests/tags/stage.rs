@@ -47,7 +47,7 @@ async fn esi() -> Server {
         } else if has("/universe/constellations/20000700") {
             r#"{"constellation_id":20000700,"name":"Fars","region_id":10000700,"systems":[30000700],"position":{"x":0,"y":0,"z":0}}"#
         } else if has("/universe/types/702") {
-            return Reply::new(200, "{}").slow(Duration::from_secs(60));
+            return Reply::new(200, "{}").slow(Duration::from_secs(600));
         } else {
             return Reply::new(404, r#"{"error":"not found"}"#);
         };
@@ -73,7 +73,7 @@ async fn the_stage_keeps_the_contract() {
 #[tokio::test]
 async fn what_static_data_lack_is_learned_from_esi_once_and_the_kill_is_whole() {
     let (resources, server) = (resources(true).await, esi().await);
-    let stage = stage(&resources, &server.url(), Span::from_secs(10));
+    let stage = stage(&resources, &server.url(), Span::from_secs(100));
     let mut mail = lost(1, &[(27, 700), (28, 101)]);
     mail.solar_system_id = SystemId::new(30_000_700).unwrap();
     let kills = run(&stage, vec![mail.clone(), mail.clone()]).await;
@@ -91,7 +91,7 @@ async fn what_static_data_lack_is_learned_from_esi_once_and_the_kill_is_whole() 
 #[tokio::test]
 async fn what_esi_does_not_know_either_leaves_a_kill_whole() {
     let (resources, server) = (resources(true).await, esi().await);
-    let stage = stage(&resources, &server.url(), Span::from_secs(10));
+    let stage = stage(&resources, &server.url(), Span::from_secs(100));
     let kills = run(&stage, vec![lost(701, &[]), lost(1, &[])]).await;
     assert!(kills.iter().all(|kill| kill.tagged.as_ref().unwrap().is_whole && !kill.refresh));
     assert_eq!(kills[0].tagged.as_ref().unwrap().ship_class, None);
@@ -103,7 +103,7 @@ async fn a_slow_esi_holds_a_kill_up_no_longer_than_it_may_and_marks_it() {
     let stage = stage(&resources, &server.url(), "100ms".parse().unwrap());
     let started = Instant::now();
     let kills = run(&stage, vec![lost(702, &[(27, 101)]), lost(1, &[])]).await;
-    assert!(started.elapsed() < Duration::from_secs(30), "far less than the answer takes");
+    assert!(started.elapsed() < Duration::from_secs(300), "far less than the answer takes");
     assert_eq!((kills[0].refresh, kills[1].refresh), (true, false));
     let tagged = kills[0].tagged.as_ref().unwrap();
     assert!(!tagged.is_whole && kills[1].tagged.as_ref().unwrap().is_whole);
@@ -113,7 +113,7 @@ async fn a_slow_esi_holds_a_kill_up_no_longer_than_it_may_and_marks_it() {
 #[tokio::test]
 async fn without_any_import_esi_is_not_asked_and_kills_are_tagged_in_part() {
     let (resources, server) = (resources(false).await, esi().await);
-    let stage = stage(&resources, &server.url(), Span::from_secs(10));
+    let stage = stage(&resources, &server.url(), Span::from_secs(100));
     let kills = run(&stage, vec![lost(1, &[(27, 101)])]).await;
     let tagged = kills[0].tagged.as_ref().unwrap();
     assert!(!tagged.is_whole && !kills[0].refresh && !tagged.npc);

@@ -15,6 +15,8 @@ const WIDTH: usize = 80;
 const NAME_MAX: usize = 24;
 /// The longest word for a state.
 const STATE_MAX: usize = 10;
+/// As the worker has it, of a sweep.
+const INCOMPLETE: &str = "incomplete";
 /// Lines on what is wrong.
 const PROBLEMS_MAX: usize = 100;
 const HEAD: [&str; 10] = ["REGION", "ID", "STATE", "ORDERS", "PAGES", "304", "TOOK", "AGO", "NEXT", "RST"];
@@ -56,6 +58,7 @@ struct Sweep {
     unchanged: u64,
     share_unchanged: Option<f64>,
     quality: String,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +71,16 @@ struct Tokens {
 }
 
 impl Region {
+    /// What is wrong with it.
+    fn problem(&self) -> Option<String> {
+        let why = |reason: &Option<String>| reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+        let incomplete = self.last_sweep.as_ref().filter(|sweep| sweep.quality == INCOMPLETE);
+        if self.is_failing() {
+            return Some(why(&self.reason));
+        }
+        incomplete.map(|sweep| format!("{INCOMPLETE}: {}", why(&sweep.reason)))
+    }
+
     fn is_failing(&self) -> bool {
         // One that is being tried again has failed so far.
         self.failures > 0 || matches!(self.state.as_deref(), Some("failing" | "restarting"))
@@ -163,7 +176,7 @@ impl Status {
         if asked > 0.0 {
             total += &format!("; 304: {}", percent(unchanged / asked));
         }
-        for quality in ["mixed", "incomplete"] {
+        for quality in ["mixed", INCOMPLETE] {
             let found = sweeps().filter(|sweep| sweep.quality == quality).count();
             if found > 0 {
                 total += &format!("; {found} {quality}");
@@ -184,11 +197,11 @@ impl Status {
 
     fn problems(&self) -> Vec<String> {
         let trouble = self.trouble.iter().map(|(pipeline, why)| format!("{pipeline}: {why}"));
-        let failing = self.regions.iter().filter(|region| region.is_failing()).map(|region| {
-            let why = region.reason.as_deref().unwrap_or("no reason given");
-            format!("{}: {why}", cut(&region.name(), NAME_MAX))
-        });
-        let mut problems: Vec<String> = trouble.chain(failing).map(|problem| clean(&problem, false)).collect();
+        let regions = self
+            .regions
+            .iter()
+            .filter_map(|region| Some(format!("{}: {}", cut(&region.name(), NAME_MAX), region.problem()?)));
+        let mut problems: Vec<String> = trouble.chain(regions).map(|problem| clean(&problem, false)).collect();
         if problems.len() > PROBLEMS_MAX {
             let more = problems.len() - PROBLEMS_MAX;
             problems.truncate(PROBLEMS_MAX);

@@ -47,6 +47,21 @@ Broken: page 3: the answer broke off";
 }
 
 #[test]
+fn a_region_whose_last_sweep_was_incomplete_is_named_with_the_reason_after_those_that_fail() {
+    let mut odd = region(7, "Odd", "waiting", 5);
+    odd["last_sweep"]["quality"] = json!("incomplete");
+    let mut said = odd.clone();
+    (said["name"], said["last_sweep"]["reason"]) = (json!("Said"), json!("page 1: 1 entry is no order"));
+    let page = Status::of(&json!({"regions": [odd, said, region(3, "Broken", "failing", 2)]})).page(now());
+    let expected = "
+
+Broken: page 3: the answer broke off
+Odd: incomplete: no reason given
+Said: incomplete: page 1: 1 entry is no order";
+    assert!(page.ends_with(expected), "{page}");
+}
+
+#[test]
 fn what_is_not_known_is_a_dash() {
     let status = Status::of(&json!({"regions": [{"region_id": 7, "name": null, "orders": 12, "pages": 1}]}));
     let page = status.page(now());
