@@ -146,15 +146,17 @@ async fn a_server_that_stops_at_once_and_comes_back_loses_nothing() {
     feed.stop_publishing();
     until("all that was sent is received", async || {
         let (all, counts) = (feed.has_published_all(), feed.counts());
-        all && counts.delivered == counts.published
-            && metric(&address, "broadside_source_received_total{") == counts.delivered
+        // Not all that is received: on a slow machine there are copies from the fallback beside it.
+        let live = r#"broadside_source_lag_seconds_count{pipeline="kills",source="wanderer"}"#;
+        all && counts.delivered == counts.published && metric(&address, live) == counts.delivered
     })
     .await;
     worker.signal("TERM");
     let done = worker.wait();
     assert_eq!(done.code, 0, "{}", done.err);
-    let received = feed.counts().delivered;
-    assert_eq!((figure(&done.out, "received"), figure(&done.out, "successful")), (received, received), "{}", done.out);
+    let (received, successful) = (figure(&done.out, "received"), figure(&done.out, "successful"));
+    assert_eq!(successful, feed.counts().delivered, "{}", done.out);
+    assert_eq!(received, successful + figure(&done.out, "filtered"), "{}", done.out);
     let mut tables = Tables::open(&server.url()).await;
     tables.are_sound("in the end").await;
     let mut sent = feed.delivered();
