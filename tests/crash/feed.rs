@@ -127,7 +127,8 @@ async fn a_worker_killed_on_a_live_feed_leaves_no_half_kill_and_published_only_w
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stops_at_once_and_comes_back_loses_nothing() {
     let (world, server, mut random) = (World::new(), Server::start().await, drawing());
-    let feed = feed(300.0, random.random()).await;
+    // Slow enough that an outage fits into what a worker and the feed hold: a client that is too far behind is cut off.
+    let feed = feed(80.0, random.random()).await;
     let (worker, address) = start(&world, &feed, &server.url()).await;
     for outage in 0..2 {
         let mut tables = Tables::open(&server.url()).await;
