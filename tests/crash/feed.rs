@@ -157,7 +157,7 @@ async fn a_server_that_stops_at_once_and_comes_back_loses_nothing() {
     assert_eq!(done.code, 0, "{}", done.err);
     let (received, successful) = (figure(&done.out, "received"), figure(&done.out, "successful"));
     assert_eq!(successful, feed.counts().delivered, "{}", done.out);
-    assert_eq!(received, successful + figure(&done.out, "filtered"), "{}", done.out);
+    assert!(received >= successful && figure(&done.out, "imbalance") == 0, "{}", done.out);
     let mut tables = Tables::open(&server.url()).await;
     tables.are_sound("in the end").await;
     let mut sent = feed.delivered();
