@@ -6,7 +6,7 @@ use std::time::Duration;
 use broadside_engine::Failure;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metrics::counter;
 use tokio::time::Instant;
 
@@ -114,6 +114,8 @@ pub(super) struct Sweep<'a> {
     sent: usize,
     read: BTreeMap<u32, Read>,
     failures: Vec<Trouble>,
+    /// Until when the region rests, as the store has it, should the process end before the sweep does.
+    noted: Timestamp,
 }
 
 impl<'a> Sweep<'a> {
@@ -129,7 +131,7 @@ impl<'a> Sweep<'a> {
         };
         let (acks, begun) = (Acks::new(), Instant::now());
         let (read, failures) = (BTreeMap::new(), Vec::new());
-        Self { poller, number, begun, known, memory, acks, sent: 0, read, failures }
+        Self { poller, number, begun, known, memory, acks, sent: 0, read, failures, noted: Timestamp::MIN }
     }
 
     fn shared(&self) -> &'a Shared {
@@ -157,11 +159,9 @@ impl<'a> Sweep<'a> {
         self.memory.pages = pages;
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
-        if pages > 1 && first_how != How::Fresh {
-            // Of pages that are as they were, nothing else is stored before the sweep ends.
+        if first_how != How::Fresh {
             let until = self.known.values().map(|tag| tag.expires_at).fold(first_tag.expires_at, Timestamp::max);
-            let (store, region) = (&self.shared().store, self.region());
-            self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
+            self.note_rest(until, &first_tag).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
         let may_postpone = self.memory.may_postpone && first_how != How::Fresh;
@@ -170,7 +170,7 @@ impl<'a> Sweep<'a> {
             return Ok(Came::Postponed(left + self.poller.shared.rules.margin));
         }
         // That the first is unchanged says nothing of the others.
-        self.others(pages).await;
+        self.others(pages).await?;
         let read = self.begun.elapsed();
         Ok(match self.finish(answered, read).await {
             Ok(ended) => Came::Ended(ended),
@@ -178,11 +178,27 @@ impl<'a> Sweep<'a> {
         })
     }
 
+    /// Has the store know until when the region rests, should the process end in the middle of this: of pages that are as they were, nothing else is stored before the
+    /// sweep ends, and of others only a little later. It rests as long as a page that is made now, so that this need not be said for each that is answered next.
+    async fn note_rest(&mut self, until: Timestamp, page: &Tag) -> Result<(), Failure> {
+        let holds = SignedDuration::try_from(self.holds(page).min(self.shared().rules.holds(None))).unwrap_or_default();
+        let until = until.max(self.shared().now().checked_add(holds).unwrap_or(until));
+        let (store, region) = (&self.shared().store, self.region());
+        self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
+        self.noted = until;
+        Ok(())
+    }
+
+    /// How long a page holds from when it is made.
+    fn holds(&self, page: &Tag) -> Duration {
+        let holds = page.last_modified.map(|made| after(made, page.expires_at)).filter(|holds| !holds.is_zero());
+        self.shared().rules.holds(holds)
+    }
+
     /// Whether the pages expire before all of them can be read.
     fn is_better_later(&self, pages: u32, first: &Tag, left: Duration) -> bool {
         let shared = self.shared();
-        let holds = first.last_modified.map(|made| after(made, first.expires_at)).filter(|holds| !holds.is_zero());
-        shared.rules.better_later(shared.estimate(pages - 1), left, shared.rules.holds(holds))
+        shared.rules.better_later(shared.estimate(pages - 1), left, self.holds(first))
     }
 
     fn known_pages(&self) -> u32 {
@@ -190,7 +206,10 @@ impl<'a> Sweep<'a> {
     }
 
     /// All pages after the first, a few at a time; and those that were added meanwhile.
-    async fn others(&mut self, pages: u32) {
+    ///
+    /// # Errors
+    /// The store refuses, for good.
+    async fn others(&mut self, pages: u32) -> Result<(), Failure> {
         let mut next = 2;
         let (mut last, mut hopeless) = (pages, 0);
         let calls_each = self.shared().calls_each;
@@ -210,6 +229,9 @@ impl<'a> Sweep<'a> {
                     hopeless += usize::from(read.how == How::Missing);
                     last = last.max(read.pages.unwrap_or(0).min(PAGES_MAX));
                     self.memory.pages = last;
+                    if read.tag.expires_at > self.noted && matches!(read.how, How::Fetched | How::Unchanged) {
+                        self.note_rest(read.tag.expires_at, &read.tag).await?;
+                    }
                     self.read.insert(number, read);
                 }
                 Err(trouble) => {
@@ -222,6 +244,7 @@ impl<'a> Sweep<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     fn ask(&self, number: u32) -> impl Future<Output = (u32, Result<Asked, Trouble>)> + use<'a> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use broadside::regions::State;
 
-use super::esi::{Expires, Fault, id};
+use super::esi::{Call, Expires, Fault, id};
 use super::world::World;
 
 #[tokio::test(start_paused = true)]
@@ -104,6 +104,25 @@ async fn a_process_that_ends_in_the_middle_of_a_sweep_leaves_until_when_its_page
         world.restart_stopped();
         world.until(1000.0).await;
         assert!(world.is_in_step(1) && world.is_in_step(2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_any_moment_of_a_sweep_the_store_knows_until_when_the_pages_rest_that_were_answered() {
+    let mut world = World::new(&[(1, &[1; 60])]);
+    world.esi.change(1, |region| {
+        region.takes = Duration::from_secs(1);
+        // Each has a window of its own.
+        let expires = |page: u32| Expires::In(Duration::from_secs(250 + u64::from(page) * 37 % 50));
+        region.expires_of = (1..=60).map(|page| (page, expires(page))).collect();
+    });
+    world.start();
+    for tenths in 11..60 {
+        world.until(f64::from(tenths) / 10.0 + 0.05).await;
+        let expires = |call: Call| Some(call.at + Duration::from_secs(1) + call.holds?);
+        let last = world.esi.calls().into_iter().filter_map(expires).max().expect("answers");
+        let rests = world.store.swept(id(1)).expect("a row").not_before;
+        assert!(rests >= world.at(last), "after {:?}: {rests}, a page until {}", world.since(), world.at(last));
     }
 }
 
