@@ -71,7 +71,7 @@ const PARTICIPANT: [&str; 15] = [
 ];
 
 /// Stores kills that are not there, and answers which. A kill that has the same id and another time is the same kill: the key cannot see
-/// that, as it holds the time, so it is looked for in the months of the call.
+/// that, as it holds the time, so it is looked for in the months of the call. Only the key passes a row over: what else must be unique refuses it.
 static STORE_NEW: LazyLock<String> = LazyLock::new(|| {
     let raw = insert("killmails_raw", 3);
     let enriched = insert("killmails_enriched", 3 + RAW.len());
@@ -80,7 +80,7 @@ static STORE_NEW: LazyLock<String> = LazyLock::new(|| {
         "WITH new AS (
             {raw} WHERE NOT EXISTS (SELECT FROM killmails_raw old WHERE old.killmail_id = given.killmail_id
                 AND old.killmail_time >= $1 AND old.killmail_time < $2)
-            ORDER BY killmail_id ON CONFLICT DO NOTHING RETURNING killmail_id),
+            ORDER BY killmail_id ON CONFLICT (killmail_id, killmail_time) DO NOTHING RETURNING killmail_id),
         enriched AS ({enriched} WHERE killmail_id IN (SELECT killmail_id FROM new)),
         participants AS ({participants} WHERE killmail_id IN (SELECT killmail_id FROM new))
         SELECT killmail_id FROM new"

@@ -1,7 +1,7 @@
 //! What the database's own rules refuse, and how it is told.
 
 use broadside::killmail::Form;
-use broadside::store::Error;
+use broadside::store::{Change, Error};
 
 use super::{Open, open};
 use crate::contract::Look;
@@ -106,6 +106,28 @@ async fn every_kill_that_a_rule_refuses_is_named_at_once() {
         killmail_ids.sort_unstable();
         killmail_ids.dedup();
         assert_eq!(killmail_ids, [1, 3, 5], "{table} {rule}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_that_takes_what_must_be_unique_is_refused() {
+    let (one, other) = ("2021-11-30T00:00:00Z", "2021-11-30T00:00:01Z");
+    for (table, columns) in [
+        ("killmails_raw", "killmail_time"),
+        ("killmails_enriched", "killmail_time"),
+        ("killmail_participants", "character_id, killmail_time"),
+    ] {
+        let open = open().await;
+        open.execute(&format!("ALTER TABLE {table} ADD CONSTRAINT single UNIQUE ({columns})")).await;
+        assert!(open.store.insert_kills(&[&dated(1, one)], true).await.is_ok());
+        assert_eq!(
+            open.store.insert_kills(&[&dated(1, one)], true).await,
+            Ok(vec![Change::Same]),
+            "not against itself"
+        );
+        let answer = open.store.insert_kills(&[&dated(2, other), &dated(3, one), &dated(1, one)], true).await;
+        let Err(Error::Data { sqlstate, .. }) = answer else { panic!("{table}: {answer:?}") };
+        assert_eq!(sqlstate.as_deref(), Some("23505"), "{table}");
     }
 }
 
