@@ -7,8 +7,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe};
 
-use super::error::{Broken, Rule};
-use super::partitions::quoted;
+use super::rules::Broken;
 use super::stamp;
 use crate::killmail::{Kill, Killmail};
 use crate::store::Error;
@@ -107,10 +106,6 @@ static REPLACE: LazyLock<[String; 5]> = LazyLock::new(|| {
     ]
 });
 
-/// The condition of a CHECK.
-const CHECK: &str = "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint
-    WHERE contype = 'c' AND conname = $3 AND conrelid = to_regclass(quote_ident($1) || '.' || quote_ident($2))";
-
 /// `unnest($3::bigint[], …) AS given (killmail_id, …)`, the parameters counted from `first`.
 fn unnest(first: usize, columns: &[&str], types: &[&str]) -> String {
     let arrays: Vec<_> = types.iter().zip(first..).map(|(kind, number)| format!("${number}::{kind}[]")).collect();
@@ -205,15 +200,8 @@ impl<'a> Rows<'a> {
         connection: &mut PgConnection,
         broken: &Broken,
     ) -> Result<Vec<i64>, sqlx::Error> {
-        let condition = match &broken.rule {
-            Rule::NotNull { column } => format!("{} IS NULL", quoted(column)),
-            Rule::Check { schema, table, name } => {
-                let query = sqlx::query_scalar(CHECK).bind(schema).bind(table).bind(name);
-                let check: Option<String> = query.fetch_optional(&mut *connection).await?;
-                let Some(check) = check else { return Ok(Vec::new()) };
-                format!("NOT ({check})")
-            }
-        };
+        let condition = broken.condition(connection).await?;
+        let Some(condition) = condition else { return Ok(Vec::new()) };
         let mut arguments = PgArguments::default();
         let bound = match broken.table {
             "killmails_raw" => self.bind_raw(&mut arguments),
