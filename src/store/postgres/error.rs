@@ -57,39 +57,8 @@ fn first_column(detail: &str) -> Option<i64> {
 }
 
 /// Which of the tables of kills it is about.
-fn table_of_kills(error: &PgDatabaseError) -> Option<&'static str> {
+pub(super) fn table_of_kills(error: &PgDatabaseError) -> Option<&'static str> {
     KILLS.into_iter().find(|name| error.table().is_some_and(|table| table.starts_with(name)))
-}
-
-/// The rule that a row broke.
-#[derive(Debug)]
-pub(super) struct Broken {
-    /// Of the tables of kills; the rule may be the partition's alone.
-    pub(super) table: &'static str,
-    pub(super) rule: Rule,
-}
-
-/// A rule that can be asked of other rows before they are written.
-#[derive(Debug)]
-pub(super) enum Rule {
-    /// A column that must have a value.
-    NotNull { column: String },
-    /// A CHECK, by the names of its schema, table and itself.
-    Check { schema: String, table: String, name: String },
-}
-
-/// The rule that was broken, if it is of those.
-pub(super) fn broken(error: &sqlx::Error) -> Option<Broken> {
-    let error = postgres(error)?;
-    let own = |name: Option<&str>| name.map(str::to_owned);
-    let rule = match error.code() {
-        "23502" => Rule::NotNull { column: own(error.column())? },
-        "23514" => {
-            Rule::Check { schema: own(error.schema())?, table: own(error.table())?, name: own(error.constraint())? }
-        }
-        _ => return None,
-    };
-    Some(Broken { table: table_of_kills(error)?, rule })
 }
 
 /// Whether a row found no partition for its month: the same SQLSTATE as a violated check, but no constraint has a name.
@@ -112,7 +81,7 @@ pub(super) fn at_start(error: sqlx::Error) -> Error {
     }
 }
 
-fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+pub(super) fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()
 }
 

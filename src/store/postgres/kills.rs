@@ -18,8 +18,9 @@ use jiff::{Span, Timestamp};
 use sqlx::Executor;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 
-use super::error::{Broken, broken, lacks_partition};
+use super::error::lacks_partition;
 use super::lease::Lease;
+use super::rules::{Broken, broken};
 use super::statements::{self, Rows, store_new};
 use super::{Postgres, alerts, matches, partitions, refreshes, stamp};
 use crate::killmail::{Form, Kill, Killmail, KillmailId};

@@ -30,6 +30,7 @@ mod prices;
 mod profiles;
 mod quotes;
 mod refreshes;
+mod rules;
 mod statements;
 mod statics;
 

@@ -7,8 +7,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe};
 
-use super::error::{Broken, Rule};
-use super::partitions::quoted;
+use super::rules::Broken;
 use super::stamp;
 use crate::killmail::{Kill, Killmail};
 use crate::store::Error;
@@ -71,7 +70,7 @@ const PARTICIPANT: [&str; 15] = [
 ];
 
 /// Stores kills that are not there, and answers which. A kill that has the same id and another time is the same kill: the key cannot see
-/// that, as it holds the time, so it is looked for in the months of the call.
+/// that, as it holds the time, so it is looked for in the months of the call. Only the key passes a row over: what else must be unique refuses it.
 static STORE_NEW: LazyLock<String> = LazyLock::new(|| {
     let raw = insert("killmails_raw", 3);
     let enriched = insert("killmails_enriched", 3 + RAW.len());
@@ -80,7 +79,7 @@ static STORE_NEW: LazyLock<String> = LazyLock::new(|| {
         "WITH new AS (
             {raw} WHERE NOT EXISTS (SELECT FROM killmails_raw old WHERE old.killmail_id = given.killmail_id
                 AND old.killmail_time >= $1 AND old.killmail_time < $2)
-            ORDER BY killmail_id ON CONFLICT DO NOTHING RETURNING killmail_id),
+            ORDER BY killmail_id ON CONFLICT (killmail_id, killmail_time) DO NOTHING RETURNING killmail_id),
         enriched AS ({enriched} WHERE killmail_id IN (SELECT killmail_id FROM new)),
         participants AS ({participants} WHERE killmail_id IN (SELECT killmail_id FROM new))
         SELECT killmail_id FROM new"
@@ -106,10 +105,6 @@ static REPLACE: LazyLock<[String; 5]> = LazyLock::new(|| {
         insert("killmail_participants", 1),
     ]
 });
-
-/// The condition of a CHECK.
-const CHECK: &str = "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint
-    WHERE contype = 'c' AND conname = $3 AND conrelid = to_regclass(quote_ident($1) || '.' || quote_ident($2))";
 
 /// `unnest($3::bigint[], …) AS given (killmail_id, …)`, the parameters counted from `first`.
 fn unnest(first: usize, columns: &[&str], types: &[&str]) -> String {
@@ -205,15 +200,8 @@ impl<'a> Rows<'a> {
         connection: &mut PgConnection,
         broken: &Broken,
     ) -> Result<Vec<i64>, sqlx::Error> {
-        let condition = match &broken.rule {
-            Rule::NotNull { column } => format!("{} IS NULL", quoted(column)),
-            Rule::Check { schema, table, name } => {
-                let query = sqlx::query_scalar(CHECK).bind(schema).bind(table).bind(name);
-                let check: Option<String> = query.fetch_optional(&mut *connection).await?;
-                let Some(check) = check else { return Ok(Vec::new()) };
-                format!("NOT ({check})")
-            }
-        };
+        let condition = broken.condition(connection).await?;
+        let Some(condition) = condition else { return Ok(Vec::new()) };
         let mut arguments = PgArguments::default();
         let bound = match broken.table {
             "killmails_raw" => self.bind_raw(&mut arguments),

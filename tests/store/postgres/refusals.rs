@@ -1,7 +1,7 @@
 //! What the database's own rules refuse, and how it is told.
 
 use broadside::killmail::Form;
-use broadside::store::Error;
+use broadside::store::{Change, Error};
 
 use super::{Open, open};
 use crate::contract::Look;
@@ -97,8 +97,12 @@ async fn every_kill_that_a_rule_refuses_is_named_at_once() {
         ("killmail_participants", "CHECK (killmail_id % 2 = 0)"),
         // The rule sees a row as its table has it: ISK, not cents.
         ("killmails_enriched", "CHECK (killmail_id % 2 = 0 OR total_value < 1234)"),
+        ("killmails_raw", "FOREIGN KEY (killmail_id) REFERENCES known"),
+        ("killmails_enriched", "FOREIGN KEY (killmail_id) REFERENCES known"),
+        ("killmail_participants", "FOREIGN KEY (killmail_id) REFERENCES known"),
     ] {
         let open = open().await;
+        open.execute("CREATE TABLE known (id bigint PRIMARY KEY); INSERT INTO known VALUES (2), (4), (6)").await;
         open.execute(&format!("ALTER TABLE {table} ADD CONSTRAINT even {rule}")).await;
         let kills: Vec<_> = (1..=6).map(|id| kill(id, Form::Package, 2)).collect();
         let answer = open.store.insert_kills(&kills.iter().collect::<Vec<_>>(), true).await;
@@ -107,6 +111,60 @@ async fn every_kill_that_a_rule_refuses_is_named_at_once() {
         killmail_ids.dedup();
         assert_eq!(killmail_ids, [1, 3, 5], "{table} {rule}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_that_takes_what_must_be_unique_is_refused_and_named() {
+    let (one, other) = ("2021-11-30T00:00:00Z", "2021-11-30T00:00:01Z");
+    for (table, columns) in [
+        ("killmails_raw", "killmail_time"),
+        ("killmails_enriched", "killmail_time"),
+        ("killmail_participants", "character_id, killmail_time"),
+    ] {
+        let open = open().await;
+        open.execute(&format!("ALTER TABLE {table} ADD CONSTRAINT single UNIQUE ({columns})")).await;
+        assert!(open.store.insert_kills(&[&dated(1, one)], true).await.is_ok());
+        assert_eq!(
+            open.store.insert_kills(&[&dated(1, one)], true).await,
+            Ok(vec![Change::Same]),
+            "not against itself"
+        );
+        let answer = open.store.insert_kills(&[&dated(2, other), &dated(3, one), &dated(1, one)], true).await;
+        let Err(Error::Data { sqlstate, killmail_ids, .. }) = answer else { panic!("{table}: {answer:?}") };
+        assert_eq!((sqlstate.as_deref(), killmail_ids), (Some("23505"), vec![3]), "{table}");
+        // Of two in one call it cannot be said which is to go.
+        let answer = open.store.insert_kills(&[&dated(4, other), &dated(5, other)], true).await;
+        let Err(Error::Data { killmail_ids, .. }) = answer else { panic!("{table}: {answer:?}") };
+        assert!(killmail_ids.is_empty(), "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_of_one_month_binds_the_kills_of_that_month_alone() {
+    let (november, december) = ("2021-11-30T00:00:00Z", "2021-12-01T00:00:00Z");
+    for rule in ["ADD CONSTRAINT low CHECK (killmail_id < 5)", "ALTER COLUMN region_id SET NOT NULL"] {
+        let open = open().await;
+        open.store.insert_kills(&[&dated(1, december)], true).await.unwrap();
+        open.execute(&format!("TRUNCATE killmails_enriched; ALTER TABLE killmails_enriched_2021_12 {rule}")).await;
+        let answer = open.store.insert_kills(&[&dated(7, november), &dated(8, december)], true).await;
+        let Err(Error::Data { mut killmail_ids, .. }) = answer else { panic!("{rule}: {answer:?}") };
+        killmail_ids.dedup();
+        assert_eq!(killmail_ids, [8], "{rule}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reference_from_one_table_of_kills_to_another_names_nobody() {
+    let open = open().await;
+    open.execute(
+        "ALTER TABLE killmail_participants ADD FOREIGN KEY (killmail_id, killmail_time) REFERENCES killmails_enriched",
+    )
+    .await;
+    open.store.insert_kills(&[&kill(1, Form::Esi, 1)], true).await.unwrap();
+    // The richer copy takes the row away that is referred to; kill 2 has done nothing.
+    let answer = open.store.insert_kills(&[&kill(1, Form::Package, 1), &kill(2, Form::Esi, 1)], true).await;
+    let Err(Error::Data { sqlstate, killmail_ids, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!((sqlstate.as_deref(), killmail_ids), (Some("23503"), vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
