@@ -129,3 +129,51 @@ fn what_is_asked_beside_an_or_is_asked_of_each_of_its_members() {
         assert_eq!(world.compare(&kill), matching, "{attackers} in {region}");
     }
 }
+
+/// Ships, and one of two things besides.
+fn hunted(either: &str, or: &str) -> Filter {
+    let ships = r#"{"field": "ship_type_id", "operator": "in", "value": [1, 2, 3, 4]}"#;
+    let either = format!(r#"{{"condition": "or", "rules": [{either}, {or}]}}"#);
+    Filter::parse(&format!(r#"{{"condition": "and", "rules": [{ships}, {either}]}}"#)).unwrap()
+}
+
+const SOLO: &str = r#"{"field": "solo", "operator": "eq", "value": true}"#;
+
+fn hunt(region: i64, solo: bool, attackers: i64) -> Subject<'static> {
+    let mut kill = Subject::default();
+    kill.set(Field::ShipTypeId, &[2]);
+    kill.set(Field::RegionId, &[region]);
+    kill.set(Field::Solo, &[i64::from(solo)]);
+    kill.set(Field::AttackerCount, &[attackers]);
+    kill
+}
+
+#[test]
+fn what_fails_one_member_of_an_or_may_match_another() {
+    let mut world = World::new(&[]);
+    world.insert(0, hunted(SOLO, r#"{"field": "region_id", "operator": "in", "value": [5, 6, 7]}"#));
+    // Of some regions the guard says that they may be among the three.
+    for region in 0..2_000 {
+        assert_eq!(world.compare(&hunt(region, true, 1)), 1, "{region}");
+        assert_eq!(world.compare(&hunt(region, false, 1)), usize::from((5..=7).contains(&region)), "{region}");
+    }
+    assert!(world.scratch.evaluated > 0, "the guard knows all regions");
+}
+
+#[test]
+fn an_or_of_what_guards_say_needs_no_evaluation() {
+    let mut world = World::new(&[]);
+    let many = r#"{"field": "attacker_count", "operator": "gte", "value": 11}"#;
+    world.insert(0, hunted(SOLO, many));
+    world.insert(1, hunted(many, r#"{"field": "isk_value", "operator": "gte", "value": 1000}"#));
+    for attackers in 1..20 {
+        for solo in [true, false] {
+            let matching = usize::from(solo || attackers > 10) + usize::from(attackers > 10);
+            assert_eq!(world.compare(&hunt(5, solo, attackers)), matching, "{attackers}");
+        }
+    }
+    assert_eq!(world.scratch.evaluated, 0);
+    world.remove(0);
+    world.remove(1);
+    assert_eq!(world.compare(&hunt(5, true, 12)), 0);
+}

@@ -288,6 +288,11 @@ impl Matching<'_, '_> {
         }
     }
 
+    #[inline]
+    fn is_seen(&self, id: u32) -> bool {
+        self.scratch.seen[(id >> 6) as usize] >> (id & 63) & 1 == 1
+    }
+
     /// Whether an id was not seen before; from now on it was.
     #[inline]
     fn is_new(&mut self, id: u32) -> bool {
@@ -322,12 +327,17 @@ impl Matching<'_, '_> {
         self.scratch.direct += sure as u64;
         for at in 0..others {
             let tag = self.scratch.hits[at];
+            if tag >> CODE & 63 == guard::SHORT {
+                // Whether it holds must be known before it is marked: another entry of the filter may hold when this does not.
+                if tag & ONCE == 0 || !self.is_seen(tag & ID) {
+                    self.scratch.short.push(tag);
+                }
+                continue;
+            }
             if tag & ONCE != 0 && !self.is_new(tag & ID) {
                 continue;
             }
-            if tag >> CODE & 63 == guard::SHORT {
-                self.scratch.short.push(tag);
-            } else if unsure >> (tag >> CODE & 63) & 1 == 1 {
+            if unsure >> (tag >> CODE & 63) & 1 == 1 {
                 self.scratch.pending.push(tag);
             } else {
                 self.scratch.direct += 1;
@@ -353,7 +363,7 @@ impl Matching<'_, '_> {
                 holding += usize::from(holds);
             }
         }
-        short[..holding].iter().for_each(|tag| self.put(*tag));
+        short[..holding].iter().for_each(|tag| self.report_one(*tag));
         short.clear();
         self.scratch.short = short;
     }

@@ -225,6 +225,9 @@ impl Index {
             tag |= ONCE;
         }
         let mut head = tag;
+        // What a record says of it has room for so much.
+        let short = cover.short.map_or(0, |short| places[short]);
+        let is_near = short >> (u32::BITS - SHORT_PLACE) == 0;
         let mut words = Vec::with_capacity(cover.keys.len() + cover.excluding.len() + 1);
         let (mut parts, mut keys) = (Parts::default(), 0);
         parts.set(cover.keys.len() + cover.excluding.len(), 0);
@@ -235,10 +238,9 @@ impl Index {
         }
         for key in &cover.keys {
             let leaf = leaf(key.leaf);
-            let short = key.short.map_or(0, |short| places[short]);
-            let guard = match short >> (u32::BITS - SHORT_PLACE) {
-                0 => key.guard,
-                _ => guard::Guard { code: guard::NEVER, ..key.guard },
+            let guard = match key.guard.code {
+                guard::SHORT if !is_near => guard::Guard { code: guard::NEVER, ..key.guard },
+                _ => key.guard,
             };
             let kind = match leaf.ask {
                 _ if key.guard.is_nothing() => Kind::Plain,
