@@ -5,7 +5,7 @@ use super::cover::packed;
 use super::lists::{CODE, Entries, Guarded, ID, List, ONCE, SHARED};
 use super::scan::{Hits, Probe, RUN, STRIDE, Work};
 use super::view::View;
-use super::{Index, SHORT_PLACE, Statistics, cells, guard, program};
+use super::{Index, SHORT_PLACE, Statistics, cells, guard, lengths, program};
 use crate::profile::field::{Field, Kind};
 use crate::profile::subject::Subject;
 
@@ -89,8 +89,9 @@ impl Index {
     /// Whether the filter with its record at a place holds.
     #[inline(always)]
     fn holds_at(&self, place: u32, view: &View) -> bool {
-        let [_, size, rest @ ..] = self.records.from(place) else { return false };
-        program::holds(&rest[(size >> 16) as usize..], (size & 0xffff) as usize, view, self.scanner)
+        let [head, rest @ ..] = self.records.from(place) else { return false };
+        let (words, length) = lengths(*head);
+        program::holds(&rest[words..], length, view, self.scanner)
     }
 
     /// The places of the records of filters, asked for all at once.
@@ -111,9 +112,9 @@ impl Index {
     /// Whether the one test holds that decides about the filter with its record at a place.
     #[inline(always)]
     fn is_short_so(&self, place: u32, view: &View) -> bool {
-        let [_, size, word, ..] = self.records.from(place) else { return false };
-        let at = 2 + (size >> 16) + (word >> SHORT_PLACE);
-        program::is_one_of(&self.records.from(place)[at as usize..], view, self.scanner)
+        let [head, rest @ ..] = self.records.from(place) else { return false };
+        let at = lengths(*head).0 + (rest[0] >> SHORT_PLACE) as usize;
+        program::is_one_of(&rest[at..], view, self.scanner)
     }
 }
 
