@@ -1,5 +1,6 @@
 //! The index says what the interpreter says: of any filters and kills, while filters come and go.
 
+use broadside::profile::index::Index;
 use broadside::profile::workload::Workload;
 use broadside::profile::{Field, Filter, Subject, interpret};
 use proptest::prelude::*;
@@ -176,4 +177,29 @@ fn an_or_of_what_guards_say_needs_no_evaluation() {
     world.remove(0);
     world.remove(1);
     assert_eq!(world.compare(&hunt(5, true, 12)), 0);
+}
+
+#[test]
+fn nested_ors_do_not_multiply() {
+    let mut filter = r#"{"field": "ship_type_id", "operator": "in", "value": [1, 2]}"#.to_owned();
+    for level in 0..14 {
+        let either = format!(
+            r#"{{"condition": "or", "rules": [{SOLO}, {{"field": "attacker_count", "operator": "gte", "value": {}}}]}}"#,
+            30 + level
+        );
+        let ship = format!(r#"{{"field": "ship_type_id", "operator": "eq", "value": {}}}"#, 10 + level);
+        let or = format!(r#"{{"condition": "or", "rules": [{filter}, {ship}]}}"#);
+        filter = format!(r#"{{"condition": "and", "rules": [{either}, {or}]}}"#);
+    }
+    let filter = Filter::parse(&filter).unwrap();
+    let mut index = Index::default();
+    let keys = index.insert(0, &filter).unwrap().keys;
+    assert!(keys <= 256, "{keys} entries");
+    let mut world = World::new(&[]);
+    world.insert(0, filter);
+    for attackers in [1, 29, 30, 43, 44, 60] {
+        for solo in [true, false] {
+            assert_eq!(world.compare(&hunt(5, solo, attackers)), usize::from(solo || attackers >= 43), "{attackers}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ const EVALUATION: f32 = 12.0;
 /// What it weighs that a kill with a key must be evaluated, besides the look at the entry. Less than an evaluation costs: measured, at the median.
 const EVALUATED: f32 = 4.0;
 const MARK: f32 = 1.5;
-/// Entries that stand for one at most, under all keys of a leaf, so that they need not be evaluated.
+/// Entries that a filter may have so that some need not be evaluated.
 const SPREAD_MAX: usize = 64;
 
 /// Where entries are listed.
@@ -143,7 +143,7 @@ impl Chooser<'_> {
             short: None,
         };
         match choice {
-            Some(choice) => self.collect(plan, &choice, Guard::FREE, 0, &excluding, &mut cover),
+            Some(choice) => self.collect(Part { plan, first: 0 }, &choice, Guard::FREE, 1, &excluding, &mut cover),
             None if excluding.is_empty() => cover.guard = self.guard(plan),
             None => cover.guard = self.guard_without(plan, &excluding),
         }
@@ -293,7 +293,16 @@ impl Chooser<'_> {
         }
     }
 
-    fn collect(self, plan: &Plan, choice: &Choice, guard: Guard, first: usize, left_out: &[usize], cover: &mut Cover) {
+    /// Finds the keys of what must hold with a guard, of which there are so many alike.
+    fn collect(
+        self,
+        Part { plan, first }: Part<'_>,
+        choice: &Choice,
+        guard: Guard,
+        alike: usize,
+        left_out: &[usize],
+        cover: &mut Cover,
+    ) {
         match (plan, &choice.from) {
             (Plan::Leaf(leaf), _) => {
                 let is_whole = matches!(leaf.ask, Ask::AnyOf(_)) || cells::points(leaf.field).is_some();
@@ -302,16 +311,17 @@ impl Chooser<'_> {
             }
             (Plan::And(_), From::One(chosen, choice)) => {
                 let others = others(plan, first, *chosen, left_out);
-                let Some(Part { plan, first }) = parts_of(plan, first).nth(*chosen) else { return };
-                for inner in self.guards(&others, guard, choice.keys, &mut cover.short) {
-                    self.collect(plan, choice, inner, first, &[], cover);
+                let Some(part) = parts_of(plan, first).nth(*chosen) else { return };
+                let guards = self.guards(&others, guard, choice.keys * alike, &mut cover.short);
+                for inner in &guards {
+                    self.collect(part, choice, *inner, alike * guards.len(), &[], cover);
                 }
             }
             (Plan::Or(members), From::All(choices)) => {
                 let mut first = first;
-                for (member, choice) in members.iter().zip(choices) {
-                    self.collect(member, choice, guard, first, &[], cover);
-                    first += leaves(member);
+                for (plan, choice) in members.iter().zip(choices) {
+                    self.collect(Part { plan, first }, choice, guard, alike, &[], cover);
+                    first += leaves(plan);
                 }
             }
             _ => {}

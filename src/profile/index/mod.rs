@@ -9,9 +9,10 @@
 //! ```
 //!
 //! - A filter is listed under keys chosen by how often values occur in kills ([`Statistics`]): of an `and` one member's, of an `or` all members'. What has no keys
-//!   is compared with every kill. Nothing is ever multiplied out: an `or` costs the sum of its members.
+//!   is compared with every kill. An `or` costs the sum of its members: it is never multiplied with another.
 //! - Beside each entry stands a guard: the cells of a few fields in which the filter can hold. Most guards say all there is to say, and the filter is never
-//!   looked at; a threshold between two cuts only for kills in the same band (`cells`). Where it says all but one list, that list alone is compared.
+//!   looked at; a threshold between two cuts only for kills in the same band (`cells`). Where it says all but one list, that list alone is compared;
+//!   of an `or` that no guard says, each member may have an entry of its own.
 //! - `not` of a list at the root, which nearly every kill satisfies, turns round: its values exclude the profile.
 //! - Filters that say the same share one place, whoever watches.
 //!
