@@ -27,6 +27,8 @@ pub struct Scratch {
     /// Kills that [`observe`](Self::observe) was told of.
     pub kills: u64,
     view: View,
+    /// The kill's values that may have lists, with their hashes.
+    keys: Vec<(u64, u64)>,
     /// The lists of the kill's values.
     plain: Vec<List>,
     guarded: Vec<List>,
@@ -49,6 +51,7 @@ impl Default for Scratch {
             direct: 0,
             kills: 0,
             view: View::default(),
+            keys: Vec::new(),
             plain: Vec::new(),
             guarded: Vec::new(),
             seen: Vec::new(),
@@ -180,7 +183,7 @@ impl Matching<'_, '_> {
     #[inline(always)]
     fn find_lists(&mut self) {
         let board = &self.index.board;
-        let Scratch { view, plain, guarded, .. } = &mut *self.scratch;
+        let Scratch { view, keys, plain, guarded, .. } = &mut *self.scratch;
         plain.clear();
         guarded.clear();
         let mut put = |slot: Slot| {
@@ -192,10 +195,22 @@ impl Matching<'_, '_> {
             }
         };
         put(board.every);
+        // First those that may have lists, with no branch that depends on it: what is looked up then mostly has.
+        let mut found = 0;
         for field in fields(board.with_values) {
-            for value in view.values(field) {
-                packed(field, *value).and_then(|packed| board.value(packed)).into_iter().for_each(&mut put);
+            let values = view.values(field);
+            if keys.len() < found + values.len() {
+                keys.resize(found + 2 * values.len(), (0, 0));
             }
+            for value in values {
+                let Some(packed) = packed(field, *value) else { continue };
+                let (hash, may_have) = board.may_have(packed);
+                keys[found] = (packed, hash);
+                found += usize::from(may_have);
+            }
+        }
+        for (packed, hash) in &keys[..found] {
+            board.value_hashed(*packed, *hash).into_iter().for_each(&mut put);
         }
         for field in cells::BANDED {
             let (Some(value), cells @ 1..) = (view.values(field).first(), board.cells(field)) else { continue };
