@@ -1,5 +1,6 @@
 //! The index says what the interpreter says: of any filters and kills, while filters come and go.
 
+use broadside::profile::index::Index;
 use broadside::profile::workload::Workload;
 use broadside::profile::{Field, Filter, Subject, interpret};
 use proptest::prelude::*;
@@ -127,5 +128,78 @@ fn what_is_asked_beside_an_or_is_asked_of_each_of_its_members() {
         kill.set(Field::RegionId, &[region]);
         kill.set(Field::AttackerCount, &[attackers]);
         assert_eq!(world.compare(&kill), matching, "{attackers} in {region}");
+    }
+}
+
+/// Ships, and one of two things besides.
+fn hunted(either: &str, or: &str) -> Filter {
+    let ships = r#"{"field": "ship_type_id", "operator": "in", "value": [1, 2, 3, 4]}"#;
+    let either = format!(r#"{{"condition": "or", "rules": [{either}, {or}]}}"#);
+    Filter::parse(&format!(r#"{{"condition": "and", "rules": [{ships}, {either}]}}"#)).unwrap()
+}
+
+const SOLO: &str = r#"{"field": "solo", "operator": "eq", "value": true}"#;
+
+fn hunt(region: i64, solo: bool, attackers: i64) -> Subject<'static> {
+    let mut kill = Subject::default();
+    kill.set(Field::ShipTypeId, &[2]);
+    kill.set(Field::RegionId, &[region]);
+    kill.set(Field::Solo, &[i64::from(solo)]);
+    kill.set(Field::AttackerCount, &[attackers]);
+    kill
+}
+
+#[test]
+fn what_fails_one_member_of_an_or_may_match_another() {
+    let mut world = World::new(&[]);
+    world.insert(0, hunted(SOLO, r#"{"field": "region_id", "operator": "in", "value": [5, 6, 7]}"#));
+    // Of some regions the guard says that they may be among the three.
+    for region in 0..2_000 {
+        assert_eq!(world.compare(&hunt(region, true, 1)), 1, "{region}");
+        assert_eq!(world.compare(&hunt(region, false, 1)), usize::from((5..=7).contains(&region)), "{region}");
+    }
+    assert!(world.scratch.evaluated > 0, "the guard knows all regions");
+}
+
+#[test]
+fn an_or_of_what_guards_say_needs_no_evaluation() {
+    let mut world = World::new(&[]);
+    let many = r#"{"field": "attacker_count", "operator": "gte", "value": 11}"#;
+    world.insert(0, hunted(SOLO, many));
+    world.insert(1, hunted(many, r#"{"field": "isk_value", "operator": "gte", "value": 1000}"#));
+    for attackers in 1..20 {
+        for solo in [true, false] {
+            let matching = usize::from(solo || attackers > 10) + usize::from(attackers > 10);
+            assert_eq!(world.compare(&hunt(5, solo, attackers)), matching, "{attackers}");
+        }
+    }
+    assert_eq!(world.scratch.evaluated, 0);
+    world.remove(0);
+    world.remove(1);
+    assert_eq!(world.compare(&hunt(5, true, 12)), 0);
+}
+
+#[test]
+fn nested_ors_do_not_multiply() {
+    let mut filter = r#"{"field": "ship_type_id", "operator": "in", "value": [1, 2]}"#.to_owned();
+    for level in 0..14 {
+        let either = format!(
+            r#"{{"condition": "or", "rules": [{SOLO}, {{"field": "attacker_count", "operator": "gte", "value": {}}}]}}"#,
+            30 + level
+        );
+        let ship = format!(r#"{{"field": "ship_type_id", "operator": "eq", "value": {}}}"#, 10 + level);
+        let or = format!(r#"{{"condition": "or", "rules": [{filter}, {ship}]}}"#);
+        filter = format!(r#"{{"condition": "and", "rules": [{either}, {or}]}}"#);
+    }
+    let filter = Filter::parse(&filter).unwrap();
+    let mut index = Index::default();
+    let keys = index.insert(0, &filter).unwrap().keys;
+    assert!(keys <= 256, "{keys} entries");
+    let mut world = World::new(&[]);
+    world.insert(0, filter);
+    for attackers in [1, 29, 30, 43, 44, 60] {
+        for solo in [true, false] {
+            assert_eq!(world.compare(&hunt(5, solo, attackers)), usize::from(solo || attackers >= 43), "{attackers}");
+        }
     }
 }

@@ -46,6 +46,10 @@ pub(super) struct Board {
     pub(super) plain: Lists<u32, 4_096>,
     pub(super) guarded: Lists<Guarded, 4_096>,
     values: HashTable<(u64, Slot)>,
+    /// A bit for each value that has lists or had some, scattered: most values of kills have none.
+    maybe: Bits,
+    /// How many values have set theirs.
+    noted: usize,
     /// Drawn anew for each index, so that nobody knows which values collide.
     seed: u64,
     /// By field: how many of its values have lists; and a bit for each field of which some have.
@@ -70,6 +74,8 @@ impl Default for Board {
             plain: Lists::default(),
             guarded: Lists::default(),
             values: HashTable::new(),
+            maybe: Bits::for_values(0),
+            noted: 0,
             seed: RandomState::new().hash_one(0),
             value_counts: [0; FIELDS],
             with_values: 0,
@@ -93,7 +99,31 @@ impl Board {
     /// The lists of a value.
     #[inline]
     pub(super) fn value(&self, packed: u64) -> Option<Slot> {
-        self.values.find(hashed(packed, self.seed), |(key, _)| *key == packed).map(|(_, slot)| *slot)
+        self.value_hashed(packed, hashed(packed, self.seed))
+    }
+
+    /// The same, of a value with this hash.
+    #[inline]
+    pub(super) fn value_hashed(&self, packed: u64, hash: u64) -> Option<Slot> {
+        self.values.find(hash, |(key, _)| *key == packed).map(|(_, slot)| *slot)
+    }
+
+    /// The hash of a value, and whether it may have lists.
+    #[inline(always)]
+    pub(super) fn may_have(&self, packed: u64) -> (u64, bool) {
+        let hash = hashed(packed, self.seed);
+        (hash, self.maybe.has(hash))
+    }
+
+    /// Sets the bit of a value. When there are too many, all are set anew, those of values that are gone left out.
+    fn note(&mut self, hash: u64) {
+        self.noted += 1;
+        if self.noted > self.maybe.values() {
+            self.noted = self.values.len();
+            self.maybe = Bits::for_values(2 * self.noted);
+            self.values.iter().for_each(|(packed, _)| self.maybe.set(hashed(*packed, self.seed)));
+        }
+        self.maybe.set(hash);
     }
 
     /// The lists of a cell.
@@ -296,6 +326,7 @@ impl Board {
                 self.values.insert_unique(hash, (packed, slot), |(key, _)| hashed(*key, seed));
                 self.value_counts[field] += 1;
                 self.with_values |= 1 << field;
+                self.note(hash);
             }
         }
     }
@@ -305,8 +336,42 @@ impl Board {
         let thresholds: usize =
             self.thresholds.iter().map(|of| of.leasts.capacity() * 8 + of.tags.capacity() * 4).sum();
         let excluding: usize = self.excluding.iter().map(|(_, ids)| ids.capacity() * 4 + 40).sum();
-        let tables = self.values.capacity() * 25 * 8 / 7 + self.cells.capacity() * size_of::<Slot>();
+        let tables =
+            self.maybe.0.len() * 8 + self.values.capacity() * 25 * 8 / 7 + self.cells.capacity() * size_of::<Slot>();
         self.plain.bytes() + self.guarded.bytes() + tables + thresholds + excluding
+    }
+}
+
+/// Bits of values, scattered.
+#[derive(Debug)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    /// For each value at least.
+    const EACH: usize = 8;
+
+    fn for_values(count: usize) -> Self {
+        Self(vec![0; (count * Self::EACH / 64).next_power_of_two().max(64)])
+    }
+
+    /// For how many values they are enough.
+    const fn values(&self) -> usize {
+        self.0.len() * 64 / Self::EACH
+    }
+
+    #[inline(always)]
+    const fn word(&self, hash: u64) -> usize {
+        (hash >> 26) as usize & (self.0.len() - 1)
+    }
+
+    #[inline(always)]
+    fn has(&self, hash: u64) -> bool {
+        self.0[self.word(hash)] >> (hash >> 20 & 63) & 1 == 1
+    }
+
+    fn set(&mut self, hash: u64) {
+        let word = self.word(hash);
+        self.0[word] |= 1 << (hash >> 20 & 63);
     }
 }
 

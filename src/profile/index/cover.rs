@@ -19,6 +19,8 @@ const EVALUATION: f32 = 12.0;
 /// What it weighs that a kill with a key must be evaluated, besides the look at the entry. Less than an evaluation costs: measured, at the median.
 const EVALUATED: f32 = 4.0;
 const MARK: f32 = 1.5;
+/// Entries that a filter may have so that some need not be evaluated.
+const SPREAD_MAX: usize = 64;
 
 /// Where entries are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +87,6 @@ pub(super) struct Key {
     pub(super) guard: Guard,
     /// Nothing must hold besides the leaf.
     pub(super) is_alone: bool,
-    /// The number of the leaf that is tested when the guard fits, if its code is [`SHORT`].
-    pub(super) short: Option<usize>,
 }
 
 /// Where a plan is listed.
@@ -98,6 +98,8 @@ pub(super) struct Cover {
     pub(super) guard: Guard,
     /// Numbers of leaves of the root that are left out of all guards, because the values in them exclude.
     pub(super) excluding: Vec<usize>,
+    /// The number of the leaf that is tested when a guard fits that says all but that ([`guard::SHORT`]).
+    pub(super) short: Option<usize>,
     /// How many of the keys a kill has, on average.
     pub(super) expected: f32,
 }
@@ -138,9 +140,10 @@ impl Chooser<'_> {
             guard: Guard::FREE,
             expected: choice.as_ref().map_or(1.0, |choice| choice.expected),
             excluding: Vec::new(),
+            short: None,
         };
         match choice {
-            Some(choice) => self.collect(plan, &choice, Guard::FREE, 0, &excluding, &mut cover.keys),
+            Some(choice) => self.collect(Part { plan, first: 0 }, &choice, Guard::FREE, 1, &excluding, &mut cover),
             None if excluding.is_empty() => cover.guard = self.guard(plan),
             None => cover.guard = self.guard_without(plan, &excluding),
         }
@@ -197,8 +200,8 @@ impl Chooser<'_> {
                 let choices: Vec<(usize, Choice)> = choices.collect();
                 let is_only = choices.len() == 1;
                 let weight = |(member, choice): &(usize, Choice)| {
-                    let evaluated = if is_only { 0.0 } else { self.evaluated(plan, *member, left_out) };
-                    choice.expected * (1.0 + evaluated * EVALUATED) + choice.keys as f32 * KEY_WEIGHT
+                    let work = if is_only { 1.0 } else { self.work_of(plan, *member, left_out, choice.keys) };
+                    choice.expected * work + choice.keys as f32 * KEY_WEIGHT
                 };
                 let weighed = choices.into_iter().map(|choice| (weight(&choice), choice));
                 let (_, (member, least)) = weighed.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
@@ -215,33 +218,59 @@ impl Chooser<'_> {
         }
     }
 
-    /// The number of the one leaf of an `And` that its guard does not say all of, if there is just one and it is a short test.
-    fn short(self, members: &[Plan], without: &[usize], guard: &Guard) -> Option<usize> {
-        let mut short = None;
-        let mut number = 0;
-        for (member, plan) in members.iter().enumerate() {
-            if !without.contains(&member) && !guard.says(&self.guard(plan)) {
-                let Plan::Leaf(leaf) = plan else { return None };
-                if short.is_some() || !super::program::is_short(leaf) {
-                    return None;
-                }
-                short = Some(number);
-            }
-            number += leaves(plan);
+    /// The guards of entries under the keys of a member of an `And`: what its others say, and what must hold besides. It is one guard, but if it does not say all
+    /// because one of the others is an `Or`, there may be one for each member of that, when that costs less.
+    fn guards(self, others: &[Part<'_>], besides: Guard, keys: usize, short: &mut Option<usize>) -> Vec<Guard> {
+        let guard = self.sharpened(others, besides, short);
+        let one = vec![guard];
+        let is_said = |part: &&Part<'_>| guard.says(&self.guard(part.plan));
+        let Some((at, Part { plan: Plan::Or(members), first })) = others
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| !is_said(part))
+            .find(|(_, part)| matches!(part.plan, Plan::Or(_)))
+        else {
+            return one;
+        };
+        if guard.code != guard::NEVER || keys * members.len() > SPREAD_MAX {
+            return one;
         }
-        short
+        let mut first = *first;
+        let spread: Vec<Guard> = members
+            .iter()
+            .map(|member| {
+                let mut parts: Vec<Part<'_>> =
+                    others.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, part)| *part).collect();
+                parts.extend(parts_of(member, first));
+                first += leaves(member);
+                self.sharpened(&parts, besides, short)
+            })
+            .collect();
+        if work(&spread) < work(&one) { spread } else { one }
     }
 
-    /// How many of the kills with a key of this member of an `And` must be evaluated.
-    fn evaluated(self, plan: &Plan, member: usize, left_out: &[usize]) -> f32 {
-        let mut without = left_out.to_vec();
-        without.push(member);
-        let guard = self.guard_without(plan, &without);
-        match guard.code {
-            guard::EXACT => 0.0,
-            guard::NEVER => guard.passing(),
-            _ => 0.1 * guard.passing(),
+    /// The guard of plans that must all hold, and of what must hold besides. If it says all but a short test, that is the one that is tested then.
+    fn sharpened(self, parts: &[Part<'_>], besides: Guard, short: &mut Option<usize>) -> Guard {
+        let guards: Vec<Guard> = parts.iter().map(|part| self.guard(part.plan)).collect();
+        let guard = guards.iter().fold(besides, |guard, own| guard.and(*own));
+        let unsaid: Vec<&Part<'_>> =
+            parts.iter().zip(&guards).filter(|(_, own)| !guard.says(own)).map(|(part, _)| part).collect();
+        match unsaid[..] {
+            [Part { plan: Plan::Leaf(leaf), first }]
+                if guard.says(&besides)
+                    && super::program::is_short(leaf)
+                    && short.is_none_or(|short| short == *first) =>
+            {
+                *short = Some(*first);
+                Guard { code: guard::SHORT, ..guard }
+            }
+            _ => guard,
         }
+    }
+
+    /// What a kill with a key of this member of an `And` costs, in looks at an entry.
+    fn work_of(self, plan: &Plan, member: usize, left_out: &[usize], keys: usize) -> f32 {
+        work(&self.guards(&others(plan, 0, member, left_out), Guard::FREE, keys, &mut None))
     }
 
     /// How many of the keys of a leaf a kill has.
@@ -264,48 +293,73 @@ impl Chooser<'_> {
         }
     }
 
+    /// Finds the keys of what must hold with a guard, of which there are so many alike.
     fn collect(
         self,
-        plan: &Plan,
+        Part { plan, first }: Part<'_>,
         choice: &Choice,
         guard: Guard,
-        first: usize,
+        alike: usize,
         left_out: &[usize],
-        keys: &mut Vec<Key>,
+        cover: &mut Cover,
     ) {
         match (plan, &choice.from) {
             (Plan::Leaf(leaf), _) => {
                 let is_whole = matches!(leaf.ask, Ask::AnyOf(_)) || cells::points(leaf.field).is_some();
                 let own = if is_whole { Guard::FREE } else { Guard::of_leaf(leaf, self.statistics, self.texts) };
-                keys.push(Key { leaf: first, guard: guard.and(own), is_alone: guard.is_nothing(), short: None });
+                cover.keys.push(Key { leaf: first, guard: guard.and(own), is_alone: guard.is_nothing() });
             }
-            (Plan::And(members), From::One(chosen, choice)) => {
-                let mut without = left_out.to_vec();
-                without.push(*chosen);
-                let inner = guard.and(self.guard_without(plan, &without));
-                let before: usize = members[..*chosen].iter().map(leaves).sum();
-                self.collect(&members[*chosen], choice, inner, first + before, &[], keys);
-                // Only of the first key a record says where the test stands.
-                if first == 0
-                    && let ([key], Plan::Leaf(leaf)) = (&mut keys[..], &members[*chosen])
-                    && matches!(leaf.ask, Ask::AnyOf(_))
-                    && key.guard.says(&guard)
-                    && let Some(short) = self.short(members, &without, &key.guard)
-                {
-                    key.short = Some(short);
-                    key.guard.code = guard::SHORT;
+            (Plan::And(_), From::One(chosen, choice)) => {
+                let others = others(plan, first, *chosen, left_out);
+                let Some(part) = parts_of(plan, first).nth(*chosen) else { return };
+                let guards = self.guards(&others, guard, choice.keys * alike, &mut cover.short);
+                for inner in &guards {
+                    self.collect(part, choice, *inner, alike * guards.len(), &[], cover);
                 }
             }
             (Plan::Or(members), From::All(choices)) => {
                 let mut first = first;
-                for (member, choice) in members.iter().zip(choices) {
-                    self.collect(member, choice, guard, first, &[], keys);
-                    first += leaves(member);
+                for (plan, choice) in members.iter().zip(choices) {
+                    self.collect(Part { plan, first }, choice, guard, alike, &[], cover);
+                    first += leaves(plan);
                 }
             }
             _ => {}
         }
     }
+}
+
+/// A member of an `And`, and the number of its first leaf.
+#[derive(Debug, Clone, Copy)]
+struct Part<'p> {
+    plan: &'p Plan,
+    first: usize,
+}
+
+/// The members of an `And` with so many leaves before it; of anything else itself.
+fn parts_of(plan: &Plan, before: usize) -> impl Iterator<Item = Part<'_>> {
+    members(plan).iter().scan(before, |first, plan| {
+        let part = Part { plan, first: *first };
+        *first += leaves(plan);
+        Some(part)
+    })
+}
+
+/// Those members but one, and but those that are left out.
+fn others<'p>(plan: &'p Plan, before: usize, member: usize, left_out: &[usize]) -> Vec<Part<'p>> {
+    let all = parts_of(plan, before).enumerate();
+    all.filter(|(other, _)| *other != member && !left_out.contains(other)).map(|(_, part)| part).collect()
+}
+
+/// What it costs to look at entries with these guards, and to evaluate when they do not say all, in looks.
+fn work(guards: &[Guard]) -> f32 {
+    let evaluated = |guard: &Guard| match guard.code {
+        guard::EXACT => 0.0,
+        guard::SHORT => 0.5,
+        guard::NEVER => 1.0,
+        _ => 0.1,
+    };
+    guards.iter().map(|guard| 1.0 + EVALUATED * evaluated(guard) * guard.passing()).sum()
 }
 
 /// The members of an `And`; of anything else itself.

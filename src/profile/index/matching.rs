@@ -5,7 +5,7 @@ use super::cover::packed;
 use super::lists::{CODE, Entries, Guarded, ID, List, ONCE, SHARED};
 use super::scan::{Hits, Probe, RUN, STRIDE, Work};
 use super::view::View;
-use super::{Index, SHORT_PLACE, Statistics, cells, guard, program};
+use super::{Index, SHORT_PLACE, Statistics, cells, guard, lengths, program};
 use crate::profile::field::{Field, Kind};
 use crate::profile::subject::Subject;
 
@@ -27,6 +27,8 @@ pub struct Scratch {
     /// Kills that [`observe`](Self::observe) was told of.
     pub kills: u64,
     view: View,
+    /// The kill's values that may have lists, with their hashes.
+    keys: Vec<(u64, u64)>,
     /// The lists of the kill's values.
     plain: Vec<List>,
     guarded: Vec<List>,
@@ -49,6 +51,7 @@ impl Default for Scratch {
             direct: 0,
             kills: 0,
             view: View::default(),
+            keys: Vec::new(),
             plain: Vec::new(),
             guarded: Vec::new(),
             seen: Vec::new(),
@@ -89,8 +92,9 @@ impl Index {
     /// Whether the filter with its record at a place holds.
     #[inline(always)]
     fn holds_at(&self, place: u32, view: &View) -> bool {
-        let [_, size, rest @ ..] = self.records.from(place) else { return false };
-        program::holds(&rest[(size >> 16) as usize..], (size & 0xffff) as usize, view, self.scanner)
+        let [head, rest @ ..] = self.records.from(place) else { return false };
+        let (words, length) = lengths(*head);
+        program::holds(&rest[words..], length, view, self.scanner)
     }
 
     /// The places of the records of filters, asked for all at once.
@@ -111,9 +115,9 @@ impl Index {
     /// Whether the one test holds that decides about the filter with its record at a place.
     #[inline(always)]
     fn is_short_so(&self, place: u32, view: &View) -> bool {
-        let [_, size, word, ..] = self.records.from(place) else { return false };
-        let at = 2 + (size >> 16) + (word >> SHORT_PLACE);
-        program::is_one_of(&self.records.from(place)[at as usize..], view, self.scanner)
+        let [head, rest @ ..] = self.records.from(place) else { return false };
+        let at = lengths(*head).0 + (rest[0] >> SHORT_PLACE) as usize;
+        program::is_one_of(&rest[at..], view, self.scanner)
     }
 }
 
@@ -179,7 +183,7 @@ impl Matching<'_, '_> {
     #[inline(always)]
     fn find_lists(&mut self) {
         let board = &self.index.board;
-        let Scratch { view, plain, guarded, .. } = &mut *self.scratch;
+        let Scratch { view, keys, plain, guarded, .. } = &mut *self.scratch;
         plain.clear();
         guarded.clear();
         let mut put = |slot: Slot| {
@@ -191,10 +195,22 @@ impl Matching<'_, '_> {
             }
         };
         put(board.every);
+        // First those that may have lists, with no branch that depends on it: what is looked up then mostly has.
+        let mut found = 0;
         for field in fields(board.with_values) {
-            for value in view.values(field) {
-                packed(field, *value).and_then(|packed| board.value(packed)).into_iter().for_each(&mut put);
+            let values = view.values(field);
+            if keys.len() < found + values.len() {
+                keys.resize(found + 2 * values.len(), (0, 0));
             }
+            for value in values {
+                let Some(packed) = packed(field, *value) else { continue };
+                let (hash, may_have) = board.may_have(packed);
+                keys[found] = (packed, hash);
+                found += usize::from(may_have);
+            }
+        }
+        for (packed, hash) in &keys[..found] {
+            board.value_hashed(*packed, *hash).into_iter().for_each(&mut put);
         }
         for field in cells::BANDED {
             let (Some(value), cells @ 1..) = (view.values(field).first(), board.cells(field)) else { continue };
@@ -288,6 +304,11 @@ impl Matching<'_, '_> {
         }
     }
 
+    #[inline]
+    fn is_seen(&self, id: u32) -> bool {
+        self.scratch.seen[(id >> 6) as usize] >> (id & 63) & 1 == 1
+    }
+
     /// Whether an id was not seen before; from now on it was.
     #[inline]
     fn is_new(&mut self, id: u32) -> bool {
@@ -322,12 +343,17 @@ impl Matching<'_, '_> {
         self.scratch.direct += sure as u64;
         for at in 0..others {
             let tag = self.scratch.hits[at];
+            if tag >> CODE & 63 == guard::SHORT {
+                // Whether it holds must be known before it is marked: another entry of the filter may hold when this does not.
+                if tag & ONCE == 0 || !self.is_seen(tag & ID) {
+                    self.scratch.short.push(tag);
+                }
+                continue;
+            }
             if tag & ONCE != 0 && !self.is_new(tag & ID) {
                 continue;
             }
-            if tag >> CODE & 63 == guard::SHORT {
-                self.scratch.short.push(tag);
-            } else if unsure >> (tag >> CODE & 63) & 1 == 1 {
+            if unsure >> (tag >> CODE & 63) & 1 == 1 {
                 self.scratch.pending.push(tag);
             } else {
                 self.scratch.direct += 1;
@@ -353,7 +379,7 @@ impl Matching<'_, '_> {
                 holding += usize::from(holds);
             }
         }
-        short[..holding].iter().for_each(|tag| self.put(*tag));
+        short[..holding].iter().for_each(|tag| self.report_one(*tag));
         short.clear();
         self.scratch.short = short;
     }

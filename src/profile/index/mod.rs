@@ -9,9 +9,10 @@
 //! ```
 //!
 //! - A filter is listed under keys chosen by how often values occur in kills ([`Statistics`]): of an `and` one member's, of an `or` all members'. What has no keys
-//!   is compared with every kill. Nothing is ever multiplied out: an `or` costs the sum of its members.
+//!   is compared with every kill. An `or` costs the sum of its members: it is never multiplied with another.
 //! - Beside each entry stands a guard: the cells of a few fields in which the filter can hold. Most guards say all there is to say, and the filter is never
-//!   looked at; a threshold between two cuts only for kills in the same band (`cells`). Where it says all but one list, that list alone is compared.
+//!   looked at; a threshold between two cuts only for kills in the same band (`cells`). Where it says all but one list, that list alone is compared;
+//!   of an `or` that no guard says, each member may have an entry of its own.
 //! - `not` of a list at the root, which nearly every kill satisfies, turns round: its values exclude the profile.
 //! - Filters that say the same share one place, whoever watches.
 //!
@@ -97,7 +98,7 @@ pub struct Index {
     scanner: Scanner,
     texts: Texts,
     board: Board,
-    /// For each filter: a head of two words, a word for each leaf that is listed, the parts of long lists that it stands in ([`Parts`]), and its program.
+    /// For each filter: a head, a word for each leaf that is listed, the parts of long lists that it stands in ([`Parts`]), and its program.
     records: Pool<u32, 65_536>,
     /// By id: the place of its record and one, or 0. Followers have none.
     places: Vec<u32>,
@@ -112,9 +113,15 @@ pub struct Index {
     filters: usize,
 }
 
-/// In the first word of a record, beside the id and flags of the tag: the filter is among those that every kill is compared with, without a guard.
-const EVERY: u32 = 1 << 24;
-const EVERY_PLAIN: u32 = 1 << 25;
+/// In the head of a record, above the lengths of its program (16 bits) and of what comes before that: the filter is among those that every kill is compared with,
+/// and without a guard.
+const EVERY: u32 = 1 << 30;
+const EVERY_PLAIN: u32 = 1 << 31;
+
+/// How many words a head says that there are before the program, and of that.
+const fn lengths(head: u32) -> (usize, usize) {
+    ((head >> 16 & 0x3fff) as usize, (head & 0xffff) as usize)
+}
 
 /// A leaf that is listed, as a word: its place in the program, and in which kind of list.
 const fn listed(place: u32, kind: Kind) -> u32 {
@@ -224,7 +231,10 @@ impl Index {
         if is_once || !cover.excluding.is_empty() {
             tag |= ONCE;
         }
-        let mut head = tag;
+        let mut head = program.len() as u32;
+        // What a record says of it has room for so much.
+        let short = cover.short.map_or(0, |short| places[short]);
+        let is_near = short >> (u32::BITS - SHORT_PLACE) == 0;
         let mut words = Vec::with_capacity(cover.keys.len() + cover.excluding.len() + 1);
         let (mut parts, mut keys) = (Parts::default(), 0);
         parts.set(cover.keys.len() + cover.excluding.len(), 0);
@@ -235,10 +245,9 @@ impl Index {
         }
         for key in &cover.keys {
             let leaf = leaf(key.leaf);
-            let short = key.short.map_or(0, |short| places[short]);
-            let guard = match short >> (u32::BITS - SHORT_PLACE) {
-                0 => key.guard,
-                _ => guard::Guard { code: guard::NEVER, ..key.guard },
+            let guard = match key.guard.code {
+                guard::SHORT if !is_near => guard::Guard { code: guard::NEVER, ..key.guard },
+                _ => key.guard,
             };
             let kind = match leaf.ask {
                 _ if key.guard.is_nothing() => Kind::Plain,
@@ -254,8 +263,8 @@ impl Index {
             words.push(listed(places[*excluding], Kind::Excluding));
         }
         words.extend(parts.0);
-        let size = (program.len() as u32) | (words.len() as u32) << 16;
-        self.keep(id, &[&[head, size], &words[..], program].concat());
+        head |= (words.len() as u32) << 16;
+        self.keep(id, &[&[head], &words[..], program].concat());
         Inserted { keys, expected: cover.expected, is_broad: is_every }
     }
 
@@ -289,14 +298,11 @@ impl Index {
         Inserted { keys, expected, is_broad }
     }
 
-    /// Gives all entries of a leader, and its record, another tag.
+    /// Gives all entries of a leader another tag.
     fn retag(&mut self, leader: u32, tag: impl Fn(u32) -> u32) {
         for Listed { leaf, kind, part } in self.listings(leader) {
             self.board.retag(leaf.as_ref(), leader, kind, part, &tag);
         }
-        let place = self.places[leader as usize] - 1;
-        let head = self.records.run_mut(place, 1);
-        head[0] = tag(head[0]);
     }
 
     /// Where the entries of a filter are.
@@ -321,11 +327,10 @@ impl Index {
 
     #[inline]
     fn record_at(&self, place: u32) -> (u32, &[u32], &[u32]) {
-        let head = self.records.run(place, 2);
-        let (head, size) = (head[0], head[1]);
-        let (words, length) = ((size >> 16) as usize, (size & 0xffff) as usize);
-        let record = self.records.run(place, 2 + words + length);
-        (head, &record[2..2 + words], &record[2 + words..])
+        let head = self.records.run(place, 1)[0];
+        let (words, length) = lengths(head);
+        let record = self.records.run(place, 1 + words + length);
+        (head, &record[1..1 + words], &record[1 + words..])
     }
 
     /// The program of a filter, and whether it is one that never holds.
@@ -370,7 +375,7 @@ impl Index {
         let listings = self.listings(id);
         let (_, words, program) = self.record(id);
         let all: Vec<plan::Leaf> = program::places(program).map(|place| program::leaf(program, place)).collect();
-        let length = 2 + words.len() + program.len();
+        let length = 1 + words.len() + program.len();
         for Listed { leaf, kind, part } in listings {
             self.board.remove(leaf.as_ref(), id, kind, part);
         }

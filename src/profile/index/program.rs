@@ -1,8 +1,8 @@
 //! A plan as words, to be evaluated without walking a tree, and small: it is all that is kept of a filter.
 //!
 //! Each test is two words and its operands: what it asks (4 bits), whether it is negated (1), the field (6), how many words of operands follow (16); then where to
-//! go on when it holds (16) and when not (16): the place of another test, or [`HOLDS`], or [`FAILS`]. Values are one word each when all fit, or else two;
-//! a list of three words or more is filled up to whole fours with its last value, so that it is compared without a rest.
+//! go on when it holds (16) and when not (16): the place of another test, or [`HOLDS`], or [`FAILS`]. Values are half a word each when they are near each other,
+//! as ids of one kind mostly are: then the least comes before them, and they are what they are above it. Others are one word each when all fit, or else two.
 
 use super::plan::{Ask, Leaf, Plan};
 use super::scan::Scanner;
@@ -20,8 +20,13 @@ const AT_LEAST: u32 = 2;
 const AT_MOST: u32 = 3;
 const BETWEEN: u32 = 4;
 const EXISTS: u32 = 5;
-/// As `ANY_NARROW`, of a field with one value at most: what most tests are.
+/// As `ANY_NARROW`, of a field with one value at most.
 const IS_NARROW: u32 = 6;
+/// The same of values that are near each other: what most tests are.
+const IS_NEAR: u32 = 7;
+
+/// How far a value is at most above the least of those that are near each other: one that is not near is as if it were further.
+const NEAR: u32 = 0xfffe;
 
 /// The words of a plan, and where each of its leaves stands, in their order; `None`: there are too many.
 pub(super) fn encode(plan: &Plan) -> Option<(Vec<u32>, Vec<u32>)> {
@@ -40,13 +45,7 @@ fn size(plan: &Plan) -> usize {
         Plan::And(members) | Plan::Or(members) => members.iter().map(size).sum(),
         Plan::Leaf(leaf) => {
             2 + match &leaf.ask {
-                Ask::AnyOf(values) => {
-                    if is_narrow(values) {
-                        filled(values.len())
-                    } else {
-                        2 * values.len()
-                    }
-                }
+                Ask::AnyOf(values) => listed(leaf.field, values).1,
                 Ask::Within(i64::MIN, _) | Ask::Within(_, i64::MAX) => 2,
                 Ask::Within(..) => 4,
                 Ask::Exists => 0,
@@ -55,13 +54,16 @@ fn size(plan: &Plan) -> usize {
     }
 }
 
-const fn filled(count: usize) -> usize {
-    if count < 3 { count } else { count.next_multiple_of(4) }
-}
-
-fn is_narrow(values: &[i64]) -> bool {
+/// How a list of values is written, and in how many words.
+fn listed(field: Field, values: &[i64]) -> (u32, usize) {
     // The greatest word stands for a value that is absent.
-    values.iter().all(|value| u32::try_from(*value).is_ok_and(|word| word < u32::MAX))
+    let is_narrow = values.iter().all(|value| u32::try_from(*value).is_ok_and(|word| word < u32::MAX));
+    match values {
+        _ if !is_narrow => (ANY_WIDE, 2 * values.len()),
+        _ if field.is_many() => (ANY_NARROW, values.len()),
+        [least, .., most] if most - least <= i64::from(NEAR) => (IS_NEAR, 1 + values.len().div_ceil(2)),
+        _ => (IS_NARROW, values.len()),
+    }
 }
 
 fn write(plan: &Plan, holds: u32, fails: u32, words: &mut Vec<u32>, places: &mut Vec<u32>) {
@@ -88,10 +90,7 @@ fn write(plan: &Plan, holds: u32, fails: u32, words: &mut Vec<u32>, places: &mut
 
 fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
     let (kind, count) = match &leaf.ask {
-        Ask::AnyOf(values) if is_narrow(values) => {
-            (if leaf.field.is_many() { ANY_NARROW } else { IS_NARROW }, filled(values.len()))
-        }
-        Ask::AnyOf(values) => (ANY_WIDE, 2 * values.len()),
+        Ask::AnyOf(values) => listed(leaf.field, values),
         Ask::Within(_, i64::MAX) => (AT_LEAST, 2),
         Ask::Within(i64::MIN, _) => (AT_MOST, 2),
         Ask::Within(..) => (BETWEEN, 4),
@@ -104,11 +103,12 @@ fn write_leaf(leaf: &Leaf, jumps: u32, words: &mut Vec<u32>) {
         Ask::Within(least, i64::MAX) => wide(*least),
         Ask::Within(i64::MIN, most) => wide(*most),
         Ask::Within(least, most) => [*least, *most].into_iter().for_each(wide),
-        Ask::AnyOf(values) if kind == ANY_NARROW || kind == IS_NARROW => {
-            let last = values.last().copied().unwrap_or_default();
-            let filled = values.iter().copied().chain(std::iter::repeat(last)).take(filled(values.len()));
-            words.extend(filled.map(|value| value as u32));
+        Ask::AnyOf(values) if kind == IS_NEAR => {
+            words.push(values[0] as u32);
+            let above = |value: i64| (value - values[0]) as u32;
+            words.extend(values.chunks(2).map(|two| above(two[0]) | above(two[two.len() - 1]) << 16));
         }
+        Ask::AnyOf(values) if kind != ANY_WIDE => words.extend(values.iter().map(|value| *value as u32)),
         Ask::AnyOf(values) => values.iter().copied().for_each(wide),
         Ask::Exists => {}
     }
@@ -133,6 +133,12 @@ impl Head {
         let [kind, field] = [word & 15, word >> 5 & 63];
         Self { kind, is_negated: word >> 4 & 1 == 1, field: field as usize, operands: (word >> 16) as usize }
     }
+
+    /// Whether it is a list, for fields with one value, that is compared at once.
+    #[inline(always)]
+    const fn is_short(self) -> bool {
+        (self.kind == IS_NARROW || self.kind == IS_NEAR) && self.operands <= 16
+    }
 }
 
 /// Whether the kill is as the program says that is the first so many of these words.
@@ -144,9 +150,7 @@ pub(super) fn holds(words: &[u32], length: usize, view: &View, scanner: Scanner)
     {
         let head = Head::of(*word);
         let is_so = match rest.first_chunk() {
-            Some(sixteen) if head.kind == IS_NARROW && head.operands <= 16 => {
-                scanner.same(sixteen, view.word(head.field)) & ((1 << head.operands) - 1) != 0
-            }
+            Some(sixteen) if head.is_short() => is_listed(head, sixteen, view, scanner),
             _ => test(head, &rest[..head.operands.min(rest.len())], view),
         };
         let next = if is_so != head.is_negated { jumps >> 16 } else { jumps & 0xffff };
@@ -159,27 +163,36 @@ pub(super) fn holds(words: &[u32], length: usize, view: &View, scanner: Scanner)
     true
 }
 
-/// Words of a list that [`is_one_of`] compares.
-const FEW: usize = 20;
-
 /// Whether a leaf is a test that [`is_one_of`] answers.
 pub(super) fn is_short(leaf: &Leaf) -> bool {
-    let is_few = matches!(&leaf.ask, Ask::AnyOf(values) if is_narrow(values) && filled(values.len()) <= FEW);
-    is_few && !leaf.is_negated && !leaf.field.is_many()
+    let Ask::AnyOf(values) = &leaf.ask else { return false };
+    let (kind, operands) = listed(leaf.field, values);
+    !leaf.is_negated && Head { kind, is_negated: false, field: leaf.field as usize, operands }.is_short()
 }
 
 /// Whether the kill is as the test says at the start of these words, which is a [short](is_short) one. Takes as long whatever the answer is, with no
 /// branch that depends on it: that is why it is there. Looks beyond the list, at the words of whatever comes next.
 #[inline(always)]
 pub(super) fn is_one_of(words: &[u32], view: &View, scanner: Scanner) -> bool {
-    let Some([word, _, list @ ..]) = words.first_chunk::<{ 2 + FEW }>() else {
-        return holds_leaf(words, view);
-    };
-    let head = Head::of(*word);
+    let Some(eighteen) = words.first_chunk::<18>() else { return holds_leaf(words, view) };
+    let [word, _, list @ ..] = eighteen;
+    is_listed(Head::of(*word), list, view, scanner)
+}
+
+/// Whether the kill's value is in the list at the start of these words.
+#[inline(always)]
+fn is_listed(head: Head, words: &[u32; 16], view: &View, scanner: Scanner) -> bool {
     let value = view.word(head.field);
-    let Some((first, last)) = list.first_chunk().zip(list.last_chunk()) else { return false };
-    let same = scanner.same(first, value) | scanner.same(last, value) << (FEW - 16);
-    same & ((1 << head.operands) - 1) != 0
+    let whole = u64::from(scanner.same(words, value)) & ((1 << head.operands) - 1);
+    let halves = u64::from(scanner.same_half(words, above(value, words[0]))) & ((1 << (2 * head.operands)) - 4);
+    (if head.kind == IS_NEAR { halves } else { whole }) != 0
+}
+
+/// How far a value is above the least of a list, or further than any in it.
+#[inline(always)]
+const fn above(value: u32, least: u32) -> u16 {
+    let above = value.wrapping_sub(least);
+    if above > NEAR { u16::MAX } else { above as u16 }
 }
 
 /// The same where fewer words are left.
@@ -204,21 +217,17 @@ fn test(head: Head, operands: &[u32], view: &View) -> bool {
         };
     }
     let value = view.single(head.field);
-    if head.kind == IS_NARROW {
-        return u32::try_from(value).is_ok_and(|value| is_listed(operands, value));
-    }
     match head.kind {
+        IS_NARROW => u32::try_from(value).is_ok_and(|value| operands.contains(&value)),
+        IS_NEAR => {
+            let [least, halves @ ..] = operands else { return false };
+            let above = above(view.word(head.field), *least);
+            halves.iter().any(|two| *two as u16 == above || (*two >> 16) as u16 == above)
+        }
         ANY_WIDE => operands.chunks_exact(2).any(|pair| wide(pair) == value),
         EXISTS => true,
         kind => is_within(kind, operands, value),
     }
-}
-
-#[inline(always)]
-fn is_listed(operands: &[u32], value: u32) -> bool {
-    let (fours, rest) = operands.as_chunks::<4>();
-    let is_in = |list: &[u32]| list.iter().fold(false, |found, operand| found | (*operand == value));
-    fours.iter().fold(false, |found, four| found | is_in(four)) || is_in(rest)
 }
 
 #[inline]
@@ -236,8 +245,11 @@ pub(super) fn leaf(program: &[u32], at: u32) -> Leaf {
     let head = Head::of(words[0]);
     let operands = &words[2..2 + head.operands];
     let ask = match head.kind {
-        ANY_NARROW | IS_NARROW => {
-            let mut values: Vec<i64> = operands.iter().map(|operand| i64::from(*operand)).collect();
+        ANY_NARROW | IS_NARROW => Ask::AnyOf(operands.iter().map(|operand| i64::from(*operand)).collect()),
+        IS_NEAR => {
+            let value = |above: u32| i64::from(operands[0]) + i64::from(above);
+            let pairs = operands[1..].iter().flat_map(|two| [value(two & 0xffff), value(two >> 16)]);
+            let mut values: Vec<i64> = pairs.collect();
             values.dedup();
             Ask::AnyOf(values)
         }

@@ -108,6 +108,16 @@ impl Scanner {
         }
     }
 
+    /// A bit for each half of these words, the lower first, that is this one.
+    #[inline(always)]
+    pub(super) fn same_half(self, words: &[u32; 16], half: u16) -> u32 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => wide::same_half(simd, words, half),
+            _ => (0..32).fold(0, |same, at| same | u32::from((words[at / 2] >> (at % 2 * 16)) as u16 == half) << at),
+        }
+    }
+
     /// Writes the tags of entries that fit after the first `count` hits; says how many there are then. At most [`RUN`] entries, and [`STRIDE`] more places
     /// than that.
     #[inline(always)]

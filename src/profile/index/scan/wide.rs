@@ -23,6 +23,12 @@ pub(super) fn same(simd: V4, words: &[u32; 16], word: u32) -> u32 {
     u32::from(avx._mm512_cmpeq_epi32_mask(cast(*words), avx._mm512_set1_epi32(word as i32)))
 }
 
+/// As [`Scanner::same_half`](super::Scanner::same_half).
+#[inline(always)]
+pub(super) fn same_half(simd: V4, words: &[u32; 16], half: u16) -> u32 {
+    simd.avx512bw._mm512_cmpeq_epi16_mask(cast(*words), simd.avx512f._mm512_set1_epi16(half as i16))
+}
+
 struct Scan<'s> {
     simd: V4,
     run: &'s [Guarded],
