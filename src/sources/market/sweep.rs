@@ -6,7 +6,7 @@ use std::time::Duration;
 use broadside_engine::Failure;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use metrics::counter;
 use tokio::time::Instant;
 
@@ -102,6 +102,9 @@ impl Memory {
     }
 }
 
+/// A page is seldom longer on its way.
+const ANSWERED_AFTER: Duration = Duration::from_secs(1);
+
 /// One sweep under way.
 #[derive(Debug)]
 pub(super) struct Sweep<'a> {
@@ -147,9 +150,21 @@ impl<'a> Sweep<'a> {
     /// # Errors
     /// The store refuses, for good.
     pub(super) async fn run(mut self) -> Result<Came, Failure> {
+        let before = self.rests_until();
+        // Should the process end before it knows what it was answered: as long as such a page holds.
+        let asked = self.known.get(&1).filter(|tag| self.shared().until(tag.expires_at).is_zero()).cloned();
+        if let Some(tag) = &asked {
+            let until = self.shared().at(Instant::now() + ANSWERED_AFTER + self.rest_after(tag));
+            self.rest(before.max(until)).await?;
+        }
         let first = match self.page(1).await {
             Ok(read) => read,
-            Err(trouble) => return Ok(Came::Failed(trouble)),
+            Err(trouble) => {
+                if asked.is_some() {
+                    self.rest(before).await?;
+                }
+                return Ok(Came::Failed(trouble));
+            }
         };
         let answered = Instant::now();
         self.shared().connected.set(1.0);
@@ -159,8 +174,8 @@ impl<'a> Sweep<'a> {
         self.memory.pages = pages;
         let (first_tag, first_how) = (first.tag.clone(), first.how);
         self.read.insert(1, first);
-        if first_how != How::Fresh {
-            let until = self.known.values().map(|tag| tag.expires_at).fold(first_tag.expires_at, Timestamp::max);
+        let until = self.rests_until().max(first_tag.expires_at);
+        if first_how != How::Fresh && until > self.noted {
             self.note_rest(until, &first_tag).await?;
         }
         let left = self.shared().until(first_tag.expires_at);
@@ -181,12 +196,25 @@ impl<'a> Sweep<'a> {
     /// Has the store know until when the region rests, should the process end in the middle of this: of pages that are as they were, nothing else is stored before the
     /// sweep ends, and of others only a little later. It rests as long as a page that is made now, so that this need not be said for each that is answered next.
     async fn note_rest(&mut self, until: Timestamp, page: &Tag) -> Result<(), Failure> {
-        let holds = SignedDuration::try_from(self.holds(page).min(self.shared().rules.holds(None))).unwrap_or_default();
-        let until = until.max(self.shared().now().checked_add(holds).unwrap_or(until));
+        let until = until.max(self.shared().at(Instant::now() + self.rest_after(page)));
+        self.rest(until).await
+    }
+
+    /// How long a page like this one holds, within reason.
+    fn rest_after(&self, page: &Tag) -> Duration {
+        self.holds(page).min(self.shared().rules.holds(None))
+    }
+
+    async fn rest(&mut self, until: Timestamp) -> Result<(), Failure> {
         let (store, region) = (&self.shared().store, self.region());
         self.shared().hold("note until when a region rests", || store.rest_region(region, until)).await?;
         self.noted = until;
         Ok(())
+    }
+
+    /// Until when the pages rest that are known.
+    fn rests_until(&self) -> Timestamp {
+        self.known.values().map(|tag| tag.expires_at).max().unwrap_or(Timestamp::MIN)
     }
 
     /// How long a page holds from when it is made.
